@@ -1,0 +1,148 @@
+#include <string.h>
+
+#include "cli/app.h"
+
+/* --- init -------------------------------------------------------------------- */
+
+static ExitCode
+run_init(void *ptr)
+{
+	App *app = ptr;
+
+	bool made;
+
+	if (!home_init(app->cx, app->home_dir, &made))
+		return app_fail(app);
+	out_line(stdout, made ? "made the home %s" : "the home %s stands already", app->home_dir);
+	return EXIT_DONE;
+}
+
+const Command cmd_init = {
+	.name = "init", .summary = "make a home: catalogue, keys, leases",
+	.detail = "The home is a folder of mode 0700 that belongs to you. Keep keys/ safe and back it "
+	    "up with \"copyhold home backup\": without the master key no secret opens.",
+	.access = ACCESS_NONE, .run = run_init,
+};
+
+/* --- backup, restore ------------------------------------------------------------ */
+
+static struct { const char *file, *passphrase; } arg;
+
+/* The passphrase is read as any secret is; it never stands on the command line. */
+static bool
+passphrase(App *app, Home *home, Secret *out)
+{
+	SecretRef ref = { .ref = arg.passphrase };
+
+	if (!secret_resolve(app->cx, home, &ref, out))
+		return fail_in(app->cx, "reading the passphrase");
+	if (out->len < 12)
+		return fail(app->cx, FAIL_SECRET, "Use 12 characters or more.",
+		    "the passphrase is too short");
+	return true;
+}
+
+static ExitCode
+run_backup(void *ptr)
+{
+	App *app = ptr;
+	Secret pass;
+
+	if (!passphrase(app, app->home, &pass) ||
+	    !home_backup(app->cx, app->home, arg.file, &pass))
+		return app_fail(app);
+	out_line(stdout, "wrote %s", arg.file);
+	return EXIT_DONE;
+}
+
+/* --- probe: above what the targets have seen ----------------------------------------- */
+
+static bool
+probe_tenant(Ctx *cx, Home *home, const TenantRecord *t, int64_t *highest)
+{
+	Placement *at;
+	int64_t seen = 0;
+
+	if (!catalog_placement_of(cx, home, t, &at) ||
+	    !place_driver(at->mode)->highest_fence(cx, conns_new(cx, home), at, &seen))
+		return fail_in(cx, "asking for the fence of tenant \"%s\"", t->name);
+	if (seen > *highest)
+		*highest = seen;
+	return true;
+}
+
+static ExitCode
+run_probe(void *ptr)
+{
+	App *app = ptr;
+	TenantRecords all;
+	int64_t highest = 0;
+	size_t missed = 0;
+
+	if (!catalog_tenants(app->cx, app->home, &all))
+		return app_fail(app);
+	for (size_t i = 0; i < all.n; i++) {
+		Ctx own = ctx_new(app->cx->mem);
+		log_live("asking %s (%zu/%zu)", all.at[i].name, i + 1, all.n);
+		if (!probe_tenant(&own, app->home, &all.at[i], &highest)) {
+			log_raw(fail_text(own.mem, own.fail));
+			missed++;
+		}
+		arena_free(own.mem);
+	}
+	log_live_end();
+	bool ok = lite_begin(app->cx, app->home->db) &&
+	    catalog_raise_floors(app->cx, app->home, highest) &&
+	    event_write(app->cx, app->home, &(Event){ .verb = "home.probe", .object = "home",
+	    .outcome = missed ? "some targets unreachable" : "ok" }) &&
+	    lite_commit(app->cx, app->home->db);
+	if (!ok) {
+		lite_rollback(app->home->db);
+		return app_fail(app);
+	}
+	out_line(stdout, "asked %zu of %zu targets; fences and epochs start above %lld",
+	    all.n - missed, all.n, (long long)highest);
+	if (missed)
+		log_say("ask the others again when they are back: copyhold home probe");
+	return missed ? EXIT_UNREACHABLE : EXIT_DONE;
+}
+
+static ExitCode
+run_restore(void *ptr)
+{
+	App *app = ptr;
+	Secret pass;
+
+	if (!passphrase(app, NULL, &pass) ||
+	    !home_restore(app->cx, app->home_dir, arg.file, &pass) ||
+	    !home_open(app->cx, app->home_dir, ACCESS_WRITES, &app->home))
+		return app_fail(app);
+	out_line(stdout, "restored the home into %s", app->home_dir);
+	return run_probe(app);
+}
+
+static const Option options[] = {
+	{ OPT_TEXT, "passphrase", 0, "REF", &arg.passphrase,
+	  "env:NAME or file:PATH with the passphrase", NULL, true },
+	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
+};
+
+const Command cmd_home_backup = {
+	.name = "home backup", .summary = "copy the home while it is in use, keys under a passphrase",
+	.access = ACCESS_WRITES, .run = run_backup, .options = options,
+	.args = { { "FILE", &arg.file, "where to; must not exist", false } },
+};
+
+const Command cmd_home_restore = {
+	.name = "home restore", .summary = "make a home from a backup",
+	.detail = "Every target that can be reached is asked for the highest fence and the home starts "
+	    "above them, so that a lost machine's late writes are refused. Routes get a new epoch.",
+	.access = ACCESS_NONE, .run = run_restore, .options = options,
+	.args = { { "FILE", &arg.file, "the backup", false } },
+};
+
+const Command cmd_home_probe = {
+	.name = "home probe", .summary = "start above the fences that the targets have seen",
+	.detail = "Part of a restore; repeated when a target could not be reached then.",
+	.access = ACCESS_WRITES, .run = run_probe,
+};

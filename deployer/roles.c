@@ -1,0 +1,671 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "deployer/roles.h"
+
+#include "deployer/roles.sql.h"
+#include "lib/adapters/map.h"
+#include "lib/base/clock.h"
+#include "lib/base/lane.h"
+#include "lib/core/catalog.h"
+
+#define ROLES_POLL_MS 50
+
+/* --- what stands there --------------------------------------------------------- */
+
+char *
+roles_array(Arena *mem, const Names *names)
+{
+	Buf b = buf_new(mem);
+
+	buf_addc(&b, '{');
+	for (size_t i = 0; i < names->n; i++) {
+		buf_add(&b, i ? ",\"" : "\"");
+		for (const char *p = names->at[i]; *p; p++) {
+			if (*p == '"' || *p == '\\')
+				buf_addc(&b, '\\');
+			buf_addc(&b, *p);
+		}
+		buf_addc(&b, '"');
+	}
+	buf_addc(&b, '}');
+	return b.text;
+}
+
+static char *
+all_roles(Arena *mem, const Placement *at)
+{
+	Names names = { 0 };
+
+	vec_push(mem, &names, at->owner);
+	for (size_t i = 0; i < at->logins.n; i++)
+		vec_push(mem, &names, at->logins.at[i].role);
+	return roles_array(mem, &names);
+}
+
+bool
+roles_there(Ctx *cx, Pg *pg, const Placement *at, There *out)
+{
+	const char *params[] = { all_roles(cx->mem, at), at->dbname };
+	PgRows rows;
+
+	if (!pg_query(cx, pg, &SQL_ROLES_THERE, &rows, params))
+		return false;
+	*out = (There){ 0 };
+	for (int i = 0; i < rows.n; i++) {
+		if (strcmp(pg_value(&rows, i, 0), "role") == 0) {
+			vec_push(cx->mem, &out->roles, arena_dup(cx->mem, pg_value(&rows, i, 1)));
+			continue;
+		}
+		out->database = true;
+		out->open = pg_bool(&rows, i, 2);
+		out->broken = pg_bool(&rows, i, 3);
+		out->owner = arena_dup(cx->mem, pg_value(&rows, i, 4));
+	}
+	pg_rows_free(&rows);
+	return true;
+}
+
+static ItemKind
+kind_of(const char *word)
+{
+	static const struct { const char *word; ItemKind kind; } kinds[] = {
+		{ "role", ITEM_ROLE },
+		{ "setting", ITEM_SETTING },
+		{ "member", ITEM_MEMBER },
+		{ "database", ITEM_DATABASE },
+		{ "grant", ITEM_DATABASE_GRANT },
+	};
+
+	for (size_t i = 0; i < LENGTH(kinds); i++)
+		if (strcmp(kinds[i].word, word) == 0)
+			return kinds[i].kind;
+	return ITEM_KINDS;
+}
+
+static const char *
+word_of(ItemKind kind)
+{
+	static const char *const words[] = {
+		[ITEM_ROLE] = "role", [ITEM_SETTING] = "setting", [ITEM_MEMBER] = "member",
+		[ITEM_DATABASE] = "database", [ITEM_DATABASE_GRANT] = "grant",
+	};
+
+	return words[kind];
+}
+
+bool
+roles_observe(Ctx *cx, Pg *pg, const Placement *at, Items *out)
+{
+	const char *prefix = at->mode == MODE_CUSTOMER_DB ? ""
+	    : arena_printf(cx->mem, "t_%s_", at->id);
+	const char *params[] = { all_roles(cx->mem, at), at->dbname, prefix };
+	PgRows rows;
+
+	if (!pg_query(cx, pg, &SQL_ROLES_OBSERVE, &rows, params))
+		return fail_in(cx, "looking at the roles of \"%s\"", at->tenant);
+	for (int i = 0; i < rows.n; i++)
+		items_add(cx->mem, out, kind_of(pg_value(&rows, i, 0)),
+		    arena_dup(cx->mem, pg_value(&rows, i, 1)),
+		    arena_dup(cx->mem, pg_value(&rows, i, 2)),
+		    arena_dup(cx->mem, pg_value(&rows, i, 3)));
+	pg_rows_free(&rows);
+	return true;
+}
+
+/* --- what should stand there ------------------------------------------------------ */
+
+typedef struct Setting { const char *name, *value; } Setting;
+
+static const Setting settings[] = {
+	{ "search_path", TENANT_SCHEMA },
+	{ "TimeZone", "UTC" },
+	{ "DateStyle", "ISO, MDY" },
+};
+static const Setting read_only_setting = { "default_transaction_read_only", "on" };
+
+static size_t
+settings_of(const Login *login, Setting out[LENGTH(settings) + 1])
+{
+	memcpy(out, settings, sizeof settings);
+	out[LENGTH(settings)] = read_only_setting;
+	return LENGTH(settings) + (login->read_only ? 1 : 0);
+}
+
+static void
+expect_login(Ctx *cx, const Placement *at, const Login *login, Items *out)
+{
+	bool shared = at->mode != MODE_CUSTOMER_DB;
+	Setting list[LENGTH(settings) + 1];
+	size_t n = settings_of(login, list);
+	const char *role = login->role;
+
+	items_add(cx->mem, out, ITEM_ROLE, role, "", shared
+	    ? arena_printf(cx->mem, "%s, connections %d", login->on ? "login" : "nologin", ROLE_CONNECTIONS)
+	    : "login");
+	for (size_t i = 0; i < n; i++)
+		items_add(cx->mem, out, ITEM_SETTING, role, shared ? list[i].name
+		    : arena_printf(cx->mem, "%s@%s", list[i].name, at->dbname), list[i].value);
+	items_add(cx->mem, out, ITEM_MEMBER, role, at->cluster->connect.user, "");
+	if (login->on)
+		items_add(cx->mem, out, ITEM_DATABASE_GRANT, at->dbname, role, "CONNECT");
+}
+
+bool
+roles_expected(Ctx *cx, const Placement *at, Items *out)
+{
+	items_add(cx->mem, out, ITEM_ROLE, at->owner, "", "nologin");
+	items_add(cx->mem, out, ITEM_MEMBER, at->owner, at->cluster->connect.user, "");
+	items_add(cx->mem, out, ITEM_DATABASE, at->dbname, "",
+	    arena_printf(cx->mem, "owner %s", at->owner));
+	items_add(cx->mem, out, ITEM_DATABASE_GRANT, at->dbname,
+	    at->mode == MODE_CUSTOMER_DB ? at->cluster->connect.user : at->owner,
+	    at->mode == MODE_CUSTOMER_DB ? "CONNECT" : "CONNECT, CREATE, TEMPORARY");
+	for (size_t i = 0; i < at->logins.n; i++)
+		expect_login(cx, at, &at->logins.at[i], out);
+	return true;
+}
+
+/* --- the difference ------------------------------------------------------------------ */
+
+static bool
+is_word(const char *def, const char *word)
+{
+	return strstr(def, word) != NULL;
+}
+
+bool
+roles_change_needs_superuser(const RoleChange *c)
+{
+	return c->kind == ITEM_ROLE && c->from
+	    && (is_word(c->from, "superuser") || is_word(c->from, "replication")
+	        || is_word(c->from, "bypassrls"));
+}
+
+/* What an administrator has to do, or NULL if we can mend it. */
+static const char *
+not_ours(const Placement *at, const RoleChange *c)
+{
+	bool customer = at->mode == MODE_CUSTOMER_DB;
+
+	if (c->kind == ITEM_ROLE && c->op == CHANGE_REMOVE)
+		return "not made by copyhold: its owner may drop it";
+	if (roles_change_needs_superuser(c))
+		return "only a superuser can take NOSUPERUSER NOREPLICATION NOBYPASSRLS back";
+	if (customer && c->kind == ITEM_ROLE)
+		return "the customer's administrator can change it";
+	if (customer && (c->kind == ITEM_MEMBER || c->kind == ITEM_DATABASE))
+		return "the customer's administrator can grant it: see copyhold tenant setup-script";
+	if (customer && c->kind == ITEM_SETTING && strcmp(c->object, at->owner) == 0)
+		return "the customer's own";
+	if (customer && c->kind == ITEM_SETTING && !*c->object)
+		return "the customer's own";
+	return NULL;
+}
+
+static const char *
+change_name(Arena *mem, const RoleChange *c)
+{
+	if (!*c->object)
+		return c->name;
+	return *c->name ? arena_printf(mem, "%s.%s", c->object, c->name) : c->object;
+}
+
+typedef struct Differ {
+	const Placement	*at;
+	Changes		*changes;
+	Js		*list;		/* for the step's args */
+} Differ;
+
+static void
+differ_add(Ctx *cx, const Differ *d, const RoleChange *c)
+{
+	const char *note = not_ours(d->at, c);
+	Change line = {
+		.op = c->op, .what = word_of(c->kind), .name = change_name(cx->mem, c),
+		.from = c->from, .to = c->to, .drift = true, .kept = note != NULL, .note = note,
+	};
+	Js *one = js_object(cx->mem);
+
+	vec_push(cx->mem, d->changes, line);
+	if (note)
+		return;
+	js_set_text(one, "kind", word_of(c->kind));
+	js_set_text(one, "object", c->object);
+	js_set_text(one, "name", c->name);
+	js_set_text(one, "from", c->from);
+	js_set_text(one, "to", c->to);
+	js_push(d->list, one);
+}
+
+bool
+roles_change_read(const Js *args, size_t i, RoleChange *out)
+{
+	const Js *one = js_at(js_get(args, "changes"), i);
+
+	if (!one || !js_get_text(one, "kind") || !js_get_text(one, "object") || !js_get_text(one, "name"))
+		return false;
+	*out = (RoleChange){
+		.kind = kind_of(js_get_text(one, "kind")),
+		.object = js_get_text(one, "object"),
+		.name = js_get_text(one, "name"),
+		.from = js_get_text(one, "from"),
+		.to = js_get_text(one, "to"),
+	};
+	out->op = !out->from ? CHANGE_ADD : !out->to ? CHANGE_REMOVE : CHANGE_ALTER;
+	return out->kind != ITEM_KINDS;
+}
+
+static Items
+only_roles(Arena *mem, const Items *from)
+{
+	Items out = { 0 };
+
+	for (size_t i = 0; i < from->n; i++)
+		if (from->at[i].kind <= ITEM_DATABASE_GRANT)
+			vec_push(mem, &out, from->at[i]);
+	items_sort(&out);
+	return out;
+}
+
+/* Creation in the order of the kinds; what is too much goes last. */
+static void
+differ_all(Ctx *cx, const Differ *d, const Items *want, const Items *have)
+{
+	for (size_t i = 0; i < want->n; i++) {
+		const Item *w = &want->at[i];
+		const Item *h = items_find(have, (ItemKind)w->kind, w->object, w->name);
+
+		if (h && strcmp(h->def, w->def) == 0)
+			continue;
+		differ_add(cx, d, &(RoleChange){ h ? CHANGE_ALTER : CHANGE_ADD, (ItemKind)w->kind,
+		    w->object, w->name, h ? h->def : NULL, w->def });
+	}
+	for (size_t i = have->n; i-- > 0;) {
+		const Item *h = &have->at[i];
+
+		if (!items_find(want, (ItemKind)h->kind, h->object, h->name))
+			differ_add(cx, d, &(RoleChange){ CHANGE_REMOVE, (ItemKind)h->kind, h->object,
+			    h->name, h->def, NULL });
+	}
+}
+
+bool
+roles_change_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
+{
+	Differ d = { at, changes, js_array(cx->mem) };
+	Items want = { 0 };
+
+	if (!work->observed)
+		return true;
+	if (!roles_expected(cx, at, &want))
+		return false;
+	Items have = only_roles(cx->mem, work->observed);
+
+	items_sort(&want);
+	differ_all(cx, &d, &want, &have);
+	size_t n = js_count(d.list);
+
+	if (n == 0)
+		return true;
+	Js *args = js_object(cx->mem);
+
+	js_set(args, "changes", d.list);
+	steps_add(cx->mem, steps, arena_printf(cx->mem, "tenant/%s", at->tenant),
+	    at->mode == MODE_CUSTOMER_DB ? "customer.change" : "roles.change", args,
+	    "mend %zu role setting%s or right%s", n, n == 1 ? "" : "s", n == 1 ? "" : "s");
+	return true;
+}
+
+/* --- one transaction ---------------------------------------------------------------------- */
+
+bool
+roles_lack(Ctx *cx, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (cx->fail->kind != FAIL_MISSING_RIGHT)
+		return false;
+	va_start(ap, fmt);
+	cx->fail->hint = arena_vprintf(cx->mem, fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+bool
+roles_transact(Ctx *cx, Pg *pg, const StepEnv *env, const char *text, const char *grant)
+{
+	Ledger ledger;
+
+	if (!pg_begin(cx, pg))
+		return false;
+	if (!ledger_enter(cx, pg, env, &ledger)) {
+		pg_rollback(pg);
+		return false;
+	}
+	if (ledger == LEDGER_ALREADY) {
+		pg_rollback(pg);
+		return true;
+	}
+	if (!pg_script(cx, pg, text) || !pg_commit(cx, pg)) {
+		pg_rollback(pg);
+		return grant ? roles_lack(cx, "%s", grant) : false;
+	}
+	fault_point(arena_printf(cx->mem, "%s.acted", env->step->kind));
+	return true;
+}
+
+bool
+roles_untransact(Ctx *cx, Pg *pg, const StepEnv *env, const char *text)
+{
+	bool stands;
+
+	if (!ledger_stands(cx, pg, &stands) || !pg_begin(cx, pg))
+		return false;
+	if ((!stands || ledger_remove(cx, pg, env)) && (!*text || pg_script(cx, pg, text))
+	    && pg_commit(cx, pg)) {
+		fault_point(arena_printf(cx->mem, "%s.undone", env->step->kind));
+		return true;
+	}
+	pg_rollback(pg);
+	return false;
+}
+
+bool
+roles_probe(Ctx *cx, Pg *pg, const StepEnv *env, Probe *out)
+{
+	bool has;
+
+	if (!ledger_has(cx, pg, env, &has))
+		return false;
+	*out = has ? PROBE_DONE : PROBE_NOT_DONE;
+	return true;
+}
+
+static bool
+sessions_count(Ctx *cx, Pg *pg, const char *array, int *n)
+{
+	PgRows rows;
+
+	if (!pg_query(cx, pg, &SQL_ROLES_SESSIONS_END, &rows, &array))
+		return roles_lack(cx, "Our login there must be a member of the tenant's logins, "
+		    "with INHERIT, to end their sessions.");
+	*n = rows.n;
+	pg_rows_free(&rows);
+	return true;
+}
+
+/* A session that was just logging in shows up a moment later: two looks in a row must find none. */
+bool
+roles_end_sessions(Ctx *cx, Pg *pg, Logins logins)
+{
+	int64_t deadline = clock_mono_ms() + ROLES_END_MS;
+	Names names = { 0 };
+
+	for (size_t i = 0; i < logins.n; i++)
+		vec_push(cx->mem, &names, logins.at[i].role);
+	const char *array = roles_array(cx->mem, &names);
+
+	for (int clean = 0, n = 0; clean < 2; clean = n ? 0 : clean + 1) {
+		if (!sessions_count(cx, pg, array, &n))
+			return false;
+		if (n == 0 && clean == 1)
+			break;
+		if (clock_mono_ms() > deadline)
+			return fail(cx, FAIL_TIMEOUT, "Look at them in pg_stat_activity, then run it again.",
+			    "%d sessions of the tenant's logins on \"%s\" do not end", n, pg_name(pg));
+		lane_sleep(ROLES_POLL_MS);
+	}
+	return true;
+}
+
+/* --- logins: of a step, in the catalogue, in the database ------------------------------------- */
+
+Logins
+roles_logins(const StepEnv *env)
+{
+	const char *user = js_get_text(env->step->args, "user");
+	const Login *one = user ? place_login(env->at, user) : NULL;
+
+	if (user)
+		return (Logins){ one, one ? 1 : 0 };
+	return (Logins){ env->at->logins.at, env->at->logins.n };
+}
+
+static bool
+record(Ctx *cx, StepEnv *env, bool on)
+{
+	Logins logins = roles_logins(env);
+
+	for (size_t i = 0; i < logins.n; i++)
+		if (!catalog_login_on(cx, env->home, env->at->tenant, logins.at[i].user, on))
+			return false;
+	return true;
+}
+
+bool
+roles_record_on(Ctx *cx, StepEnv *env)
+{
+	return record(cx, env, true);
+}
+
+bool
+roles_record_off(Ctx *cx, StepEnv *env)
+{
+	return record(cx, env, false);
+}
+
+static void
+grant_text(Buf *b, const char *rights, const char *on, const char *role, bool grant)
+{
+	buf_fmt(b, "%s %s ON %s %s ", grant ? "GRANT" : "REVOKE", grant ? rights : "ALL", on,
+	    grant ? "TO" : "FROM");
+	buf_ident(b, role);
+	buf_add(b, grant ? ";\n" : " CASCADE;\n");
+}
+
+bool
+shape_grant_login(Ctx *cx, Pg *pg, const Placement *at, const Login *login, bool grant)
+{
+	const char *rights = login->read_only ? "SELECT" : "SELECT, INSERT, UPDATE, DELETE";
+	Buf b = buf_new(cx->mem);
+
+	grant_text(&b, "USAGE", "SCHEMA " TENANT_SCHEMA, login->role, grant);
+	grant_text(&b, rights, "ALL TABLES IN SCHEMA " TENANT_SCHEMA, login->role, grant);
+	return pg_script(cx, pg, b.text)
+	    || fail_in(cx, "%s login \"%s\" of \"%s\" its rights", grant ? "granting" : "revoking from",
+	    login->user, at->tenant);
+}
+
+/* --- DDL ------------------------------------------------------------------------------------------ */
+
+static const char *
+membership(int version)
+{
+	return version >= 160000 ? " WITH INHERIT TRUE, SET TRUE" : "";
+}
+
+static void
+granted_to_us(Buf *b, const char *role, int version)
+{
+	buf_add(b, "GRANT ");
+	buf_ident(b, role);
+	buf_fmt(b, " TO SESSION_USER%s;\n", membership(version));
+}
+
+void
+roles_owner_text(Buf *b, const char *owner, bool there, int version)
+{
+	buf_add(b, there ? "ALTER ROLE " : "CREATE ROLE ");
+	buf_ident(b, owner);
+	buf_add(b, " NOLOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT -1"
+	    " VALID UNTIL 'infinity';\n");
+	granted_to_us(b, owner, version);
+}
+
+static void
+setting_text(Buf *b, const char *role, const char *database, const char *name, const char *value)
+{
+	const char *dot = strchr(name, '.');
+
+	buf_add(b, *role ? "ALTER ROLE " : "ALTER DATABASE ");
+	buf_ident(b, *role ? role : database);
+	if (*role && database) {
+		buf_add(b, " IN DATABASE ");
+		buf_ident(b, database);
+	}
+	buf_add(b, value ? " SET " : " RESET ");
+	if (dot) {
+		buf_ident(b, arena_dupn(b->mem, name, (size_t)(dot - name)));
+		buf_addc(b, '.');
+	}
+	buf_ident(b, dot ? dot + 1 : name);
+	if (value) {
+		buf_add(b, " = ");
+		buf_literal(b, value);
+	}
+	buf_add(b, ";\n");
+}
+
+void
+roles_settings_text(Buf *b, const Login *login, const char *database)
+{
+	Setting list[LENGTH(settings) + 1];
+	size_t n = settings_of(login, list);
+
+	for (size_t i = 0; i < n; i++)
+		setting_text(b, login->role, database, list[i].name, list[i].value);
+}
+
+void
+roles_password_text(Buf *b, const Login *login)
+{
+	buf_add(b, "ALTER ROLE ");
+	buf_ident(b, login->role);
+	buf_add(b, " PASSWORD ");
+	buf_literal(b, login->verifier);
+	buf_add(b, ";\n");
+}
+
+void
+roles_login_text(Buf *b, const Login *login, bool there, int version)
+{
+	buf_add(b, there ? "ALTER ROLE " : "CREATE ROLE ");
+	buf_ident(b, login->role);
+	buf_fmt(b, " LOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT %d VALID UNTIL 'infinity';\n",
+	    ROLE_CONNECTIONS);
+	roles_password_text(b, login);
+	roles_settings_text(b, login, NULL);
+	granted_to_us(b, login->role, version);
+}
+
+void
+roles_database_text(Buf *b, const char *verb, const char *what, const char *dbname,
+    const char *preposition, const char *role)
+{
+	buf_fmt(b, "%s %s ON DATABASE ", verb, what);
+	buf_ident(b, dbname);
+	buf_fmt(b, " %s ", preposition);
+	if (strcmp(role, "PUBLIC") == 0)
+		buf_add(b, role);
+	else
+		buf_ident(b, role);
+	buf_add(b, strcmp(verb, "REVOKE") == 0 ? " CASCADE;\n" : ";\n");
+}
+
+static const Login *
+login_of_role(const Placement *at, const char *role)
+{
+	for (size_t i = 0; i < at->logins.n; i++)
+		if (strcmp(at->logins.at[i].role, role) == 0)
+			return &at->logins.at[i];
+	return NULL;
+}
+
+static void
+change_role(Buf *b, const Placement *at, const RoleChange *c, int version)
+{
+	const Login *login = login_of_role(at, c->object);
+
+	if (!login) {
+		roles_owner_text(b, c->object, c->op != CHANGE_ADD, version);
+		return;
+	}
+	if (c->op == CHANGE_ADD)
+		roles_login_text(b, login, false, version);
+	buf_add(b, "ALTER ROLE ");
+	buf_ident(b, c->object);
+	buf_fmt(b, " %s NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT %d VALID UNTIL 'infinity';\n",
+	    login->on ? "LOGIN" : "NOLOGIN", ROLE_CONNECTIONS);
+}
+
+static void
+change_setting(Buf *b, const RoleChange *c)
+{
+	const char *mark = strchr(c->name, '@');
+	const char *name = mark ? arena_dupn(b->mem, c->name, (size_t)(mark - c->name)) : c->name;
+
+	setting_text(b, c->object, mark ? mark + 1 : NULL, name, c->to);
+}
+
+static void
+change_member(Buf *b, const RoleChange *c, int version)
+{
+	bool gone = c->op != CHANGE_ADD;
+
+	buf_add(b, gone ? "REVOKE " : "GRANT ");
+	buf_ident(b, c->object);
+	buf_add(b, gone ? " FROM " : " TO ");
+	buf_ident(b, c->name);
+	buf_fmt(b, "%s;\n", gone ? " CASCADE" : membership(version));
+}
+
+static void
+change_grant(Buf *b, const RoleChange *c)
+{
+	roles_database_text(b, "REVOKE", "ALL", c->object, "FROM", c->name);
+	if (c->to)
+		roles_database_text(b, "GRANT", c->to, c->object, "TO", c->name);
+}
+
+static void
+change_database(Buf *b, const Placement *at, const RoleChange *c)
+{
+	const char *wanted = arena_printf(b->mem, "owner %s", at->owner);
+	size_t n = strlen(wanted);
+
+	if (strncmp(c->from, wanted, n) != 0 || (c->from[n] && c->from[n] != ',')) {
+		buf_add(b, "ALTER DATABASE ");
+		buf_ident(b, c->object);
+		buf_add(b, " OWNER TO ");
+		buf_ident(b, at->owner);
+		buf_add(b, ";\n");
+	}
+	buf_add(b, "ALTER DATABASE ");
+	buf_ident(b, c->object);
+	buf_add(b, " ALLOW_CONNECTIONS true CONNECTION LIMIT -1 IS_TEMPLATE false;\n");
+}
+
+void
+roles_change_text(Buf *b, const Placement *at, const RoleChange *c, int version)
+{
+	switch (c->kind) {
+	case ITEM_ROLE:
+		change_role(b, at, c, version);
+		break;
+	case ITEM_SETTING:
+		change_setting(b, c);
+		break;
+	case ITEM_MEMBER:
+		change_member(b, c, version);
+		break;
+	case ITEM_DATABASE:
+		change_database(b, at, c);
+		break;
+	case ITEM_DATABASE_GRANT:
+		change_grant(b, c);
+		break;
+	default:
+		break;
+	}
+}

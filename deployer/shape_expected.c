@@ -1,0 +1,281 @@
+#include "deployer/shape.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void
+rule_add(Arena *mem, Rules *out, Rule rule, ItemKind kind, const char *object, const char *name,
+    const char *def)
+{
+	rule.item = (Item){ kind, object, name, def };
+	vec_push(mem, out, rule);
+}
+
+static const char *
+column_type(Arena *mem, const Field *resolved)
+{
+	switch (resolved->type) {
+	case TYPE_TEXT:		return "\"text\" COLLATE \"C\"";
+	case TYPE_INTEGER:	return "bigint";
+	case TYPE_BOOLEAN:	return "boolean";
+	case TYPE_DATE:		return "\"date\"";
+	case TYPE_TIMESTAMP:	return "timestamp with time zone";
+	case TYPE_UUID:		return "\"uuid\"";
+	case TYPE_JSON:		return "\"jsonb\"";
+	case TYPE_BYTES:	return "\"bytea\"";
+	case TYPE_NUMBER:
+		return resolved->precision == 0 ? "numeric" : arena_printf(mem,
+		    "numeric(%" PRId64 ",%" PRId64 ")", resolved->precision, resolved->scale);
+	case TYPE_NONE: case TYPE_REFERENCE: case FIELD_TYPES: break;
+	}
+	return NULL;
+}
+
+/* As the server prints literals with standard_conforming_strings=on: never E''. */
+static void
+plain_literal(Buf *b, const char *value)
+{
+	buf_addc(b, '\'');
+	for (const char *p = value; *p != '\0'; p++) {
+		if (*p == '\'')
+			buf_addc(b, '\'');
+		buf_addc(b, *p);
+	}
+	buf_addc(b, '\'');
+}
+
+/* "2026-11-21T10:00:00.120Z" -> '2026-11-21 10:00:00.12+00' */
+static void
+timestamp_literal(Buf *b, const char *iso)
+{
+	char *text = arena_dup(b->mem, iso);
+	size_t n = strlen(text);
+
+	if (n > 0 && text[n - 1] == 'Z')
+		text[--n] = '\0';
+	if (strchr(text, '.') != NULL) {
+		while (text[n - 1] == '0')
+			text[--n] = '\0';
+		if (text[n - 1] == '.')
+			text[--n] = '\0';
+	}
+	char *t = strchr(text, 'T');
+	if (t != NULL)
+		*t = ' ';
+	plain_literal(b, arena_printf(b->mem, "%s+00", text));
+}
+
+static const char *
+default_text(Arena *mem, const Field *f, const Field *resolved)
+{
+	Buf b = buf_new(mem);
+
+	if (resolved->type == TYPE_TIMESTAMP && strcmp(f->fallback, "now") == 0)
+		return "\"now\"()";
+	if (resolved->type == TYPE_DATE && strcmp(f->fallback, "today") == 0)
+		return "CURRENT_DATE";
+	if (resolved->type == TYPE_UUID && strcmp(f->fallback, "random") == 0)
+		return "\"gen_random_uuid\"()";
+	if (resolved->type == TYPE_BOOLEAN)
+		return f->fallback;
+	if (resolved->type == TYPE_TIMESTAMP)
+		timestamp_literal(&b, f->fallback);
+	else
+		plain_literal(&b, f->fallback);
+	buf_add(&b, "::");
+	if (resolved->type == TYPE_TEXT)
+		buf_add(&b, "\"text\"");
+	else if (resolved->type == TYPE_NUMBER)
+		buf_add(&b, "numeric");
+	else
+		buf_add(&b, column_type(mem, resolved));
+	return b.text;
+}
+
+const char *
+shape_key_text(Arena *mem, const Names *columns)
+{
+	Buf b = buf_new(mem);
+
+	for (size_t i = 0; i < columns->n; i++) {
+		buf_add(&b, i == 0 ? "" : ", ");
+		buf_ident(&b, columns->at[i]);
+	}
+	return b.text;
+}
+
+static const char *
+limit_text(Arena *mem, const Field *resolved, const char *name)
+{
+	Buf b = buf_new(mem);
+
+	buf_add(&b, "CHECK ((\"char_length\"(");
+	buf_ident(&b, name);
+	buf_fmt(&b, ") <= %" PRId64 "))", resolved->max_length);
+	return b.text;
+}
+
+static const char *
+reference_text(Arena *mem, const Field *f, const Object *target)
+{
+	static const char *const on_delete[] = {
+		[ON_DELETE_RESTRICT] = "RESTRICT", [ON_DELETE_CASCADE] = "CASCADE",
+		[ON_DELETE_SET_NULL] = "SET NULL",
+	};
+	Buf b = buf_new(mem);
+
+	buf_add(&b, "FOREIGN KEY (");
+	buf_ident(&b, f->name);
+	buf_add(&b, ") REFERENCES \"" TENANT_SCHEMA "\".");
+	buf_ident(&b, target->name);
+	buf_fmt(&b, "(%s) ON DELETE %s", shape_key_text(mem, &target->key), on_delete[f->on_delete]);
+	return b.text;
+}
+
+static const char *
+index_text(Arena *mem, const Object *o, const char *name, const char *column)
+{
+	Buf b = buf_new(mem);
+
+	buf_add(&b, "CREATE INDEX ");
+	buf_ident(&b, name);
+	buf_add(&b, " ON \"" TENANT_SCHEMA "\".");
+	buf_ident(&b, o->name);
+	buf_add(&b, " USING \"btree\" (");
+	buf_ident(&b, column);
+	buf_addc(&b, ')');
+	return b.text;
+}
+
+static bool
+only_key(const Object *o, const Field *f)
+{
+	return o->key.n == 1 && strcmp(o->key.at[0], f->name) == 0;
+}
+
+static void
+column_rules(Arena *mem, const Object *o, const Field *f, const Field *resolved, Rules *out)
+{
+	Rule r = { .object = o, .field = f };
+
+	rule_add(mem, out, r, ITEM_COLUMN, o->name, f->name, column_type(mem, resolved));
+	if (f->fallback != NULL)
+		rule_add(mem, out, r, ITEM_DEFAULT, o->name, f->name, default_text(mem, f, resolved));
+	if (f->required || object_key_has(o, f->name))
+		rule_add(mem, out, r, ITEM_NOT_NULL, o->name, f->name, "not null");
+}
+
+/* A unique field that is the whole key needs no second index. */
+static void
+field_rules(Arena *mem, const Object *o, const Field *f, const Field *resolved, Rules *out)
+{
+	Rule r = { .object = o, .field = f };
+	bool unique = f->unique && !only_key(o, f);
+	bool wanted = f->indexed || f->type == TYPE_REFERENCE;
+
+	if (unique) {
+		r.sort = RULE_UNIQUE;
+		rule_add(mem, out, r, ITEM_CONSTRAINT, o->name, rule_name(mem, o->name, f->name, "key"),
+		    arena_printf(mem, "UNIQUE (%s)",
+		    shape_key_text(mem, &(Names){ (const char *[]){ f->name }, 1, 1 })));
+	}
+	if (resolved->type == TYPE_TEXT && resolved->max_length > 0) {
+		r.sort = RULE_LIMIT;
+		rule_add(mem, out, r, ITEM_CONSTRAINT, o->name, rule_name(mem, o->name, f->name, "max"),
+		    limit_text(mem, resolved, f->name));
+	}
+	r.sort = RULE_NONE;
+	if (wanted && !unique && strcmp(o->key.at[0], f->name) != 0) {
+		const char *name = rule_name(mem, o->name, f->name, "idx");
+
+		rule_add(mem, out, r, ITEM_INDEX, o->name, name, index_text(mem, o, name, f->name));
+	}
+}
+
+static void
+grant_rules(Arena *mem, const Placement *at, const Object *o, Rules *out)
+{
+	Rule r = { .object = o };
+
+	rule_add(mem, out, r, ITEM_GRANT, o->name, at->owner, "ALL");
+	for (size_t i = 0; i < at->logins.n; i++)
+		rule_add(mem, out, r, ITEM_GRANT, o->name, at->logins.at[i].role,
+		    at->logins.at[i].read_only ? "SELECT" : "DELETE,INSERT,SELECT,UPDATE");
+}
+
+static bool
+object_rules(Ctx *cx, const Placement *at, const Model *m, const Object *o, Rules *out)
+{
+	Rule r = { .object = o };
+	Field *resolved = arena_alloc(cx->mem, (o->fields.n + 1) * sizeof *resolved);
+
+	rule_add(cx->mem, out, r, ITEM_TABLE, o->name, "",
+	    arena_printf(cx->mem, "owner %s", at->owner));
+	for (size_t i = 0; i < o->fields.n; i++) {
+		if (!field_resolved(m, &o->fields.at[i], &resolved[i]))
+			return fail(cx, FAIL_MANIFEST, "A reference names an object of the same model.",
+			    "\"%s.%s\" refers to nothing", o->name, o->fields.at[i].name);
+		column_rules(cx->mem, o, &o->fields.at[i], &resolved[i], out);
+	}
+	r.sort = RULE_KEY;
+	rule_add(cx->mem, out, r, ITEM_CONSTRAINT, o->name,
+	    rule_name(cx->mem, o->name, NULL, "pkey"),
+	    arena_printf(cx->mem, "PRIMARY KEY (%s)", shape_key_text(cx->mem, &o->key)));
+	for (size_t i = 0; i < o->fields.n; i++)
+		field_rules(cx->mem, o, &o->fields.at[i], &resolved[i], out);
+	grant_rules(cx->mem, at, o, out);
+	return true;
+}
+
+static void
+reference_rules(Arena *mem, const Model *m, const Object *o, Rules *out)
+{
+	for (size_t i = 0; i < o->fields.n; i++) {
+		const Field *f = &o->fields.at[i];
+		Rule r = { .sort = RULE_REFERENCE, .object = o, .field = f };
+
+		if (f->type == TYPE_REFERENCE)
+			rule_add(mem, out, r, ITEM_CONSTRAINT, o->name,
+			    rule_name(mem, o->name, f->name, "fkey"),
+			    reference_text(mem, f, model_object(m, f->to)));
+	}
+}
+
+static void
+schema_rules(Arena *mem, const Placement *at, Rules *out)
+{
+	const char *owner = arena_printf(mem, "owner %s", at->owner);
+	Rule r = { .object = NULL };
+
+	rule_add(mem, out, r, ITEM_SCHEMA, LEDGER_SCHEMA, "", owner);
+	rule_add(mem, out, r, ITEM_SCHEMA, TENANT_SCHEMA, "", owner);
+	rule_add(mem, out, r, ITEM_SCHEMA_GRANT, LEDGER_SCHEMA, at->owner, "ALL");
+	rule_add(mem, out, r, ITEM_SCHEMA_GRANT, TENANT_SCHEMA, at->owner, "ALL");
+	for (size_t i = 0; i < at->logins.n; i++)
+		rule_add(mem, out, r, ITEM_SCHEMA_GRANT, TENANT_SCHEMA, at->logins.at[i].role, "USAGE");
+}
+
+bool
+shape_rules(Ctx *cx, const Placement *at, const Model *m, Rules *out)
+{
+	schema_rules(cx->mem, at, out);
+	for (size_t i = 0; i < m->objects.n; i++)
+		if (!object_rules(cx, at, m, &m->objects.at[i], out))
+			return false;
+	for (size_t i = 0; i < m->objects.n; i++)
+		reference_rules(cx->mem, m, &m->objects.at[i], out);
+	return true;
+}
+
+bool
+shape_expected(Ctx *cx, const Placement *at, const Model *m, Items *out)
+{
+	Rules rules = {0};
+
+	if (!shape_rules(cx, at, m, &rules))
+		return false;
+	for (size_t i = 0; i < rules.n; i++)
+		vec_push(cx->mem, out, rules.at[i].item);
+	items_sort(out);
+	return true;
+}

@@ -1,0 +1,105 @@
+/*
+ * catalog.h - named reads and writes of the records.
+ *
+ * Everything read is copied into cx->mem.  Writes belong in a transaction that
+ * the caller opened (lite_begin), together with the journal row and the event
+ * that tell of them.
+ */
+#pragma once
+
+#include "lib/adapters/map.h"
+#include "lib/core/home.h"
+#include "lib/core/place.h"
+
+typedef enum TenantState {
+	TENANT_NONE, TENANT_PROVISIONING, TENANT_ACTIVE, TENANT_SUSPENDED, TENANT_SEALED, TENANT_PURGING
+} TenantState;
+const char	*tenant_state_name(TenantState s);
+
+typedef struct TenantRecord {
+	const char	*name, *id, *display;
+	TenantState	 state;
+	Mode		 mode;
+	const char	*cluster, *dbname, *owner;
+	const char	*model;
+	int64_t		 model_version;
+	const char	*shape;		/* hash of the applied effective model; "" before */
+	const char	*spec_hash;	/* hash of the applied Tenant spec */
+	int64_t		 purge_after;	/* wall ms; 0: not sealed */
+	int64_t		 changed_run;	/* the run that last touched it */
+} TenantRecord;
+typedef struct TenantRecords { TenantRecord *at; size_t n, cap; } TenantRecords;
+
+typedef struct RouteRecord {
+	const char	*tenant;
+	int64_t		 epoch, seq;
+	const char	*state;		/* open park off */
+	const char	*cluster, *dbname;
+} RouteRecord;
+typedef struct RouteRecords { RouteRecord *at; size_t n, cap; } RouteRecords;
+
+extern const Sql *const catalog_migrations[];
+extern const int catalog_migrations_n;
+
+/* objects: one row a manifest, kind + name */
+bool	 catalog_object(Ctx *cx, Home *home, const char *kind, const char *name, char **spec, char **hash);	/* NULLs if none */
+bool	 catalog_object_names(Ctx *cx, Home *home, const char *kind, Names *out);
+bool	 catalog_object_hashes(Ctx *cx, Home *home, const char *kind, Map *name_to_hash);
+bool	 catalog_object_put(Ctx *cx, Home *home, const char *kind, const char *name, const char *spec, const char *hash);
+bool	 catalog_object_remove(Ctx *cx, Home *home, const char *kind, const char *name);
+bool	 catalog_cluster(Ctx *cx, Home *home, const char *name, Cluster **out);		/* FAIL_NOT_FOUND with nearest */
+
+bool	 catalog_shape_put(Ctx *cx, Home *home, const Model *m, char **hash);
+bool	 catalog_shape(Ctx *cx, Home *home, const char *hash, Model **out);
+
+bool	 catalog_tenant(Ctx *cx, Home *home, const char *name, TenantRecord *out);	/* FAIL_NOT_FOUND with nearest */
+bool	 catalog_tenant_find(Ctx *cx, Home *home, const char *name, TenantRecord *out, bool *found);
+bool	 catalog_tenants(Ctx *cx, Home *home, TenantRecords *out);			/* by name */
+bool	 catalog_tenant_put(Ctx *cx, Home *home, const TenantRecord *t);
+bool	 catalog_tenant_state(Ctx *cx, Home *home, const char *name, TenantState state, int64_t purge_after);
+bool	 catalog_tenant_touch(Ctx *cx, Home *home, const char *name, int64_t run);
+bool	 catalog_tenant_forget(Ctx *cx, Home *home, const char *name);			/* its logins and route too */
+bool	 catalog_tenants_on(Ctx *cx, Home *home, const char *cluster, int64_t *n);
+
+bool	 catalog_placement(Ctx *cx, Home *home, const char *tenant, Placement **out);	/* with logins and cluster */
+
+bool	 catalog_placement_of(Ctx *cx, Home *home, const TenantRecord *t, Placement **out);
+
+/* logins: the password is sealed here; the verifier is not a secret to us but is never printed */
+bool	 catalog_login_put(Ctx *cx, Home *home, const char *tenant, const Login *login, const Secret *password);
+bool	 catalog_login_on(Ctx *cx, Home *home, const char *tenant, const char *user, bool on);
+bool	 catalog_login_remove(Ctx *cx, Home *home, const char *tenant, const char *user);
+bool	 catalog_login_password(Ctx *cx, Home *home, const char *tenant, const char *user, Secret *out);
+
+/* secrets of the store (secretRef "store:NAME"), sealed under the master key */
+bool	 catalog_secret_put(Ctx *cx, Home *home, const char *name, const Secret *value);
+bool	 catalog_secret_get(Ctx *cx, Home *home, const char *name, Secret *out, bool *found);
+bool	 catalog_secret_names(Ctx *cx, Home *home, Names *out);
+bool	 catalog_secret_remove(Ctx *cx, Home *home, const char *name);
+
+bool	 catalog_route(Ctx *cx, Home *home, const char *tenant, RouteRecord *out, bool *found);
+bool	 catalog_routes(Ctx *cx, Home *home, RouteRecords *out);
+/* A new epoch: one more than before and never below the fence of the run, so that a home restored
+ * above the targets' fences is above every epoch given out, too. */
+bool	 catalog_route_set(Ctx *cx, Home *home, const char *tenant, int64_t fence, const char *state,
+	    const char *cluster, const char *dbname);
+bool	 catalog_raise_floors(Ctx *cx, Home *home, int64_t seen);	/* fences and epochs start above `seen` */
+
+bool	 catalog_route_remove(Ctx *cx, Home *home, const char *tenant);
+
+bool	 catalog_meta(Ctx *cx, Home *home, const char *key, char **value);
+bool	 catalog_meta_put(Ctx *cx, Home *home, const char *key, const char *value);
+bool	 catalog_meta_int(Ctx *cx, Home *home, const char *key, int64_t *value);	/* 0 if none */
+bool	 catalog_serial(Ctx *cx, Home *home, int64_t *serial);	/* grows with every recorded change */
+bool	 catalog_serial_bump(Ctx *cx, Home *home);
+
+/* events: in the transaction of what they tell of; never personal values or secrets */
+typedef struct Event {
+	const char	*tenant;	/* or NULL */
+	int64_t		 run, step;	/* 0: none */
+	const char	*verb;		/* "step.done", "secret.read"... */
+	const char	*object;	/* "tenant/acme", "login/acme/app" */
+	const char	*outcome;	/* "ok", or an error kind */
+	const char	*before, *after;	/* digests or states, or NULL */
+} Event;
+bool	 event_write(Ctx *cx, Home *home, const Event *e);

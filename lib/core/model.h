@@ -1,0 +1,144 @@
+/*
+ * model.h - the words of the product as structs: what manifests say.
+ *
+ * Filled by the key tables (keys.h, manifest.h), checked by model_check();
+ * read by everyone, changed by nobody afterwards.  All texts live in the arena
+ * they were loaded in.
+ */
+#pragma once
+
+#include "lib/adapters/js.h"
+#include "lib/base/fail.h"
+#include "lib/base/vec.h"
+
+typedef enum Mode { MODE_NONE, MODE_DEDICATED, MODE_CUSTOMER_DB, MODES } Mode;
+const char	*mode_name(Mode m);		/* "dedicated" */
+Mode		 mode_of(const char *name);	/* MODE_NONE if unknown */
+
+typedef enum FieldType {
+	TYPE_NONE, TYPE_TEXT, TYPE_INTEGER, TYPE_NUMBER, TYPE_BOOLEAN, TYPE_DATE, TYPE_TIMESTAMP,
+	TYPE_UUID, TYPE_JSON, TYPE_BYTES, TYPE_REFERENCE, FIELD_TYPES
+} FieldType;
+const char	*type_name(FieldType t);
+
+typedef enum OnDelete { ON_DELETE_RESTRICT, ON_DELETE_CASCADE, ON_DELETE_SET_NULL } OnDelete;
+
+typedef struct Names { const char **at; size_t n, cap; } Names;
+
+typedef struct Field {
+	const char	*name;
+	const char	*was;		/* its earlier name, or NULL */
+	FieldType	 type;
+	int64_t		 max_length;	/* text: characters; 0 = no limit */
+	int64_t		 precision, scale;	/* number; precision 0 = no limit */
+	bool		 required, unique, indexed;
+	const char	*fallback;	/* the default, canonical text for its type; "now" (timestamp), "today" (date), "random" (uuid); NULL: none */
+	const char	*to;		/* reference: the object */
+	OnDelete	 on_delete;
+	bool		 own;		/* the tenant's, not the model's */
+	Place		 place;
+} Field;
+
+typedef struct Object {
+	const char	*name;
+	const char	*was;
+	struct { Field *at; size_t n, cap; } fields;
+	Names		 key;		/* names of fields; never empty after model_check: `id` uuid is put in where none is given */
+	bool		 own;
+	Place		 place;
+} Object;
+
+typedef struct Model {
+	const char	*name, *display;
+	int64_t		 version;
+	struct { Object *at; size_t n, cap; } objects;
+	Names		 drop;		/* "account.fax", "activity": data that the user allows to be dropped */
+	Place		 place;
+} Model;
+
+typedef struct SecretRef {	/* "env:NAME", "file:PATH", "store:NAME"; NULL: none */
+	const char	*ref;
+	Place		 place;
+} SecretRef;
+
+typedef struct Region {
+	const char	*name, *display;
+	const char	*country;	/* ISO 3166-1 alpha-2 */
+	Place		 place;
+} Region;
+
+typedef struct Connect {
+	const char	*host;
+	int64_t		 port;
+	const char	*user, *database;
+	SecretRef	 password;
+	const char	*sslmode, *sslrootcert, *sslcert, *sslkey;
+} Connect;
+
+typedef struct Cluster {
+	const char	*name, *display;
+	const char	*region;
+	Names		 modes;		/* modes that may be placed here by region and capacity */
+	int64_t		 capacity;	/* tenants; 0 = no automatic placement */
+	int64_t		 connections;	/* jobs side by side, 1..16 */
+	Connect		 connect;
+	Place		 place;
+} Cluster;
+
+typedef struct OwnFields {	/* a tenant's own fields of one object of the model */
+	const char	*object;
+	struct { Field *at; size_t n, cap; } fields;
+	Place		 place;
+} OwnFields;
+
+typedef struct Tenant {
+	const char	*name, *display;
+	const char	*model;
+	Mode		 mode;
+	const char	*cluster;	/* named, or NULL: chosen by region, mode and free capacity */
+	const char	*region;
+	const char	*residency;	/* country the data must stay in, or NULL */
+	int64_t		 retention_ms;	/* data kept after delete; default 30 d */
+	const char	*login;		/* the first login; default "app" */
+	const char	*database, *owner_role;	/* customer-db: what the customer's admin made */
+	struct { Object *at; size_t n, cap; } objects;		/* own objects */
+	struct { OwnFields *at; size_t n, cap; } fields;	/* own fields */
+	Names		 drop;		/* as in Model, for own objects and fields */
+	Place		 place;
+} Tenant;
+
+#define MODEL_OBJECTS_MAX	500
+#define OBJECT_FIELDS_MAX	1500	/* PostgreSQL's own limit is 1,600 columns */
+#define INDEX_TEXT_MAX		600	/* characters of a text in a key, a unique rule or an index */
+
+const Object	*model_object(const Model *m, const char *name);
+const Field	*object_field(const Object *o, const char *name);
+bool		 names_have(const Names *names, const char *name);
+bool		 object_key_has(const Object *o, const char *field);
+
+/* Completes and checks one model: default keys, references (target exists, its key is one field,
+ * on_delete fits required), defaults by type, duplicates, reserved words, limits.  What is implied is
+ * written out: key fields are required, `indexed` gives way to `unique`, and both to a key of one field. */
+bool		 model_check(Ctx *cx, Model *m);
+/* The same for a tenant's own objects and fields, as far as it can be said without its model. */
+bool		 model_check_own(Ctx *cx, Tenant *tenant);
+/* The tenant's effective model: a new Model in cx->mem = model + own objects and fields, checked.
+ * `model` was checked before; its parts are shared. */
+bool		 model_merge(Ctx *cx, const Model *model, const Tenant *tenant, Model **out);
+/* The column type behind a field: a reference has the type, length, precision of its target's key. */
+bool		 field_resolved(const Model *m, const Field *f, Field *out);
+/* Objects in an order in which each comes after those it refers to where there is no cycle. */
+bool		 model_order(Ctx *cx, const Model *m, const Object ***order);
+/* Canonical JSON of name, version and objects (no places, no drop list), and back. */
+char		*model_canonical(Arena *mem, const Model *m);
+bool		 model_from_json(Ctx *cx, const char *json, Model **out);
+/* The canonical text of a default, or FAIL_MANIFEST: "007" -> "7", a timestamp in UTC... */
+bool		 model_default(Ctx *cx, const Field *f, const char *text, const char **out);
+/* A name valid for objects and fields: [a-z][a-z0-9_]{0,47}, not a reserved word of SQL, not pg_...,
+ * not a system column.  *why completes the sentence `"x" ...`. */
+bool		 ident_valid(const char *name, const char **why);
+/* A name valid for tenants, clusters...: [a-z][a-z0-9-]{0,39}. */
+bool		 name_valid(const char *name);
+/* The server's name of a rule: object_field_suffix ("account_name_key"; field NULL: "account_pkey"), at
+ * most 63 bytes: a longer one has 8 hex digits of its SHA-256 in the middle. */
+char		*rule_name(Arena *mem, const char *object, const char *field, const char *suffix);

@@ -1,0 +1,197 @@
+/*
+ * place.h - the placement driver: what deployer implements once a mode, and
+ * every room and command uses.
+ *
+ * A tenant's place is described by items: one table, column, constraint,
+ * index, grant, role setting... each with a normalised definition.  expected()
+ * says which items a model has there, observe() which there are; the
+ * difference is both evolution and drift, and steps() turns it into journalled
+ * steps.  Everything a driver does on a server it does in a step's act, probe
+ * or undo, under the fence.
+ */
+#pragma once
+
+#include "lib/adapters/pg.h"
+#include "lib/core/home.h"
+#include "lib/core/model.h"
+
+/* --- where a tenant is --------------------------------------------------- */
+
+typedef struct Login {
+	const char	*user;		/* the client's name for it: "app" */
+	const char	*role;		/* the role on the server */
+	bool		 read_only;
+	const char	*verifier;	/* SCRAM-SHA-256$...; what the server stores */
+	bool		 on;		/* LOGIN allowed */
+} Login;
+
+typedef struct Placement {
+	const char	*tenant, *id;	/* id: 12 letters, opaque, never reused */
+	Mode		 mode;
+	const Cluster	*cluster;
+	const char	*dbname, *owner;	/* database and its NOLOGIN owner role */
+	struct { Login *at; size_t n, cap; } logins;
+} Placement;
+
+/* The one function that makes names on servers: opaque ("t_<id>", "t_<id>_<4 letters>") where tenants
+ * share the server, from the tenant's name elsewhere.  63 bytes at most. */
+void	 place_names(Arena *mem, Placement *p, const Tenant *spec);
+const char *place_login_role(Arena *mem, const Placement *p, const char *user);
+const Login *place_login(const Placement *p, const char *user);	/* NULL if there is none */
+
+/* --- connections of one lane ---------------------------------------------- */
+
+typedef struct Conns Conns;	/* keeps one connection a (cluster, database); the tenants' are closed by conns_drop */
+Conns	*conns_new(Ctx *cx, Home *home);
+bool	 conns_get(Ctx *cx, Conns *c, const Cluster *cluster, const char *dbname, Pg **out);	/* NULL dbname: the cluster's own */
+/* A connection of its own that has done SET ROLE `as` (loading rows beside the owner's session). */
+bool	 conns_get_as(Ctx *cx, Conns *c, const Cluster *cluster, const char *dbname, const char *as, Pg **out);
+void	 conns_drop(Conns *c, const Cluster *cluster, const char *dbname);	/* closes it if open, those `as` a role too */
+Home	*conns_home(const Conns *c);
+/* Where and as whom we connect, the password resolved into cx->mem. */
+bool	 conns_target(Ctx *cx, Home *home, const Cluster *cluster, const char *dbname, PgTarget *out);
+
+/* --- items ---------------------------------------------------------------- */
+
+typedef struct Item {
+	int		 kind;		/* the driver's own numbering, in order of creation */
+	const char	*object;	/* relation, role or database it belongs to */
+	const char	*name;		/* within it; "" for the thing itself */
+	const char	*def;		/* normalised definition; equal text = equal thing */
+} Item;
+
+typedef struct Items { Item *at; size_t n, cap; } Items;
+
+typedef enum ChangeOp { CHANGE_ADD, CHANGE_ALTER, CHANGE_REMOVE, CHANGE_RENAME } ChangeOp;
+
+typedef struct Change {		/* one line of a plan */
+	ChangeOp	 op;
+	const char	*what;		/* "object", "field", "index", "grant", "setting", "tenant"... */
+	const char	*name;		/* "account.fax" */
+	const char	*from, *to;	/* definitions as people read them, or NULL */
+	bool		 data_bearing;	/* removes rows or values */
+	bool		 drift;		/* somebody changed it by hand; else the manifests did */
+	bool		 kept;		/* found, reported and left: needs --prune or a drop entry */
+	const char	*note;		/* the reason, or NULL */
+} Change;
+typedef struct Changes { Change *at; size_t n, cap; } Changes;
+
+/* --- steps ---------------------------------------------------------------- */
+
+typedef enum UndoClass { UNDO_REVERSIBLE, UNDO_COMPENSABLE, UNDO_IRREVERSIBLE } UndoClass;
+
+typedef struct Step {
+	int64_t		 id;		/* 1.. within the run */
+	const char	*key;		/* idempotency key, 32 hex digits */
+	const char	*scope;		/* lease scope: "tenant/acme" or "cluster/bj-1" */
+	const char	*kind;		/* a StepKind's name */
+	const char	*title;		/* "create database t_k3..." for people */
+	Js		*args;		/* never a secret */
+	struct { int64_t *at; size_t n, cap; } needs;	/* ids that must be done before */
+} Step;
+typedef struct Steps { Step *at; size_t n, cap; } Steps;
+
+typedef enum Probe { PROBE_NOT_DONE, PROBE_DONE, PROBE_UNDECIDABLE } Probe;
+
+typedef struct StepEnv {	/* what act, probe, undo, guard and record are given */
+	Home		*home;
+	int64_t		 run, fence;
+	const Step	*step;
+	const Placement	*at;		/* of the step's tenant; NULL for cluster steps */
+	const Cluster	*cluster;
+	Conns		*conns;
+	const char	*why;		/* probe: why it is undecidable, for the person; set by probe */
+} StepEnv;
+
+typedef struct StepKind {
+	const char	*name;		/* "database.create" */
+	UndoClass	 undo_class;
+	bool		 pivot;		/* done = no way back for this scope */
+	bool		 data_bearing;	/* removes rows or values */
+	bool		(*guard)(Ctx *cx, StepEnv *env);	/* before the scope's first step: may this work? changes nothing; NULL: yes */
+	bool		(*act)(Ctx *cx, StepEnv *env);		/* NULL: a catalogue-only step */
+	bool		(*probe)(Ctx *cx, StepEnv *env, Probe *out);	/* NULL with act NULL */
+	bool		(*undo)(Ctx *cx, StepEnv *env);		/* must be fine when there is nothing to undo; NULL: nothing to undo on the target */
+	bool		(*record)(Ctx *cx, StepEnv *env);	/* the catalogue's side, in the transaction of the outcome; NULL: none */
+	bool		(*unrecord)(Ctx *cx, StepEnv *env);	/* the same for an undo */
+} StepKind;
+
+Step	*steps_add(Arena *mem, Steps *steps, const char *scope, const char *kind, Js *args,
+	    const char *title_fmt, ...) __attribute__((format(printf, 6, 7)));	/* needs the scope's previous step, if any */
+
+/* --- the fence on a target: schema copyhold, tables fence and applied ------ */
+
+typedef enum Ledger { LEDGER_NEW, LEDGER_ALREADY } Ledger;
+/* A row's key is the step's with the run's number: the same change may come again in a later run.
+ * The column `tenant` holds the placement's id, or the scope of a cluster's step. */
+/* Within an open transaction: refuses a lower fence (FAIL_FENCED), raises it, writes the step's row. */
+bool	 ledger_enter(Ctx *cx, Pg *pg, const StepEnv *env, Ledger *out);
+bool	 ledger_remove(Ctx *cx, Pg *pg, const StepEnv *env);	/* on undo, in its transaction; refuses a lower fence too */
+bool	 ledger_has(Ctx *cx, Pg *pg, const StepEnv *env, bool *out);	/* no ledger there: false */
+bool	 ledger_fence(Ctx *cx, Pg *pg, const StepEnv *env);	/* refuses and raises, writes no row */
+bool	 ledger_forget(Ctx *cx, Pg *pg, const StepEnv *env);	/* the tenant's other rows: it is leaving */
+bool	 ledger_stands(Ctx *cx, Pg *pg, bool *out);	/* the ledger's tables are there */
+bool	 ledger_highest(Ctx *cx, Pg *pg, const char *tenant, int64_t *out);	/* the fence last seen; 0: none */
+/* For what cannot run in a transaction: the step's session lock; a holder is ended after the deadline. */
+bool	 ledger_lock(Ctx *cx, Pg *pg, const StepEnv *env, int64_t deadline_ms);
+void	 ledger_unlock(Pg *pg, const StepEnv *env);
+
+/* --- the driver ------------------------------------------------------------ */
+
+typedef struct Relation {	/* map(): how a tenant's object looks on the server */
+	const char	*name;		/* quoted, schema-qualified */
+	Names		 columns;	/* by field order */
+	Names		 key;
+} Relation;
+
+typedef enum Heading {
+	HEAD_WORKS,		/* what the tenant's application does all day */
+	HEAD_ISOLATED,		/* refused, or it leads nowhere */
+	HEAD_VISIBLE,		/* PostgreSQL shows it to every login */
+	HEAD_OPEN,		/* a login can do it to itself, or to a neighbour's load, without a gateway before it */
+	HEAD_FAILED		/* it got through, or does not work */
+} Heading;
+typedef struct Attempt {	/* one line of `tenant verify` */
+	Heading		 heading;
+	const char	*what;		/* "SET ROLE to another tenant's owner" */
+	const char	*result;	/* "refused (42501)" */
+} Attempt;
+typedef struct Attempts { Attempt *at; size_t n, cap; } Attempts;
+
+typedef struct PlaceWork {	/* what steps() is asked for */
+	const Model	*recorded;	/* as applied last; NULL: a new tenant */
+	const Model	*desired;
+	const Items	*observed;	/* NULL: not looked at (what is recorded is taken for true) */
+	const char	*shape;		/* hash of the desired model, for step args */
+	bool		 prune;		/* remove what is not ours, too */
+} PlaceWork;
+
+typedef struct PlaceDriver {
+	Mode		 mode;
+	const StepKind	*kinds;		/* ends at name NULL */
+	/* before the first change: reachable, version, rights, setup; FAIL_* with the GRANT or script that helps */
+	bool		(*preflight)(Ctx *cx, Conns *conns, const Placement *at, bool exists);
+	bool		(*expected)(Ctx *cx, const Placement *at, const Model *m, Items *out);
+	bool		(*observe)(Ctx *cx, Conns *conns, const Placement *at, Items *out);
+	bool		(*steps)(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps);
+	/* what a cluster of this mode needs once, before its first tenant; NULL: nothing */
+	bool		(*cluster_steps)(Ctx *cx, const Cluster *cluster, Steps *steps);
+	/* what a server's crash left on it that no SQL shows: folders of half-made databases; NULL: not asked */
+	bool		(*strays)(Ctx *cx, Conns *conns, const Cluster *cluster, Names *out);
+	bool		(*suspend_steps)(Ctx *cx, const Placement *at, Steps *steps);
+	bool		(*resume_steps)(Ctx *cx, const Placement *at, Steps *steps);
+	bool		(*purge_steps)(Ctx *cx, const Placement *at, bool hand_back, Steps *steps);
+	bool		(*login_steps)(Ctx *cx, const Placement *at, const Login *login, const char *verb, Steps *steps);	/* add rotate remove */
+	bool		(*setup_script)(Ctx *cx, Home *home, const Placement *at, Buf *out);	/* NULL: none needed */
+	bool		(*map)(Ctx *cx, const Placement *at, const Model *m, const char *object, Relation *out);
+	bool		(*verify)(Ctx *cx, Conns *conns, const Placement *at, const Model *m, const Login *login,
+			    const Secret *password, Attempts *out);
+	bool		(*highest_fence)(Ctx *cx, Conns *conns, const Placement *at, int64_t *out);	/* seen on the target, for home restore */
+	/* the session in which rows are loaded: the tenant's rights, never ours */
+	bool		(*data_session)(Ctx *cx, Conns *conns, const Placement *at, Pg **out);
+} PlaceDriver;
+
+const PlaceDriver *place_driver(Mode mode);
+void	 place_register(const PlaceDriver *const *drivers);	/* by main; NULL-terminated */
+const StepKind	*step_kind(const char *name);			/* among the drivers' and the registered tables */
+void	 step_register(const StepKind *kinds);			/* by main */

@@ -1,0 +1,269 @@
+#!/bin/bash
+#
+# demo.sh start|stop|env - the main job from end to end on private PostgreSQL servers.
+#
+#   start   installs what is missing, builds, starts a vendor's and a customer's server, takes
+#           three tenants on, loads data, verifies them, and leaves everything running; run
+#           again, it does what is left to do
+#   stop    stops and removes everything that start made, but packages
+#   env     prints what a shell needs to go on from there: eval "$(tools/demo.sh env)"
+#
+# Everything is in /var/tmp/copyhold-demo-UID; sockets are in short folders in /tmp.  Another
+# folder may be chosen by COPYHOLD_DEMO, another binary by COPYHOLD_BIN (nothing is installed or
+# built then).
+set -euo pipefail
+umask 077
+unset "${!PG@}" COPYHOLD_HOME
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+demo=${COPYHOLD_DEMO:-/var/tmp/copyhold-demo-$(id -u)}
+build=$(cd "$root" && realpath -m "${BUILD:-build}")
+binary=${COPYHOLD_BIN:-$build/copyhold}
+manifests=$demo/manifests
+tenants=(globex initech acme)
+
+die() {
+	echo "demo: $*" >&2
+	exit 1
+}
+
+title() { printf '\n== %s\n' "$*"; }
+
+# A command as one would type it, with the variables of `demo.sh env`.
+# shellcheck disable=SC2016 # meant for the reader
+print_command() {
+	local line="\$ copyhold $*"
+	line=${line//"$manifests"/'"$MANIFESTS"'}
+	[ -z "${SOURCE-}" ] || line=${line//"$SOURCE"/'"$SOURCE"'}
+	printf '%s\n' "$line"
+}
+
+show() {
+	print_command "$@"
+	"$binary" "$@"
+}
+
+cluster() { "$root/tools/cluster.sh" "$@"; }
+
+# Anybody may write in /var/tmp: what is there must be ours alone.
+check_folder() {
+	if [ -L "$demo" ] || [ ! -d "$demo" ] || [ ! -O "$demo" ]; then
+		die "$demo is not a folder of yours: remove it, or choose another by COPYHOLD_DEMO"
+	fi
+	[ -z "$(find "$demo" -maxdepth 0 -perm /022)" ] ||
+		die "others may write in $demo: remove it"
+}
+
+# Run by root, the servers' user has to get through.
+make_folder() {
+	local mode=0700
+	[ "$(id -u)" != 0 ] || mode=0711
+	[ -e "$demo" ] || [ -L "$demo" ] || mkdir -m "$mode" -- "$demo"
+	check_folder
+}
+
+make_passwords() {
+	local name
+	[ ! -e "$demo/passwords" ] || return 0
+	for name in BJ1_PASSWORD ACME_DB_PASSWORD SOURCE_PASSWORD; do
+		echo "export $name=$(openssl rand -hex 16)"
+	done >"$demo/passwords.new"
+	mv -- "$demo/passwords.new" "$demo/passwords"
+}
+
+enter() {
+	# shellcheck disable=SC1091 # written by make_passwords
+	. "$demo/passwords"
+	export COPYHOLD_HOME=$demo/home
+}
+
+# --- steps of start -----------------------------------------------------------
+
+build() {
+	[ -z "${COPYHOLD_BIN-}" ] || return 0
+	title "packages and build"
+	"$root/tools/deps.sh" demo
+	[ -e "$build" ] || echo "$build" >"$demo/built"
+	make -C "$root" -s -j"$(nproc)" "BUILD=$build" all
+}
+
+# NAME PORT [OPTION...]: that port if it is free, else another; a stopped server keeps the port
+# that it had.
+start_cluster() {
+	local name=$1 port=$2
+	if cluster status "$demo" "$name"; then
+		echo "$name: nothing to do, it runs on port $(cat "$demo/$name/port")"
+		return
+	fi
+	if [ -e "$demo/$name/port" ] || (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+		port=auto
+	fi
+	cluster start "$demo" "$name" "$port" "${@:3}"
+	echo "$name: PostgreSQL runs on port $(cat "$demo/$name/port")"
+}
+
+# The manifests name fixed ports, and where the customer's CA would be on a real machine.
+copy_manifests() {
+	local file vendor customer
+	vendor=$(cat "$demo/bj-1/port")
+	customer=$(cat "$demo/acme-db/port")
+	rm -rf -- "$manifests"
+	mkdir -- "$manifests"
+	for file in "$root"/manifests/quickstart/*.yaml; do
+		sed -e "s/port: 15432\$/port: $vendor/" -e "s/port: 15433\$/port: $customer/" \
+			-e "s|/etc/copyhold/acme-ca.crt|$demo/certs/ca.crt|" \
+			"$file" >"$manifests/$(basename "$file")"
+	done
+	echo "manifests: $manifests (manifests/quickstart with these ports and this CA)"
+}
+
+# NAME WHAT: a step that is done once in a server's life; the note goes with the server.
+is_done() { [ -e "$demo/$1/$2.done" ]; }
+note_done() { : >"$demo/$1/$2.done"; }
+
+# CLUSTER NOUN NAME: what its administrator reads and runs, once, as a superuser.
+run_setup_script() {
+	if is_done "$1" setup; then
+		echo "$1: nothing to do, it is set up"
+		return
+	fi
+	print_command "$2" setup-script "$3" -f "$manifests" "| psql   # as the superuser of $1"
+	"$binary" "$2" setup-script "$3" -f "$manifests" >"$demo/setup-$3.sql"
+	cluster psql "$demo" "$1" -f "$demo/setup-$3.sql" >/dev/null
+	note_done "$1" setup
+}
+
+name_source() {
+	SOURCE=postgresql://crm_reader@127.0.0.1:$(cat "$demo/bj-1/port")/crm_source
+	SOURCE="$SOURCE?passfile=$demo/source.pgpass"
+}
+
+# Where the tenants' data comes from: a database on the vendor's server that one role may read.
+make_source() {
+	printf '127.0.0.1:*:crm_source:crm_reader:%s\n' "$SOURCE_PASSWORD" >"$demo/source.pgpass"
+	name_source
+	if is_done bj-1 source; then
+		echo "crm_source: nothing to do, it is there"
+		return
+	fi
+	cluster psql "$demo" bj-1 <<-SQL
+		SET client_min_messages = warning;
+		DROP DATABASE IF EXISTS crm_source;
+		DROP ROLE IF EXISTS crm_reader;
+		CREATE DATABASE crm_source;
+		REVOKE ALL ON DATABASE crm_source FROM PUBLIC;
+		CREATE ROLE crm_reader LOGIN PASSWORD '$SOURCE_PASSWORD';
+		GRANT CONNECT ON DATABASE crm_source TO crm_reader;
+	SQL
+	awk -f "$root/tools/crm.awk" | cluster psql "$demo" bj-1 -d crm_source
+	cluster psql "$demo" bj-1 -d crm_source \
+		-c "GRANT SELECT ON ALL TABLES IN SCHEMA public TO crm_reader"
+	note_done bj-1 source
+	echo "crm_source: made by tools/crm.awk"
+}
+
+# CLUSTER TENANT
+load_tenant() {
+	if is_done "$1" "loaded-$2"; then
+		echo "$2: nothing to do, its data is loaded"
+		return
+	fi
+	show data load "$2" --from "$SOURCE"
+	show data compare "$2" --with "$SOURCE"
+	note_done "$1" "loaded-$2"
+}
+
+print_next() {
+	cat <<-TEXT
+
+		== done in $SECONDS s; everything is left running.  Try next:
+		  eval "\$(tools/demo.sh env)"      # sets PATH, COPYHOLD_HOME, MANIFESTS...
+		  copyhold tenant show acme
+		  copyhold plan -f "\$MANIFESTS"
+		  psql "\$(copyhold route resolve globex)" -c 'SELECT count(*) FROM account'
+		  psql "\$(copyhold route resolve acme)" -c 'SELECT count(*) FROM activity'
+		  copyhold login rotate globex app
+		  copyhold data load initech --from "\$SOURCE"
+		  copyhold run list
+		  make demo-stop                     # stops and removes all of it
+	TEXT
+}
+
+demo_start() {
+	local name
+	SECONDS=0
+	make_folder
+	build
+	[ -x "$binary" ] || die "there is no $binary"
+	SECONDS=0
+
+	title "servers"
+	make_passwords
+	enter
+	start_cluster bj-1 15432
+	start_cluster acme-db 15433 --tls
+	copy_manifests
+
+	title "home, and what each server's administrator runs once"
+	show init
+	run_setup_script bj-1 cluster bj-1
+	run_setup_script acme-db tenant acme
+
+	title "tenants"
+	show check -f "$manifests"
+	show plan -f "$manifests"
+	show apply -f "$manifests" --yes
+
+	title "data"
+	make_source
+	load_tenant bj-1 globex
+	load_tenant acme-db acme
+
+	title "verification"
+	for name in "${tenants[@]}"; do
+		show tenant verify "$name"
+	done
+
+	title "report"
+	show tenant list
+	print_next
+}
+
+# --- stop, env ------------------------------------------------------------------
+
+demo_stop() {
+	local name
+	if [ ! -e "$demo" ] && [ ! -L "$demo" ]; then
+		echo "demo: nothing to do, there is no $demo"
+		return
+	fi
+	check_folder
+	for name in bj-1 acme-db; do
+		cluster remove "$demo" "$name"
+	done
+	if [ -e "$demo/built" ]; then
+		make -C "$root" -s "BUILD=$(cat "$demo/built")" clean
+	fi
+	rm -rf -- "$demo"
+	echo "demo: everything is stopped and removed"
+}
+
+demo_env() {
+	[ -e "$demo/passwords" ] || die "there is no demo in $demo: run make demo first"
+	check_folder
+	grep -v SOURCE_PASSWORD "$demo/passwords"
+	printf 'export COPYHOLD_HOME=%q\n' "$demo/home"
+	printf 'export MANIFESTS=%q\n' "$manifests"
+	name_source
+	printf 'export SOURCE=%q\n' "$SOURCE"
+	# shellcheck disable=SC2016 # expanded by the shell that reads it
+	printf 'export PATH=%q:"$PATH"\n' "$(dirname "$binary")"
+}
+
+case ${1-} in
+start | stop | env) "demo_$1" ;;
+*)
+	echo "usage: tools/demo.sh start|stop|env" >&2
+	exit 64
+	;;
+esac
