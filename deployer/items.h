@@ -70,8 +70,6 @@ bool	 home_claim(Ctx *cx, Pg *pg, const Home *home);	/* in a transaction, after 
 bool	 home_check(Ctx *cx, Pg *pg, const Home *home);	/* FAIL_FOREIGN if another home's row is there */
 /* USAGE on schema app and rights on all its tables, for one login; in the owner's session. */
 bool	 shape_grant_login(Ctx *cx, Pg *pg, const Placement *at, const Login *login, bool grant);
-/* Steps that make the server's password what the catalogue has (sealed there before the run). */
-bool	 login_mend_steps(Ctx *cx, const Placement *at, const Login *login, Steps *steps);
 
 extern const PlaceDriver mode_dedicated, mode_customer_db;
 

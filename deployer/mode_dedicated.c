@@ -194,11 +194,10 @@ login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, 
 }
 
 bool
-login_mend_steps(Ctx *cx, const Placement *at, const Login *login, Steps *steps)
+login_mend(Ctx *cx, const Placement *at, const Login *login, Change *change, Steps *steps)
 {
-	login_step(cx, at, login, steps,
-	    at->mode == MODE_CUSTOMER_DB ? "customer.rotate" : "login.rotate",
-	    "set the password again of login");
+	(void)change;
+	login_step(cx, at, login, steps, "login.rotate", "set the password again of login");
 	return true;
 }
 
@@ -257,6 +256,8 @@ const PlaceDriver mode_dedicated = {
 	.resume_steps = resume_steps,
 	.purge_steps = purge_steps,
 	.login_steps = login_steps,
+	.login_ok = login_password_ok,
+	.login_mend = login_mend,
 	.map = plain_map,
 	.verify = verify_plain,
 	.highest_fence = highest_fence,

@@ -77,7 +77,7 @@ WHERE rolname = ANY ($1::pg_catalog.name[])
 
 -- name: home_table
 CREATE TABLE IF NOT EXISTS copyhold.home (
-	only boolean PRIMARY KEY DEFAULT true CHECK (only),
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	id uuid NOT NULL,
 	claimed_at timestamptz NOT NULL
 );

@@ -356,9 +356,13 @@ static bool
 remove_strange(Ctx *cx, StepEnv *env, Pg *pg, const Ops *ops)
 {
 	Stranges found = {0};
-	Buf b = buf_new(cx->mem);
+	Buf b = buf_new(cx->mem), back = buf_new(cx->mem);
 
-	if (!shape_strange(cx, pg, env->at, &found))
+	/* the owner may not read what the template keeps from PUBLIC: we look as ourselves */
+	buf_add(&back, "SET LOCAL ROLE ");
+	buf_ident(&back, env->at->owner);
+	if (!pg_script(cx, pg, "SET LOCAL ROLE NONE") || !shape_strange(cx, pg, env->at, &found) ||
+	    !pg_script(cx, pg, back.text))
 		return false;
 	for (size_t i = 0; i < found.n; i++)
 		if (found.at[i].mend != NULL && wanted(ops, &found.at[i]))

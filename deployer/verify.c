@@ -222,7 +222,20 @@ entered_heading(const Verify *v, const char *dbname)
 	return v->at->mode == MODE_CUSTOMER_DB && common ? HEAD_OPEN : HEAD_FAILED;
 }
 
-static bool
+static const char *
+refused_text(Verify *v, const Ctx *own)
+{
+	static const char sqlstate[] = "SQLSTATE ";
+	const char *cause = own->fail->cause;
+
+	if (cause == NULL)
+		cause = fail_name(own->fail->kind);
+	else if (strncmp(cause, sqlstate, strlen(sqlstate)) == 0)
+		cause += strlen(sqlstate);
+	return arena_printf(v->cx->mem, "refused (%s)", cause);
+}
+
+static void
 try_database(Verify *v, const char *dbname)
 {
 	const char *what = arena_printf(v->cx->mem, "connect to database \"%s\"", dbname);
@@ -235,12 +248,10 @@ try_database(Verify *v, const char *dbname)
 		file_attempt(v, entered_heading(v, dbname), what, "got in");
 	else if (own.fail->kind == FAIL_UNREACHABLE || own.fail->kind == FAIL_TIMEOUT)
 		file_attempt(v, HEAD_FAILED, what, arena_printf(v->cx->mem, "could not be tried (%s)",
-		    own.fail->cause == NULL ? fail_name(own.fail->kind) : own.fail->cause));
+		    fail_name(own.fail->kind)));
 	else
-		file_attempt(v, HEAD_ISOLATED, what, arena_printf(v->cx->mem, "refused (%s)",
-		    own.fail->cause == NULL ? fail_name(own.fail->kind) : own.fail->cause));
+		file_attempt(v, HEAD_ISOLATED, what, refused_text(v, &own));
 	arena_free(own.mem);
-	return true;
 }
 
 /* The tenant's own password opens nobody else's role. */
@@ -255,19 +266,16 @@ try_other_login(Verify *v)
 	if (login_session(&own, v->at, &other, v->password, &pg))
 		file_attempt(v, HEAD_FAILED, what, "got in");
 	else
-		file_attempt(v, HEAD_ISOLATED, what, arena_printf(v->cx->mem, "refused (%s)",
-		    own.fail->cause == NULL ? fail_name(own.fail->kind) : own.fail->cause));
+		file_attempt(v, HEAD_ISOLATED, what, refused_text(v, &own));
 	arena_free(own.mem);
 }
 
-static bool
+static void
 try_databases(Verify *v)
 {
 	for (size_t i = 0; i < v->databases.n; i++)
-		if (!try_database(v, v->databases.at[i]))
-			return false;
+		try_database(v, v->databases.at[i]);
 	try_other_login(v);
-	return true;
 }
 
 /* --- what is there to be tried at ------------------------------------------------------ */
@@ -334,8 +342,9 @@ verify_plain(Ctx *cx, Conns *conns, const Placement *at, const Model *m, const L
 
 	if (!place_session(cx, conns, at, &admin) || !look_around(&v, admin) || !any_object(&v, m)
 	    || !login_session(cx, at, login, password, &v.pg) || !works_try(cx, v.pg, at, m, login, out)
-	    || !try_all(&v) || !try_databases(&v))
+	    || !try_all(&v))
 		return fail_in(cx, "verifying tenant \"%s\" as its login \"%s\"", at->tenant, login->user);
+	try_databases(&v);
 	pg_close(v.pg);
 	return true;
 }

@@ -76,6 +76,7 @@ erase_live(void)
 void
 log_raw(const char *text)
 {
+	fflush(stdout);	/* in the order in which it was said, where both go to one place */
 	erase_live();
 	fputs(text, stderr);
 	draw_live();
@@ -148,6 +149,7 @@ log_live(const char *fmt, ...)
 void
 log_live_end(void)
 {
+	fflush(stdout);
 	erase_live();
 	state.live[0] = '\0';
 	fflush(stderr);
