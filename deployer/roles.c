@@ -192,6 +192,8 @@ not_ours(const Placement *at, const RoleChange *c)
 		return "not made by copyhold: its owner may drop it";
 	if (roles_change_needs_superuser(c))
 		return "only a superuser can take NOSUPERUSER NOREPLICATION NOBYPASSRLS back";
+	if (c->kind == ITEM_SETTING && c->op == CHANGE_REMOVE && strstr(c->name, " (of a superuser)"))
+		return "only a superuser can reset it";
 	if (customer && c->kind == ITEM_ROLE)
 		return "the customer's administrator can change it";
 	if (customer && (c->kind == ITEM_MEMBER || c->kind == ITEM_DATABASE))
@@ -468,10 +470,20 @@ bool
 shape_grant_login(Ctx *cx, Pg *pg, const Placement *at, const Login *login, bool grant)
 {
 	const char *rights = login->read_only ? "SELECT" : "SELECT, INSERT, UPDATE, DELETE";
+	const char *params[] = { at->owner };
 	Buf b = buf_new(cx->mem);
+	PgRows rows;
 
+	if (!pg_query(cx, pg, &SQL_OWNED_TABLES, &rows, params))
+		return false;
 	grant_text(&b, "USAGE", "SCHEMA " TENANT_SCHEMA, login->role, grant);
-	grant_text(&b, rights, "ALL TABLES IN SCHEMA " TENANT_SCHEMA, login->role, grant);
+	for (int i = 0; i < rows.n; i++) {
+		Buf table = buf_new(cx->mem);
+		buf_add(&table, "TABLE " TENANT_SCHEMA ".");
+		buf_ident(&table, pg_value(&rows, i, 0));
+		grant_text(&b, rights, table.text, login->role, grant);
+	}
+	pg_rows_free(&rows);
 	return pg_script(cx, pg, b.text)
 	    || fail_in(cx, "%s login \"%s\" of \"%s\" its rights", grant ? "granting" : "revoking from",
 	    login->user, at->tenant);

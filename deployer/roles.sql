@@ -31,12 +31,14 @@ FROM pg_catalog.pg_roles
 WHERE rolname = ANY ($1::pg_catalog.name[]) OR ($3 <> '' AND pg_catalog.starts_with(rolname::text, $3))
 UNION ALL
 SELECT 'setting', coalesce(o.rolname::text, ''),
-	pg_catalog.split_part(c, '=', 1) || CASE WHEN d.datname IS NULL THEN '' ELSE '@' || d.datname::text END,
+	pg_catalog.split_part(c, '=', 1) || CASE WHEN d.datname IS NULL THEN '' ELSE '@' || d.datname::text END
+		|| CASE WHEN g.context IN ('user', 'backend') THEN '' ELSE ' (of a superuser)' END,
 	pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)
 FROM pg_catalog.pg_db_role_setting s
 LEFT JOIN ours o ON o.oid = s.setrole
 LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
 CROSS JOIN pg_catalog.unnest(s.setconfig) c
+LEFT JOIN pg_catalog.pg_settings g ON g.name = pg_catalog.split_part(c, '=', 1)
 WHERE o.oid IS NOT NULL OR (s.setrole = 0 AND d.datname = $2)
 UNION ALL
 SELECT 'member', g.rolname::text, m.rolname::text,
@@ -125,3 +127,10 @@ WHERE r.rolname = session_user;
 SELECT o.rolcanlogin, pg_catalog.pg_has_role(session_user, o.oid, 'USAGE')
 	AND pg_catalog.pg_has_role(session_user, o.oid, $2)
 FROM pg_catalog.pg_roles o WHERE o.rolname = $1;
+
+-- The tables that are ours to grant: what somebody else put beside them is not.
+-- name: owned_tables
+SELECT c.relname
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'app' AND c.relkind = 'r' AND pg_catalog.pg_get_userbyid(c.relowner) = $1
+ORDER BY c.relname;

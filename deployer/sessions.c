@@ -87,7 +87,7 @@ data_session(Ctx *cx, Conns *conns, const Placement *at, Pg **out)
 	return true;
 }
 
-static bool
+static void
 login_target(Ctx *cx, const Placement *at, const Login *login, const Secret *password, PgTarget *out)
 {
 	const Connect *to = &at->cluster->connect;
@@ -104,7 +104,6 @@ login_target(Ctx *cx, const Placement *at, const Login *login, const Secret *pas
 		.sslcert = to->sslcert,
 		.sslkey = to->sslkey,
 	};
-	return true;
 }
 
 bool
@@ -112,7 +111,8 @@ login_session(Ctx *cx, const Placement *at, const Login *login, const Secret *pa
 {
 	PgTarget target;
 
-	return login_target(cx, at, login, password, &target) && pg_open(cx, &target, out);
+	login_target(cx, at, login, password, &target);
+	return pg_open(cx, &target, out);
 }
 
 bool

@@ -54,6 +54,7 @@ typedef struct Op {		/* one change of shape.change or shape.drop, as data */
 	const char	*from;		/* before, or NULL */
 	const char	*fallback;	/* of an added column: its default's definition, or NULL */
 	bool		 required;	/* of an added column */
+	bool		 filled;	/* of an added column: a field.fill follows, and its values are nobody's choice */
 	bool		 drift;		/* mends what was changed by hand: not put back by an undo */
 } Op;
 typedef struct Ops { Op *at; size_t n, cap; } Ops;

@@ -358,6 +358,8 @@ op_js(Arena *mem, const Op *op)
 	set_text(o, "default", op->fallback);
 	if (op->required)
 		js_set_bool(o, "required", true);
+	if (op->filled)
+		js_set_bool(o, "filled", true);
 	if (op->drift)
 		js_set_bool(o, "drift", true);
 	return o;
@@ -390,7 +392,7 @@ shape_ops_read(Ctx *cx, const Js *array, Ops *out)
 		    .object = js_get_text(o, "object"), .name = js_get_text(o, "name"),
 		    .def = js_get_text(o, "def"), .from = js_get_text(o, "from"),
 		    .fallback = js_get_text(o, "default"), .required = js_get_bool(o, "required", false),
-		    .drift = js_get_bool(o, "drift", false) };
+		    .filled = js_get_bool(o, "filled", false), .drift = js_get_bool(o, "drift", false) };
 
 		while (op.code < OP_CODES && (word == NULL || strcmp(op_words[op.code], word) != 0))
 			op.code++;

@@ -204,7 +204,7 @@ add_random_column(Diff *d, const Rule *r, const Rule *fallback, const Rule *requ
 	Online fill = { .object = r->item.object, .name = r->item.name, .drift = drift };
 	Op add = rule_op(OP_ADD, r, drift);
 
-	add.fallback = NULL;
+	add.filled = true;
 	op_push(d, &d->adds, add);
 	op_push(d, &d->adds, rule_op(OP_ADD, fallback, drift));
 	vec_push(d->cx->mem, &d->fills, fill);

@@ -1,6 +1,7 @@
 #include "deployer/shape.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void
@@ -65,6 +66,66 @@ timestamp_literal(Buf *b, const char *iso)
 	plain_literal(b, arena_printf(b->mem, "%s+00", text));
 }
 
+/* Digits with the point moved by the exponent, as the server's numeric has it: 1.50e1 -> 15.0 */
+static void
+json_number(Buf *b, const char *s, size_t n)
+{
+	const char *end = s + n, *e = s, *sign = *s == '-' ? "-" : "";
+	Buf digits = buf_new(b->mem);
+	long point = -1;
+
+	s += *sign == '-';
+	for (; s < end && *s != 'e' && *s != 'E'; s++) {
+		if (*s == '.')
+			point = (long)digits.len;
+		else
+			buf_addc(&digits, *s);
+	}
+	e = s < end ? s + 1 : "0";
+	point = (point < 0 ? (long)digits.len : point) + strtol(e, NULL, 10);
+	bool zero = strspn(digits.text, "0") == digits.len;
+	buf_add(b, zero ? "" : sign);
+	while (digits.len > 0 && point > 1 && *digits.text == '0') {
+		digits.text++;
+		digits.len--;
+		point--;
+	}
+	if (zero && point >= (long)digits.len)
+		point = (long)digits.len;
+	if (point <= 0)
+		buf_add(b, point + (long)digits.len > 0 ? "0." : "0");
+	for (long i = point; i < 0; i++)
+		buf_addc(b, '0');
+	for (size_t i = 0; i < digits.len; i++)
+		buf_fmt(b, "%s%c", i > 0 && (long)i == point ? "." : "", digits.text[i]);
+	for (long i = (long)digits.len; i < point; i++)
+		buf_addc(b, '0');
+}
+
+/* Canonical JSON but for its exponents, which the server writes out. */
+static const char *
+json_plain(Arena *mem, const char *text)
+{
+	Buf b = buf_new(mem);
+	bool quoted = false;
+
+	for (const char *p = text; *p != '\0'; p++) {
+		size_t n = quoted ? 0 : strspn(p, "+-.0123456789eE");
+
+		if (n > 0 && strchr("-0123456789", *p) != NULL) {
+			json_number(&b, p, n);
+			p += n - 1;
+			continue;
+		}
+		if (*p == '"')
+			quoted = !quoted;
+		buf_addc(&b, *p);
+		if (quoted && *p == '\\' && p[1] != '\0')
+			buf_addc(&b, *++p);
+	}
+	return b.text;
+}
+
 static const char *
 default_text(Arena *mem, const Field *f, const Field *resolved)
 {
@@ -81,7 +142,7 @@ default_text(Arena *mem, const Field *f, const Field *resolved)
 	if (resolved->type == TYPE_TIMESTAMP)
 		timestamp_literal(&b, f->fallback);
 	else
-		plain_literal(&b, f->fallback);
+		plain_literal(&b, resolved->type == TYPE_JSON ? json_plain(mem, f->fallback) : f->fallback);
 	buf_add(&b, "::");
 	if (resolved->type == TYPE_TEXT)
 		buf_add(&b, "\"text\"");

@@ -26,9 +26,10 @@ static const char *
 json_default(Ctx *cx, const char *def)
 {
 	size_t n = strlen(def), cast = strlen(JSON_CAST);
-	Ctx scratch = ctx_new(cx->mem);
+	const Field json = { .type = TYPE_JSON };
 	Buf text = buf_new(cx->mem), out = buf_new(cx->mem);
-	Js *value;
+	Ctx own = ctx_new(cx->mem);
+	const char *value;
 
 	if (n < cast + 2 || def[0] != '\'' || strcmp(def + n - cast, JSON_CAST) != 0)
 		return def;
@@ -37,10 +38,10 @@ json_default(Ctx *cx, const char *def)
 		if (def[i] == '\'')
 			i++;
 	}
-	if (!js_parse(&scratch, text.text, text.len, &value))
+	if (!model_default(&own, &json, text.text, &value))
 		return def;
 	buf_addc(&out, '\'');
-	for (const char *p = js_canonical(cx->mem, value); *p != '\0'; p++) {
+	for (const char *p = value; *p != '\0'; p++) {
 		buf_addc(&out, *p);
 		if (*p == '\'')
 			buf_addc(&out, '\'');

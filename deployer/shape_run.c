@@ -419,8 +419,7 @@ change_act(Ctx *cx, StepEnv *env)
 	return true;
 }
 
-/* now() and CURRENT_DATE: the value that the rows of that time were given stands in the catalogue.
- * A random default's values are nobody's choice and are not looked at. */
+/* now() and CURRENT_DATE: the value that the rows of that time were given stands in the catalogue. */
 static const char *
 written_where(Arena *mem, const Op *op)
 {
@@ -473,7 +472,7 @@ unchange_checks(Ctx *cx, Pg *pg, const ChangeArgs *args)
 	for (size_t i = 0; i < args->ops.n; i++) {
 		const Op *op = &args->ops.at[i];
 
-		if (op->code == OP_ADD && op->kind == ITEM_COLUMN && !op->drift &&
+		if (op->code == OP_ADD && op->kind == ITEM_COLUMN && !op->drift && !op->filled &&
 		    !require_unwritten(cx, pg, op))
 			return false;
 	}

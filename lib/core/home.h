@@ -8,6 +8,7 @@
 #pragma once
 
 #include "lib/adapters/lite.h"
+#include "lib/adapters/map.h"
 #include "lib/base/opt.h"
 #include "lib/core/model.h"
 
@@ -18,6 +19,7 @@ typedef struct Home {
 	Lite		*db;
 	char		*id;		/* uuid, written on every target that this home claims */
 	int		 lease_fd;	/* run/lease, or -1 */
+	Map		*slots;		/* scope -> its byte there, of the leases that we hold */
 	const char	*actor;		/* "alice via root@host" */
 	const char	*reason;	/* --reason, or NULL */
 	unsigned char	*master;	/* KEY_BYTES, wiped with the arena; NULL until needed */
@@ -32,6 +34,12 @@ bool	 home_backup(Ctx *cx, Home *home, const char *file, const Secret *passphras
 bool	 home_restore(Ctx *cx, const char *dir, const char *file, const Secret *passphrase);
 
 bool	 home_make_folders(Ctx *cx, const char *dir);
+/* Only one process at a time makes a home in a folder; the lock ends with home_unlock() or its holder. */
+bool	 home_lock(Ctx *cx, const char *dir, int *fd);
+void	 home_unlock(int fd);
+/* A journal of a catalogue that stood here before must never be taken for the new one's. */
+bool	 home_clear_journal(Ctx *cx, const char *catalog);
+bool	 home_sync_folder(Ctx *cx, const char *dir);
 bool	 home_master(Ctx *cx, Home *home);	/* loads home->master if it is not there yet */
 
 /* Secrets: sealed under the master key, opened into wiped buffers. */

@@ -53,6 +53,7 @@ typedef struct Model {
 	int64_t		 version;
 	struct { Object *at; size_t n, cap; } objects;
 	Names		 drop;		/* "account.fax", "activity": data that the user allows to be dropped */
+	const struct Map *rules;	/* model_check()'s: names on the server, so that merging looks at own parts only */
 	Place		 place;
 } Model;
 

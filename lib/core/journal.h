@@ -1,0 +1,20 @@
+/*
+ * journal.h - the rows of runs and steps; used by engine.c alone.
+ *
+ * Writers are called inside a transaction that the engine opened.
+ */
+#pragma once
+
+#include "lib/core/engine.h"
+
+bool	 journal_run_add(Ctx *cx, Home *home, const char *verb, int64_t *run);
+bool	 journal_run_end(Ctx *cx, Home *home, int64_t run, const char *state, int64_t exit_code);
+bool	 journal_step_add(Ctx *cx, Home *home, int64_t run, const Step *step);
+bool	 journal_intent(Ctx *cx, Home *home, int64_t run, StepRow *row);
+bool	 journal_state(Ctx *cx, Home *home, int64_t run, StepRow *row, StepState state, const char *error);
+bool	 journal_abandon_waiting(Ctx *cx, Home *home, int64_t run, const char *scope);
+bool	 journal_unfinished(Ctx *cx, Home *home, const char *scope, int64_t *run);	/* 0: none */
+bool	 journal_supersede(Ctx *cx, Home *home, const char *scope, int64_t before_run);
+bool	 journal_close_superseded(Ctx *cx, Home *home, int64_t before_run);
+bool	 journal_event(Ctx *cx, Home *home, int64_t run, const StepRow *row, const char *outcome);
+const char *scope_tenant(const char *scope);	/* "acme" of "tenant/acme", or NULL */

@@ -1,0 +1,318 @@
+/*
+ * The tables of all kinds: what a manifest may say, in which words.
+ */
+#include "lib/core/kinds.h"
+
+#include <string.h>
+
+#define DAY_MS INT64_C(86400000)
+
+_Static_assert(offsetof(Region, name) == 0 && offsetof(Cluster, name) == 0 &&
+	offsetof(Model, name) == 0 && offsetof(Tenant, name) == 0,
+    "a kind begins with its name");
+_Static_assert(offsetof(Region, display) == offsetof(Named, display) &&
+	offsetof(Cluster, display) == offsetof(Named, display) &&
+	offsetof(Model, display) == offsetof(Named, display) &&
+	offsetof(Tenant, display) == offsetof(Named, display),
+    "and its display name");
+
+const char *const mode_words[] = { "", "dedicated", "customer-db", NULL };
+const char *const type_words[] = { "", "text", "integer", "number", "boolean", "date", "timestamp",
+	"uuid", "json", "bytes", "reference", NULL };
+const char *const on_delete_words[] = { "restrict", "cascade", "set-null", NULL };
+static const char *const sslmode_words[] = { "disable", "prefer", "require", "verify-ca",
+	"verify-full", NULL };
+static const char *const api_words[] = { "copyhold/v1", NULL };
+static const char *const kind_words[] = { "Region", "Cluster", "Model", "Tenant", NULL };
+
+/* clang-format off */
+
+/* ISO 3166-1 alpha-2 */
+static const char *const countries[] = {
+	"AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR", "AS", "AT", "AU", "AW", "AX",
+	"AZ", "BA", "BB", "BD", "BE", "BF", "BG", "BH", "BI", "BJ", "BL", "BM", "BN", "BO", "BQ",
+	"BR", "BS", "BT", "BV", "BW", "BY", "BZ", "CA", "CC", "CD", "CF", "CG", "CH", "CI", "CK",
+	"CL", "CM", "CN", "CO", "CR", "CU", "CV", "CW", "CX", "CY", "CZ", "DE", "DJ", "DK", "DM",
+	"DO", "DZ", "EC", "EE", "EG", "EH", "ER", "ES", "ET", "FI", "FJ", "FK", "FM", "FO", "FR",
+	"GA", "GB", "GD", "GE", "GF", "GG", "GH", "GI", "GL", "GM", "GN", "GP", "GQ", "GR", "GS",
+	"GT", "GU", "GW", "GY", "HK", "HM", "HN", "HR", "HT", "HU", "ID", "IE", "IL", "IM", "IN",
+	"IO", "IQ", "IR", "IS", "IT", "JE", "JM", "JO", "JP", "KE", "KG", "KH", "KI", "KM", "KN",
+	"KP", "KR", "KW", "KY", "KZ", "LA", "LB", "LC", "LI", "LK", "LR", "LS", "LT", "LU", "LV",
+	"LY", "MA", "MC", "MD", "ME", "MF", "MG", "MH", "MK", "ML", "MM", "MN", "MO", "MP", "MQ",
+	"MR", "MS", "MT", "MU", "MV", "MW", "MX", "MY", "MZ", "NA", "NC", "NE", "NF", "NG", "NI",
+	"NL", "NO", "NP", "NR", "NU", "NZ", "OM", "PA", "PE", "PF", "PG", "PH", "PK", "PL", "PM",
+	"PN", "PR", "PS", "PT", "PW", "PY", "QA", "RE", "RO", "RS", "RU", "RW", "SA", "SB", "SC",
+	"SD", "SE", "SG", "SH", "SI", "SJ", "SK", "SL", "SM", "SN", "SO", "SR", "SS", "ST", "SV",
+	"SX", "SY", "SZ", "TC", "TD", "TF", "TG", "TH", "TJ", "TK", "TL", "TM", "TN", "TO", "TR",
+	"TT", "TV", "TW", "TZ", "UA", "UG", "UM", "US", "UY", "UZ", "VA", "VC", "VE", "VG", "VI",
+	"VN", "VU", "WF", "WS", "YE", "YT", "ZA", "ZM", "ZW",
+	NULL
+};
+
+#define KEYS_END { .type = KEY_END }
+#define AT(type, member) .offset = offsetof(type, member)
+
+/* --- Region ----------------------------------------------------------------- */
+
+static const Key region_keys[] = {
+	{ KEY_TEXT, "country", AT(Region, country), .required = true, .words = countries,
+	  .doc = "the country whose law holds there, ISO 3166-1 alpha-2 in capitals" },
+	KEYS_END
+};
+static const KeyTable region_table = {
+	"Region spec", sizeof(Region), offsetof(Region, place), region_keys,
+	"A place with a legal country"
+};
+
+/* --- Cluster ---------------------------------------------------------------- */
+
+static const Key connect_keys[] = {
+	{ KEY_TEXT, "host", AT(Connect, host), .required = true, .max = 255,
+	  .doc = "name or address of the server, or the folder of its unix socket" },
+	{ KEY_INT, "port", AT(Connect, port), .min = 1, .max = 65535, .fallback = "5432",
+	  .doc = "port of the server" },
+	{ KEY_TEXT, "user", AT(Connect, user), .max = 63, .fallback = "copyhold",
+	  .doc = "our own login there" },
+	{ KEY_TEXT, "database", AT(Connect, database), .max = 63, .fallback = "copyhold",
+	  .doc = "our own database there, or the customer's" },
+	{ KEY_SECRET, "password", AT(Connect, password),
+	  .doc = "where the login's password is found" },
+	{ KEY_TEXT, "sslmode", AT(Connect, sslmode), .words = sslmode_words,
+	  .doc = "how much TLS is asked for, as libpq has it" },
+	{ KEY_PATH, "sslrootcert", AT(Connect, sslrootcert),
+	  .doc = "file with the CA that signed the server's certificate" },
+	{ KEY_PATH, "sslcert", AT(Connect, sslcert),
+	  .doc = "file with our client certificate" },
+	{ KEY_PATH, "sslkey", AT(Connect, sslkey),
+	  .doc = "file with the key of our client certificate" },
+	KEYS_END
+};
+static const KeyTable connect_table = {
+	"connect", sizeof(Connect), -1, connect_keys, "How the server is reached"
+};
+
+static const Key cluster_keys[] = {
+	{ KEY_NAME, "region", AT(Cluster, region), .required = true,
+	  .doc = "the Region that the server stands in" },
+	{ KEY_NAMES, "modes", AT(Cluster, modes), .words = mode_words,
+	  .doc = "the modes in which tenants may live here; empty: only tenants that name the cluster" },
+	{ KEY_INT, "capacity", AT(Cluster, capacity), .max = 1000000, .fallback = "0",
+	  .doc = "so many tenants are placed here by region; 0: only tenants that name the cluster" },
+	{ KEY_INT, "connections", AT(Cluster, connections), .min = 1, .max = 16, .fallback = "2",
+	  .doc = "jobs that run side by side on the server" },
+	{ KEY_PART, "connect", AT(Cluster, connect), .required = true, .table = &connect_table,
+	  .doc = "how the server is reached" },
+	KEYS_END
+};
+static const KeyTable cluster_table = {
+	"Cluster spec", sizeof(Cluster), offsetof(Cluster, place), cluster_keys,
+	"A PostgreSQL server that tenants' data can live on"
+};
+
+/* --- Model ------------------------------------------------------------------ */
+
+#define FIELD_KEYS									\
+	{ KEY_IDENT, "name", AT(Field, name), .required = true,				\
+	  .doc = "name of the field" },							\
+	{ KEY_IDENT, "was", AT(Field, was),						\
+	  .doc = "its earlier name: the field is renamed and keeps its values" },	\
+	{ KEY_ENUM, "type", AT(Field, type), .required = true, .words = type_words,	\
+	  .doc = "type of its values" },						\
+	{ KEY_INT, "maxLength", AT(Field, max_length), .min = 1, .max = 10485760,	\
+	  .doc = "text: greatest number of characters" },				\
+	{ KEY_INT, "precision", AT(Field, precision), .min = 1, .max = 1000,		\
+	  .doc = "number: digits in all" },						\
+	{ KEY_INT, "scale", AT(Field, scale), .max = 1000,				\
+	  .doc = "number: digits after the point" },					\
+	{ KEY_BOOL, "required", AT(Field, required),					\
+	  .doc = "whether each row must have a value; implied by key" },		\
+	{ KEY_BOOL, "unique", AT(Field, unique),					\
+	  .doc = "whether no two rows may have the same value" },			\
+	{ KEY_BOOL, "indexed", AT(Field, indexed),					\
+	  .doc = "whether rows are found fast by it; implied by unique" },		\
+	{ KEY_SCALAR, "default", AT(Field, fallback),					\
+	  .doc = "value of a row that gives none; `now` (timestamp), `today` (date) and "	\
+	  "`random` (uuid) are made by the server" },					\
+	{ KEY_IDENT, "to", AT(Field, to),						\
+	  .doc = "reference: the object that it points to" },				\
+	{ KEY_ENUM, "onDelete", AT(Field, on_delete), .words = on_delete_words,		\
+	  .fallback = "restrict",							\
+	  .doc = "reference: what happens when the row that it points to is deleted" }
+
+static const Key field_keys[] = { FIELD_KEYS, KEYS_END };
+static const KeyTable field_table = {
+	"field", sizeof(Field), offsetof(Field, place), field_keys, "A column of an object"
+};
+
+#define OBJECT_KEYS(fields_table)							\
+	{ KEY_IDENT, "name", AT(Object, name), .required = true,			\
+	  .doc = "name of the object" },						\
+	{ KEY_IDENT, "was", AT(Object, was),						\
+	  .doc = "its earlier name: the object is renamed and keeps its rows" },	\
+	{ KEY_LIST, "fields", AT(Object, fields), .table = (fields_table),		\
+	  .max = OBJECT_FIELDS_MAX, .doc = "its fields, in the order of the columns" },	\
+	{ KEY_NAMES, "key", AT(Object, key), .max = 48,					\
+	  .doc = "the fields that tell its rows apart; none: `id`, a uuid that is put in if missing" }
+
+static const Key object_keys[] = { OBJECT_KEYS(&field_table), KEYS_END };
+static const KeyTable object_table = {
+	"object", sizeof(Object), offsetof(Object, place), object_keys,
+	"A table of the tenant's application"
+};
+
+static const Key model_keys[] = {
+	{ KEY_INT, "version", AT(Model, version), .required = true, .min = 1, .max = 1000000000,
+	  .doc = "number of this state of the model; grows with each change" },
+	{ KEY_LIST, "objects", AT(Model, objects), .required = true, .table = &object_table,
+	  .min = 1, .max = MODEL_OBJECTS_MAX, .doc = "its objects" },
+	{ KEY_NAMES, "drop", AT(Model, drop), .max = 97,
+	  .doc = "objects and fields (`activity`, `account.fax`) whose data may be removed" },
+	KEYS_END
+};
+static const KeyTable model_table = {
+	"Model spec", sizeof(Model), offsetof(Model, place), model_keys,
+	"The objects and fields of the tenants' application"
+};
+
+static const Key shape_field_keys[] = {
+	FIELD_KEYS,
+	{ KEY_BOOL, "own", AT(Field, own), .doc = "the tenant's, not the model's" },
+	KEYS_END
+};
+static const KeyTable shape_field_table = {
+	"field", sizeof(Field), offsetof(Field, place), shape_field_keys, "A column of an object"
+};
+static const Key shape_object_keys[] = {
+	OBJECT_KEYS(&shape_field_table),
+	{ KEY_BOOL, "own", AT(Object, own), .doc = "the tenant's, not the model's" },
+	KEYS_END
+};
+static const KeyTable shape_object_table = {
+	"object", sizeof(Object), offsetof(Object, place), shape_object_keys,
+	"A table of the tenant's application"
+};
+static const Key shape_keys[] = {
+	{ KEY_NAME, "name", AT(Model, name), .required = true, .doc = "name of the model" },
+	{ KEY_INT, "version", AT(Model, version), .max = 1000000000, .doc = "its version" },
+	{ KEY_LIST, "objects", AT(Model, objects), .table = &shape_object_table,
+	  .doc = "its objects" },
+	KEYS_END
+};
+const KeyTable shape_table = {
+	"shape", sizeof(Model), offsetof(Model, place), shape_keys,
+	"A model as one tenant has it, its own objects and fields included"
+};
+
+/* --- Tenant ----------------------------------------------------------------- */
+
+/* the part has one key, so its struct is the member itself */
+static const Key residency_keys[] = {
+	{ KEY_TEXT, "country", .offset = 0, .required = true, .words = countries,
+	  .doc = "the country that the data must stay in, ISO 3166-1 alpha-2 in capitals" },
+	KEYS_END
+};
+static const KeyTable residency_table = {
+	"residency", sizeof(const char *), -1, residency_keys, "Where the data must stay"
+};
+
+static const Key own_fields_keys[] = {
+	{ KEY_IDENT, "object", AT(OwnFields, object), .doc = "object of the model" },
+	{ KEY_LIST, "fields", AT(OwnFields, fields), .table = &field_table, .min = 1,
+	  .max = OBJECT_FIELDS_MAX, .doc = "the tenant's own fields of it" },
+	KEYS_END
+};
+static const KeyTable own_fields_table = {
+	"own fields", sizeof(OwnFields), offsetof(OwnFields, place), own_fields_keys,
+	"The tenant's own fields of one object of the model"
+};
+
+static const Key tenant_keys[] = {
+	{ KEY_NAME, "model", AT(Tenant, model), .required = true,
+	  .doc = "the Model of its application" },
+	{ KEY_ENUM, "mode", AT(Tenant, mode), .required = true, .words = mode_words,
+	  .doc = "how its data is kept apart from that of others" },
+	{ KEY_NAME, "cluster", AT(Tenant, cluster),
+	  .doc = "the Cluster that it lives on; customer-db needs it" },
+	{ KEY_NAME, "region", AT(Tenant, region),
+	  .doc = "the Region in which a cluster with free capacity is chosen" },
+	{ KEY_PART, "residency", AT(Tenant, residency), .table = &residency_table,
+	  .doc = "where its data must stay" },
+	{ KEY_SPAN, "retention", AT(Tenant, retention_ms), .max = 3650 * DAY_MS,
+	  .fallback = "30d", .doc = "how long its data is kept after it was deleted, 3650d at most" },
+	{ KEY_NAME, "login", AT(Tenant, login), .fallback = "app",
+	  .doc = "its first login" },
+	{ KEY_LIST, "objects", AT(Tenant, objects), .table = &object_table,
+	  .max = MODEL_OBJECTS_MAX, .doc = "its own objects, beside those of the model" },
+	{ KEY_MAP, "fields", AT(Tenant, fields), .table = &own_fields_table,
+	  .max = MODEL_OBJECTS_MAX, .doc = "its own fields: object of the model -> fields" },
+	{ KEY_NAMES, "drop", AT(Tenant, drop), .max = 97,
+	  .doc = "own objects and fields (`x_tag`, `account.x_tier`) whose data may be removed" },
+	{ KEY_TEXT, "database", AT(Tenant, database), .max = 63,
+	  .doc = "customer-db: the database that the customer made" },
+	{ KEY_TEXT, "ownerRole", AT(Tenant, owner_role), .max = 63,
+	  .doc = "customer-db: the role that owns it" },
+	KEYS_END
+};
+static const KeyTable tenant_table = {
+	"Tenant spec", sizeof(Tenant), offsetof(Tenant, place), tenant_keys,
+	"One customer: a model, a place for its data, the rules that hold for it"
+};
+
+/* --- documents -------------------------------------------------------------- */
+
+static const Key meta_keys[] = {
+	{ KEY_NAME, "name", AT(Named, name), .required = true,
+	  .doc = "the name by which others refer to it" },
+	{ KEY_TEXT, "displayName", AT(Named, display), .max = 200,
+	  .doc = "a name for people" },
+	KEYS_END
+};
+static const KeyTable meta_table = {
+	"metadata", sizeof(Named), -1, meta_keys, "What it is called"
+};
+static const Key document_keys[] = {
+	{ KEY_TEXT, "apiVersion", AT(Document, api), .required = true, .words = api_words,
+	  .doc = "the form of the manifest: copyhold/v1" },
+	{ KEY_ENUM, "kind", AT(Document, kind), .required = true, .words = kind_words,
+	  .doc = "what the manifest describes" },
+	{ KEY_PART, "metadata", AT(Document, meta), .required = true, .table = &meta_table,
+	  .doc = "what it is called" },
+	{ KEY_NODE, "spec", AT(Document, spec), .required = true,
+	  .doc = "the description itself; its keys depend on the kind" },
+	KEYS_END
+};
+const KeyTable document_table = {
+	"manifest", sizeof(Document), offsetof(Document, place), document_keys,
+	"A document of a YAML file, or a JSON file"
+};
+
+static const Key record_keys[] = {
+	{ KEY_TEXT, "displayName", AT(Document, meta.display), .max = 200,
+	  .doc = "a name for people" },
+	{ KEY_NODE, "spec", AT(Document, spec), .required = true,
+	  .doc = "the description itself" },
+	KEYS_END
+};
+const KeyTable record_table = {
+	"record", sizeof(Document), offsetof(Document, place), record_keys,
+	"A manifest as the catalogue keeps it"
+};
+
+/* clang-format on */
+
+const Kind kinds[] = {
+	[KIND_REGION] = { "Region", "regions", &region_table, "a place with a legal country" },
+	[KIND_CLUSTER] = { "Cluster", "clusters", &cluster_table, "a PostgreSQL server" },
+	[KIND_MODEL] = { "Model", "models", &model_table, "the objects of an application" },
+	[KIND_TENANT] = { "Tenant", "tenants", &tenant_table, "a customer" },
+};
+const size_t kinds_n = LENGTH(kinds);
+
+const Kind *
+kind_find(const char *name)
+{
+	for (size_t i = 0; i < kinds_n; i++)
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	return NULL;
+}

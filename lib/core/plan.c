@@ -1,0 +1,665 @@
+#include "lib/core/plan.h"
+
+#include <string.h>
+
+#include "lib/base/lane.h"
+#include "lib/base/log.h"
+#include "lib/core/journal.h"
+#include "lib/core/records.h"
+
+#define OBSERVE_LANES 4
+
+typedef struct Merged {		/* an effective model, and the hash of its canonical form */
+	Model		*model;
+	char		*shape;
+} Merged;
+
+typedef struct Work {		/* one tenant that must be looked at more closely */
+	size_t		 entry;
+	const Tenant	*spec;
+	TenantRecord	 record;
+	bool		 exists;
+	Placement	*at;
+	Merged		 desired;
+	Model		*recorded;
+	Items		*observed;
+	struct { const Login **at; size_t n, cap; } strange;	/* logins whose password is not ours */
+	Fail		*fail;
+	bool		 spec_differs;
+} Work;
+
+typedef struct Planner {
+	Ctx			*cx;
+	Home			*home;
+	const Manifests		*m;
+	const PlanOptions	*options;
+	Plan			*plan;
+	Map			*records;	/* tenant -> TenantRecord * */
+	Map			*spec_hashes;	/* recorded Tenant specs */
+	Map			*merged;	/* model name -> Merged *, without own fields */
+	Map			*used;		/* cluster -> int64_t *: tenants there, planned ones too */
+	struct { Work *at; size_t n, cap; } work;
+	size_t			 next_work;
+} Planner;
+
+static char *
+hash_of(Arena *mem, const char *text)
+{
+	return sha256_hex(mem, text, strlen(text));
+}
+
+static size_t
+entry_add(Planner *p, const char *kind, const char *name, ChangeOp op)
+{
+	PlanEntry e = { .kind = kind, .name = name, .op = op };
+
+	vec_push(p->cx->mem, &p->plan->entries, e);
+	return p->plan->entries.n - 1;
+}
+
+static PlanEntry *
+entry_at(Planner *p, size_t i)
+{
+	return &p->plan->entries.at[i];
+}
+
+static void
+entry_fail(Planner *p, size_t i, const Fail *why)
+{
+	Ctx from = { .fail = (Fail *)why }, to = { .mem = p->cx->mem };
+
+	to.fail = arena_alloc(p->cx->mem, sizeof(Fail));
+	fail_copy(&to, &from);
+	entry_at(p, i)->fail = to.fail;
+}
+
+/* --- regions, clusters, models ---------------------------------------------- */
+
+static const char *
+lower_kind(Arena *mem, const char *kind)
+{
+	char *out = arena_dup(mem, kind);
+
+	out[0] = (char)(out[0] | 0x20);
+	return out;
+}
+
+static bool
+plan_object(Planner *p, const char *kind, const char *name, const void *loaded, const char *recorded_hash)
+{
+	Ctx *cx = p->cx;
+	char *spec = manifest_canonical(cx->mem, kind, loaded), *hash = hash_of(cx->mem, spec);
+	const char *low = lower_kind(cx->mem, kind);
+	const char *scope = arena_printf(cx->mem, "%s/%s", low, name);
+	size_t i = entry_add(p, low, name, recorded_hash ? CHANGE_ALTER : CHANGE_ADD);
+	int64_t first = (int64_t)p->plan->steps.n;
+
+	entry_at(p, i)->nothing = recorded_hash && strcmp(recorded_hash, hash) == 0;
+	if (entry_at(p, i)->nothing)
+		return true;
+	if (!records_object_put(cx, p->home, scope, kind, name, spec, hash, &p->plan->steps))
+		return false;
+	if (strcmp(kind, "Cluster") == 0) {
+		const Cluster *c = loaded;
+		const PlaceDriver *d = place_driver(MODE_DEDICATED);
+		entry_at(p, i)->note = arena_printf(cx->mem, "%s:%lld, region %s", c->connect.host,
+		    (long long)c->connect.port, c->region);
+		bool vendor = !c->modes.n || names_have(&c->modes, mode_name(MODE_DEDICATED));
+		if (vendor && d->cluster_steps && !d->cluster_steps(cx, c, &p->plan->steps))
+			return false;
+	}
+	entry_at(p, i)->first_step = first;
+	entry_at(p, i)->steps = (int64_t)p->plan->steps.n - first;
+	return true;
+}
+
+static bool
+plan_objects(Planner *p, const char *kind, const Map *loaded)
+{
+	Map *hashes = map_new(p->cx->mem);
+	const MapItem *it;
+
+	if (!catalog_object_hashes(p->cx, p->home, kind, hashes))
+		return false;
+	for (it = map_next(loaded, NULL); it; it = map_next(loaded, it))
+		if (!plan_object(p, kind, it->key, it->value, map_get(hashes, it->key)))
+			return false;
+	for (it = map_next(hashes, NULL); it; it = map_next(hashes, it)) {
+		if (map_get(loaded, it->key))
+			continue;
+		size_t i = entry_add(p, lower_kind(p->cx->mem, kind), it->key, CHANGE_REMOVE);
+		entry_at(p, i)->nothing = true;
+		entry_at(p, i)->note = "no manifest names it; it stays recorded";
+	}
+	return true;
+}
+
+/* --- where a tenant goes ----------------------------------------------------- */
+
+static int64_t *
+used_on(Planner *p, const char *cluster)
+{
+	int64_t *n = map_get(p->used, cluster);
+
+	if (!n) {
+		n = arena_alloc(p->cx->mem, sizeof *n);
+		map_set(p->used, cluster, n);
+	}
+	return n;
+}
+
+static bool
+is_fuller(int64_t used_a, int64_t cap_a, int64_t used_b, int64_t cap_b)
+{
+	return used_a * cap_b > used_b * cap_a;
+}
+
+/* The least full cluster of the region that takes the mode; of equals the first by name. */
+static bool
+choose_cluster(Planner *p, const Tenant *t, const Cluster **out, const char **why)
+{
+	const Cluster *best = NULL;
+	const MapItem *it;
+	int full = 0, other = 0;
+
+	for (it = map_next(p->m->clusters, NULL); it; it = map_next(p->m->clusters, it)) {
+		const Cluster *c = it->value;
+		if (strcmp(c->region, t->region) != 0)
+			continue;
+		if (c->modes.n && !names_have(&c->modes, mode_name(t->mode))) {
+			other++;
+			continue;
+		}
+		if (*used_on(p, c->name) >= c->capacity) {
+			full++;
+			continue;
+		}
+		if (!best || is_fuller(*used_on(p, best->name), best->capacity, *used_on(p, c->name),
+		    c->capacity) || (!is_fuller(*used_on(p, c->name), c->capacity,
+		    *used_on(p, best->name), best->capacity) && strcmp(c->name, best->name) < 0))
+			best = c;
+	}
+	if (!best) {
+		fail(p->cx, FAIL_REFUSED, "Raise a capacity, add a cluster, or name one.",
+		    "no cluster in region \"%s\" has room for mode %s (%d full, %d of other modes)",
+		    t->region, mode_name(t->mode), full, other);
+		return fail_at(p->cx, t->place);
+	}
+	*out = best;
+	*why = arena_printf(p->cx->mem, "%s on %s: least full in region %s, %lld of %lld used",
+	    mode_name(t->mode), best->name, t->region, (long long)*used_on(p, best->name),
+	    (long long)best->capacity);
+	return true;
+}
+
+static bool
+place_new(Planner *p, Work *w)
+{
+	const Tenant *t = w->spec;
+	Placement *at = arena_alloc(p->cx->mem, sizeof *at);
+	const char *why = NULL;
+	char *id;
+	Login login = { .user = t->login, .on = true };
+
+	if (t->cluster)
+		at->cluster = map_get(p->m->clusters, t->cluster);
+	else if (!choose_cluster(p, t, &at->cluster, &why))
+		return false;
+	if (!home_tenant_id(p->cx, p->home, t->name, &id))
+		return false;
+	at->id = id;
+	at->mode = t->mode;
+	place_names(p->cx->mem, at, t);
+	login.role = place_login_role(p->cx->mem, at, t->login);
+	vec_push(p->cx->mem, &at->logins, login);
+	++*used_on(p, at->cluster->name);
+	w->at = at;
+	entry_at(p, w->entry)->note = why ? why :
+	    arena_printf(p->cx->mem, "%s on %s", mode_name(t->mode), at->cluster->name);
+	return true;
+}
+
+/* apply changes a tenant where it is; it never moves data. */
+static bool
+place_old(Planner *p, Work *w)
+{
+	const Tenant *t = w->spec;
+	const TenantRecord *r = &w->record;
+	Cluster *named;
+
+	if (t->mode != r->mode || (t->cluster && strcmp(t->cluster, r->cluster) != 0)) {
+		fail(p->cx, FAIL_REFUSED, "apply does not move data: put the manifest back, or delete "
+		    "the tenant and provision it anew.",
+		    "tenant \"%s\" is %s on %s and the manifest says %s on %s", t->name,
+		    mode_name(r->mode), r->cluster, mode_name(t->mode),
+		    t->cluster ? t->cluster : "any");
+		return fail_at(p->cx, t->place);
+	}
+	if (!catalog_placement_of(p->cx, p->home, r, &w->at))
+		return false;
+	named = map_get(p->m->clusters, r->cluster);
+	if (named)
+		w->at->cluster = named;
+	entry_at(p, w->entry)->note = arena_printf(p->cx->mem, "%s on %s%s%s", mode_name(r->mode),
+	    r->cluster, r->state == TENANT_ACTIVE ? "" : ", ",
+	    r->state == TENANT_ACTIVE ? "" : tenant_state_name(r->state));
+	return true;
+}
+
+/* --- which tenants need work --------------------------------------------------- */
+
+static bool
+merged_for(Planner *p, const Tenant *t, Merged *out)
+{
+	const Model *model = map_get(p->m->models, t->model);
+	bool plain = !t->objects.n && !t->fields.n && !t->drop.n;
+	Merged *known = plain ? map_get(p->merged, t->model) : NULL;
+
+	if (known) {
+		*out = *known;
+		return true;
+	}
+	if (!model_merge(p->cx, model, t, &out->model))
+		return false;
+	out->shape = hash_of(p->cx->mem, model_canonical(p->cx->mem, out->model));
+	if (plain) {
+		known = arena_alloc(p->cx->mem, sizeof *known);
+		*known = *out;
+		map_set(p->merged, t->model, known);
+	}
+	return true;
+}
+
+static bool
+wanted(const Planner *p, const char *tenant)
+{
+	const OptList *only = p->options->only;
+
+	if (!only || !only->n)
+		return true;
+	for (int i = 0; i < only->n; i++)
+		if (strcmp(only->at[i], tenant) == 0)
+			return true;
+	return false;
+}
+
+static bool
+spec_same(Planner *p, const Tenant *t, bool *same)
+{
+	Arena *mem = arena_new(p->cx->mem);
+	const char *recorded = map_get(p->spec_hashes, t->name);
+
+	*same = recorded && strcmp(recorded, hash_of(mem, manifest_canonical(mem, "Tenant", t))) == 0;
+	arena_free(mem);
+	return true;
+}
+
+static bool
+consider(Planner *p, const Tenant *t)
+{
+	TenantRecord *r = map_get(p->records, t->name);
+	Work w = { .spec = t, .exists = r != NULL };
+	Merged desired;
+	bool same;
+
+	w.entry = entry_add(p, "tenant", t->name, r ? CHANGE_ALTER : CHANGE_ADD);
+	if (!merged_for(p, t, &desired) || !spec_same(p, t, &same))
+		return false;
+	w.spec_differs = !same;
+	w.desired = desired;
+	if (r)
+		w.record = *r;
+	if (r && r->state == TENANT_SEALED) {
+		entry_at(p, w.entry)->nothing = true;
+		entry_at(p, w.entry)->note = "deleted, its data is still kept: see copyhold tenant show";
+		return true;
+	}
+	if (r && same && !p->options->refresh && strcmp(r->shape, desired.shape) == 0) {
+		entry_at(p, w.entry)->nothing = true;
+		return true;
+	}
+	if (r && r->state == TENANT_PROVISIONING) {
+		fail(p->cx, FAIL_REFUSED, arena_printf(p->cx->mem, "Finish it: copyhold run resume %lld, "
+		    "or take it back: copyhold run undo %lld.", (long long)r->changed_run,
+		    (long long)r->changed_run), "tenant \"%s\" is still being provisioned", t->name);
+	} else if (r ? place_old(p, &w) : place_new(p, &w)) {
+		vec_push(p->cx->mem, &p->work, w);
+		return true;
+	}
+	entry_fail(p, w.entry, p->cx->fail);
+	fail_clear(p->cx);
+	return true;
+}
+
+static bool
+load_recorded(Planner *p)
+{
+	TenantRecords all = {0};
+
+	p->records = map_new(p->cx->mem);
+	p->spec_hashes = map_new(p->cx->mem);
+	p->merged = map_new(p->cx->mem);
+	p->used = map_new(p->cx->mem);
+	if (!catalog_tenants(p->cx, p->home, &all) ||
+	    !catalog_object_hashes(p->cx, p->home, "Tenant", p->spec_hashes))
+		return false;
+	for (size_t i = 0; i < all.n; i++) {
+		map_set(p->records, all.at[i].name, &all.at[i]);
+		++*used_on(p, all.at[i].cluster);
+	}
+	return true;
+}
+
+/* --- looking at the servers ---------------------------------------------------- */
+
+static bool
+observe_one(Ctx *cx, Planner *p, Conns *conns, Work *w)
+{
+	const PlaceDriver *d = place_driver(w->at->mode);
+	Items seen = {0};
+
+	if (!d->preflight(cx, conns, w->at, w->exists))
+		return fail_in(cx, "checking the place of tenant \"%s\" (mode %s)", w->at->tenant,
+		    mode_name(w->at->mode));
+	if (!w->exists)
+		return true;
+	if (!d->observe(cx, conns, w->at, &seen))
+		return fail_in(cx, "looking at tenant \"%s\" (mode %s)", w->at->tenant,
+		    mode_name(w->at->mode));
+	w->observed = arena_alloc(p->cx->mem, sizeof *w->observed);
+	for (size_t i = 0; i < seen.n; i++) {
+		Item kept = seen.at[i];
+		kept.object = arena_dup(p->cx->mem, kept.object);
+		kept.name = arena_dup(p->cx->mem, kept.name);
+		kept.def = arena_dup(p->cx->mem, kept.def);
+		vec_push(p->cx->mem, w->observed, kept);
+	}
+	return true;
+}
+
+/* What a login can change of itself and no catalogue of the server shows us: its password. */
+static bool
+observe_logins(Ctx *cx, Planner *p, Work *w)
+{
+	const PlaceDriver *d = place_driver(w->at->mode);
+
+	for (size_t i = 0; w->record.state == TENANT_ACTIVE && i < w->at->logins.n; i++) {
+		const Login *login = &w->at->logins.at[i];
+		Secret password;
+		bool ok;
+		if (!login->on)
+			continue;
+		if (!catalog_login_password(cx, p->home, w->at->tenant, login->user, &password) ||
+		    !d->login_ok(cx, w->at, login, &password, &ok))
+			return fail_in(cx, "trying login \"%s\" of tenant \"%s\"", login->user,
+			    w->at->tenant);
+		if (!ok)
+			vec_push(p->cx->mem, &w->strange, login);
+	}
+	return true;
+}
+
+static void
+observe_lane(void *ptr)
+{
+	Planner *p = ptr;
+	Ctx cx = ctx_new(p->cx->mem);
+	Conns *conns = conns_new(&cx, p->home);
+
+	while (p->next_work < p->work.n) {
+		Work *w = &p->work.at[p->next_work++];
+		Ctx own = ctx_new(cx.mem);
+		log_live("looking at %s (%zu/%zu)", w->spec->name, p->next_work, p->work.n);
+		if (!observe_one(&own, p, conns, w) || !observe_logins(&own, p, w)) {
+			entry_fail(p, w->entry, own.fail);
+			w->fail = entry_at(p, w->entry)->fail;
+		}
+		conns_drop(conns, w->at->cluster, w->at->dbname);
+		arena_free(own.mem);
+	}
+	arena_free(cx.mem);
+}
+
+static void
+observe_all(Planner *p)
+{
+	Lanes *lanes = lanes_new(p->cx->mem);
+
+	for (size_t i = 0; i < OBSERVE_LANES && i < p->work.n; i++)
+		lane_spawn(lanes, observe_lane, p);
+	lanes_run(lanes);
+	log_live_end();
+}
+
+static const char *
+items_digest(Arena *mem, const Items *items)
+{
+	Sha256 *s = sha256_begin(mem);
+
+	for (size_t i = 0; items && i < items->n; i++) {
+		const Item *it = &items->at[i];
+		char *line = arena_printf(mem, "%d\n%s\n%s\n%s\n", it->kind, it->object, it->name, it->def);
+		sha256_add(s, line, strlen(line));
+	}
+	return sha256_end_hex(s);
+}
+
+/* --- from differences to steps ---------------------------------------------------- */
+
+static bool
+mend_logins(Planner *p, Work *w, PlanEntry *e, Steps *steps)
+{
+	for (size_t i = 0; i < w->strange.n; i++) {
+		const Login *login = w->strange.at[i];
+		Change c = { .op = CHANGE_ALTER, .what = "password", .name = login->user, .drift = true };
+		if (!place_driver(w->at->mode)->login_mend(p->cx, w->at, login, &c, steps))
+			return false;
+		vec_push(p->cx->mem, &e->changes, c);
+	}
+	return true;
+}
+
+static bool
+steps_for(Planner *p, Work *w)
+{
+	const PlaceDriver *d = place_driver(w->at->mode);
+	PlanEntry *e = entry_at(p, w->entry);
+	Ctx *cx = p->cx;
+	PlaceWork work = {
+		.recorded = w->recorded, .desired = w->desired.model, .observed = w->observed,
+		.shape = w->desired.shape, .prune = p->options->prune,
+	};
+	Steps *steps = &p->plan->steps;
+	size_t before = steps->n;
+
+	if (!w->exists && !records_tenant_register(cx, w->spec, w->at, w->desired.model, steps))
+		return false;
+	if (!d->steps(cx, w->at, &work, &e->changes, steps) || !mend_logins(p, w, e, steps))
+		return false;
+	bool recorded_differs = w->spec_differs ||
+	    strcmp(w->record.shape ? w->record.shape : "", w->desired.shape) != 0;
+	if ((steps->n > before || recorded_differs) &&
+	    !records_tenant_record(cx, p->home, w->spec, w->at, w->desired.model, steps))
+		return false;
+	if (!w->exists)
+		records_route_open(cx->mem, w->at, steps);
+	e->first_step = (int64_t)before;
+	e->steps = (int64_t)(steps->n - before);
+	e->nothing = steps->n == before;
+	if (w->observed)
+		e->digest = items_digest(cx->mem, w->observed);
+	return true;
+}
+
+/* A tenant whose last run is open is left out; the others go on. */
+static bool
+check_finished(Planner *p, const Work *w)
+{
+	const char *scope = arena_printf(p->cx->mem, "tenant/%s", w->spec->name);
+	int64_t run;
+
+	if (!journal_unfinished(p->cx, p->home, scope, &run))
+		return false;
+	if (!run)
+		return true;
+	return fail(p->cx, FAIL_REFUSED, arena_printf(p->cx->mem,
+	    "Finish it: copyhold run resume %lld, or take it back: copyhold run undo %lld.",
+	    (long long)run, (long long)run), "run %lld has not finished with tenant \"%s\"",
+	    (long long)run, w->spec->name);
+}
+
+static bool
+plan_work(Planner *p, Work *w)
+{
+	size_t before = p->plan->steps.n;
+	Seen seen = { .tenant = w->spec->name, .changed_run = w->record.changed_run };
+	bool ok = true;
+
+	if (w->fail)
+		return true;
+	if (w->exists && *w->record.shape)
+		ok = catalog_shape(p->cx, p->home, w->record.shape, &w->recorded);
+	if (!ok || !steps_for(p, w)) {
+		entry_fail(p, w->entry, p->cx->fail);
+		fail_clear(p->cx);
+		p->plan->steps.n = before;
+		return true;
+	}
+	if (p->plan->steps.n == before)
+		return true;
+	if (!check_finished(p, w)) {
+		entry_fail(p, w->entry, p->cx->fail);
+		fail_clear(p->cx);
+		p->plan->steps.n = before;
+		return true;
+	}
+	vec_push(p->cx->mem, &p->plan->run.seen, seen);
+	for (size_t i = 0; i < p->plan->run.shapes.n; i++)
+		if (p->plan->run.shapes.at[i] == w->desired.model)
+			return true;
+	vec_push(p->cx->mem, &p->plan->run.shapes, w->desired.model);
+	return true;
+}
+
+/* --- tenants that no manifest names ------------------------------------------------ */
+
+static bool
+seal_steps(Ctx *cx, Home *home, const TenantRecord *t, int64_t purge_after, Steps *steps)
+{
+	Placement *at;
+
+	if (!catalog_placement_of(cx, home, t, &at))
+		return false;
+	if (t->state != TENANT_SUSPENDED) {
+		records_route_close(cx->mem, at, steps);
+		if (!place_driver(at->mode)->suspend_steps(cx, at, steps))
+			return false;
+	}
+	records_tenant_state(cx->mem, t, TENANT_SEALED, purge_after, steps);
+	return true;
+}
+
+static bool
+plan_absent(Planner *p)
+{
+	const MapItem *it;
+
+	for (it = map_next(p->records, NULL); it; it = map_next(p->records, it)) {
+		const TenantRecord *t = it->value;
+		if (map_get(p->m->tenants, it->key) || !wanted(p, it->key) || t->state == TENANT_SEALED)
+			continue;
+		size_t i = entry_add(p, "tenant", it->key, CHANGE_REMOVE);
+		int64_t first = (int64_t)p->plan->steps.n, purge_after;
+		if (!p->options->prune) {
+			entry_at(p, i)->nothing = true;
+			entry_at(p, i)->note = "no manifest names it; it stays (apply --prune deletes it)";
+			continue;
+		}
+		if (!plan_purge_after(p->cx, p->home, t->name, &purge_after) ||
+		    !seal_steps(p->cx, p->home, t, purge_after, &p->plan->steps))
+			return false;
+		entry_at(p, i)->note = "suspended and sealed now; its data is kept for its retention";
+		entry_at(p, i)->first_step = first;
+		entry_at(p, i)->steps = (int64_t)p->plan->steps.n - first;
+		vec_push(p->cx->mem, &p->plan->run.seen, ((Seen){ t->name, t->changed_run }));
+	}
+	return true;
+}
+
+/* --- the whole ----------------------------------------------------------------------- */
+
+static void
+count_entry(Plan *plan, const PlanEntry *e)
+{
+	if (e->fail) {
+		plan->failed++;
+		if (e->fail->kind != FAIL_UNREACHABLE && e->fail->kind != FAIL_TIMEOUT && !plan->worst)
+			plan->worst = e->fail;
+		return;
+	}
+	for (size_t i = 0; i < e->changes.n; i++) {
+		plan->drift += e->changes.at[i].drift;
+		plan->kept += e->changes.at[i].kept;
+	}
+	if (e->nothing)
+		plan->unchanged++;
+	else if (e->op == CHANGE_ADD)
+		plan->add++;
+	else if (e->op == CHANGE_REMOVE)
+		plan->remove++;
+	else
+		plan->change++;
+}
+
+static bool
+plan_tenants(Planner *p)
+{
+	const MapItem *it;
+
+	for (it = map_next(p->m->tenants, NULL); it; it = map_next(p->m->tenants, it))
+		if (wanted(p, it->key) && !consider(p, it->value))
+			return false;
+	if (p->options->refresh)
+		observe_all(p);
+	for (size_t i = 0; i < p->work.n; i++)
+		if (!plan_work(p, &p->work.at[i]))
+			return false;
+	return plan_absent(p);
+}
+
+static bool
+check_only(Planner *p)
+{
+	const OptList *only = p->options->only;
+
+	for (int i = 0; only && i < only->n; i++)
+		if (!map_get(p->m->tenants, only->at[i]) && !map_get(p->records, only->at[i]))
+			return fail(p->cx, FAIL_NOT_FOUND, "See: copyhold tenant list.",
+			    "neither the manifests nor the catalogue have a tenant \"%s\"", only->at[i]);
+	return true;
+}
+
+bool
+plan_make(Ctx *cx, Home *home, const Manifests *m, const PlanOptions *options, Plan **out)
+{
+	Plan *plan = arena_alloc(cx->mem, sizeof *plan);
+	Planner p = { .cx = cx, .home = home, .m = m, .options = options, .plan = plan };
+
+	plan->manifest_hash = m->hash;
+	plan->run = (RunPlan){ .verb = "apply", .steps = &plan->steps };
+	if (!catalog_serial(cx, home, &plan->serial) || !load_recorded(&p) || !check_only(&p) ||
+	    !plan_objects(&p, "Region", m->regions) || !plan_objects(&p, "Cluster", m->clusters) ||
+	    !plan_objects(&p, "Model", m->models) || !plan_tenants(&p))
+		return fail_in(cx, "making the plan");
+	for (size_t i = 0; i < plan->entries.n; i++)
+		count_entry(plan, &plan->entries.at[i]);
+	plan->all_unreachable = plan->failed && !plan->worst;
+	*out = plan;
+	return true;
+}
+
+bool
+plan_empty(const Plan *p)
+{
+	return !p->steps.n && !p->failed;
+}

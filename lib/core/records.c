@@ -1,0 +1,408 @@
+#include "lib/core/records.h"
+
+#include <string.h>
+
+#include "lib/core/ident.h"
+
+static const char *
+arg(const StepEnv *env, const char *key)
+{
+	const char *value = js_get_text(env->step->args, key);
+
+	return value ? value : "";
+}
+
+/* --- object.put, object.remove ------------------------------------------------ */
+
+bool
+records_object_put(Ctx *cx, Home *home, const char *scope, const char *kind, const char *name,
+    const char *spec, const char *hash, Steps *steps)
+{
+	Js *args = js_object(cx->mem);
+	char *old_spec, *old_hash;
+
+	if (!catalog_object(cx, home, kind, name, &old_spec, &old_hash))
+		return false;
+	js_set_text(args, "object", kind);
+	js_set_text(args, "name", name);
+	js_set_text(args, "spec", spec);
+	js_set_text(args, "hash", hash);
+	js_set_text(args, "was", old_spec);
+	js_set_text(args, "was_hash", old_hash);
+	steps_add(cx->mem, steps, scope, "object.put", args, "record %s \"%s\"", kind, name);
+	return true;
+}
+
+void
+records_object_remove(Arena *mem, const char *scope, const char *kind, const char *name,
+    const char *spec, Steps *steps)
+{
+	Js *args = js_object(mem);
+
+	js_set_text(args, "object", kind);
+	js_set_text(args, "name", name);
+	js_set_text(args, "was", spec);
+	js_set_text(args, "was_hash", sha256_hex(mem, spec, strlen(spec)));
+	steps_add(mem, steps, scope, "object.remove", args, "forget %s \"%s\"", kind, name);
+}
+
+/* The ids of a model's objects and fields follow its record. */
+static bool
+model_idents(Ctx *cx, StepEnv *env, IdentWay way)
+{
+	void *model;
+
+	if (strcmp(arg(env, "object"), "Model") != 0)
+		return true;
+	return manifest_from_json(cx, "Model", arg(env, "name"), arg(env, "spec"), &model) &&
+	    ident_record_model(cx, env->home, model, way);
+}
+
+static bool
+put_record(Ctx *cx, StepEnv *env)
+{
+	return model_idents(cx, env, IDENT_FORWARD) && catalog_object_put(cx, env->home, arg(env, "object"), arg(env, "name"),
+	    arg(env, "spec"), arg(env, "hash"));
+}
+
+static bool
+put_back(Ctx *cx, StepEnv *env)
+{
+	if (js_get_text(env->step->args, "spec") && !model_idents(cx, env, IDENT_BACK))
+		return false;
+	if (!js_get_text(env->step->args, "was"))
+		return catalog_object_remove(cx, env->home, arg(env, "object"), arg(env, "name"));
+	return catalog_object_put(cx, env->home, arg(env, "object"), arg(env, "name"),
+	    arg(env, "was"), arg(env, "was_hash"));
+}
+
+static bool
+remove_record(Ctx *cx, StepEnv *env)
+{
+	return catalog_object_remove(cx, env->home, arg(env, "object"), arg(env, "name"));
+}
+
+/* --- tenant.register ----------------------------------------------------------- */
+
+bool
+records_tenant_register(Ctx *cx, const Tenant *spec, const Placement *at, const Model *model,
+    Steps *steps)
+{
+	Js *args = js_object(cx->mem);
+
+	js_set_text(args, "tenant", at->tenant);
+	js_set_text(args, "display", spec->display);
+	js_set_text(args, "id", at->id);
+	js_set_text(args, "mode", mode_name(at->mode));
+	js_set_text(args, "cluster", at->cluster->name);
+	js_set_text(args, "dbname", at->dbname);
+	js_set_text(args, "owner", at->owner);
+	js_set_text(args, "model", model->name);
+	js_set_text(args, "login", at->logins.at[0].user);
+	js_set_text(args, "role", at->logins.at[0].role);
+	steps_add(cx->mem, steps, arena_printf(cx->mem, "tenant/%s", at->tenant), "tenant.register",
+	    args, "register tenant \"%s\"", at->tenant);
+	return true;
+}
+
+char *
+pending_password_name(Arena *mem, const char *tenant, const char *user)
+{
+	return arena_printf(mem, "pending/%s/%s", tenant, user);
+}
+
+/* The first login's password is made here and sealed in the same transaction, so that no step ever
+ * carries it; one that a setup script announced to the customer's admin is taken over. */
+static bool
+first_login(Ctx *cx, StepEnv *env)
+{
+	char *pending = pending_password_name(cx->mem, arg(env, "tenant"), arg(env, "login"));
+	Secret password;
+	Login login = { .user = arg(env, "login"), .role = arg(env, "role"), .on = true };
+	bool found;
+
+	if (!catalog_secret_get(cx, env->home, pending, &password, &found))
+		return false;
+	if (!found)
+		password = random_password(cx->mem);
+	login.verifier = scram_verifier(cx->mem, &password);
+	return catalog_login_put(cx, env->home, arg(env, "tenant"), &login, &password) &&
+	    catalog_secret_remove(cx, env->home, pending);
+}
+
+static bool
+register_record(Ctx *cx, StepEnv *env)
+{
+	TenantRecord t = {
+		.name = arg(env, "tenant"), .display = js_get_text(env->step->args, "display"),
+		.id = arg(env, "id"), .state = TENANT_PROVISIONING, .mode = mode_of(arg(env, "mode")),
+		.cluster = arg(env, "cluster"), .dbname = arg(env, "dbname"),
+		.owner = arg(env, "owner"), .model = arg(env, "model"), .shape = "",
+		.spec_hash = "", .changed_run = env->run,
+	};
+
+	return catalog_tenant_put(cx, env->home, &t) && first_login(cx, env);
+}
+
+/* What the customer's admin was told in a setup script stays valid for the next try. */
+static bool
+register_undo(Ctx *cx, StepEnv *env)
+{
+	char *pending = pending_password_name(cx->mem, arg(env, "tenant"), arg(env, "login"));
+	Secret password;
+
+	if (mode_of(arg(env, "mode")) == MODE_CUSTOMER_DB &&
+	    (!catalog_login_password(cx, env->home, arg(env, "tenant"), arg(env, "login"), &password) ||
+	    !catalog_secret_put(cx, env->home, pending, &password)))
+		return false;
+	return catalog_tenant_forget(cx, env->home, arg(env, "tenant"));
+}
+
+/* --- tenant.record -------------------------------------------------------------- */
+
+bool
+records_tenant_record(Ctx *cx, Home *home, const Tenant *spec, const Placement *at, const Model *model,
+    Steps *steps)
+{
+	Js *args = js_object(cx->mem);
+	char *canonical = manifest_canonical(cx->mem, "Tenant", spec);
+	char *shape = model_canonical(cx->mem, model), *old_spec, *old_hash;
+	TenantRecord t = {0};
+	bool found;
+
+	if (!catalog_object(cx, home, "Tenant", at->tenant, &old_spec, &old_hash) ||
+	    !catalog_tenant_find(cx, home, at->tenant, &t, &found))
+		return false;
+	js_set_text(args, "tenant", at->tenant);
+	js_set_text(args, "cluster", at->cluster->name);
+	js_set_text(args, "spec", canonical);
+	js_set_text(args, "hash", sha256_hex(cx->mem, canonical, strlen(canonical)));
+	js_set_text(args, "shape", sha256_hex(cx->mem, shape, strlen(shape)));
+	js_set_text(args, "model", model->name);
+	js_set_int(args, "version", model->version);
+	js_set_text(args, "display", spec->display);
+	if (found && old_spec) {
+		js_set_text(args, "was", old_spec);
+		js_set_text(args, "was_hash", old_hash);
+		js_set_text(args, "was_shape", t.shape);
+		js_set_int(args, "was_version", t.model_version);
+		js_set_text(args, "was_display", t.display);
+	}
+	steps_add(cx->mem, steps, arena_printf(cx->mem, "tenant/%s", at->tenant), "tenant.record",
+	    args, "record tenant \"%s\"", at->tenant);
+	return true;
+}
+
+static bool
+record_tenant(Ctx *cx, StepEnv *env, const char *spec, const char *hash, const char *shape,
+    int64_t version, const char *display)
+{
+	TenantRecord t;
+
+	if (!catalog_tenant(cx, env->home, arg(env, "tenant"), &t))
+		return false;
+	t.display = display;
+	t.model = arg(env, "model");
+	t.model_version = version;
+	t.shape = shape;
+	t.spec_hash = hash;
+	if (t.state == TENANT_PROVISIONING)
+		t.state = TENANT_ACTIVE;
+	return catalog_tenant_put(cx, env->home, &t) &&
+	    catalog_object_put(cx, env->home, "Tenant", t.name, spec, hash);
+}
+
+static bool
+tenant_idents(Ctx *cx, StepEnv *env, IdentWay way)
+{
+	void *tenant;
+
+	return manifest_from_json(cx, "Tenant", arg(env, "tenant"), arg(env, "spec"), &tenant) &&
+	    ident_record_tenant(cx, env->home, tenant, way);
+}
+
+static bool
+record_record(Ctx *cx, StepEnv *env)
+{
+	return tenant_idents(cx, env, IDENT_FORWARD) && record_tenant(cx, env, arg(env, "spec"), arg(env, "hash"), arg(env, "shape"),
+	    js_get_int(env->step->args, "version", 0), js_get_text(env->step->args, "display"));
+}
+
+static bool
+record_undo(Ctx *cx, StepEnv *env)
+{
+	if (!tenant_idents(cx, env, IDENT_BACK))
+		return false;
+	if (!js_get_text(env->step->args, "was"))
+		return catalog_tenant_state(cx, env->home, arg(env, "tenant"), TENANT_PROVISIONING, 0);
+	return record_tenant(cx, env, arg(env, "was"), arg(env, "was_hash"), arg(env, "was_shape"),
+	    js_get_int(env->step->args, "was_version", 0),
+	    js_get_text(env->step->args, "was_display"));
+}
+
+/* --- tenant.state, tenant.forget -------------------------------------------------- */
+
+void
+records_tenant_state(Arena *mem, const TenantRecord *t, TenantState state, int64_t purge_after,
+    Steps *steps)
+{
+	Js *args = js_object(mem);
+
+	js_set_text(args, "tenant", t->name);
+	js_set_int(args, "state", (int64_t)state);
+	js_set_int(args, "purge_after", purge_after);
+	js_set_int(args, "was", (int64_t)t->state);
+	js_set_int(args, "was_purge_after", t->purge_after);
+	steps_add(mem, steps, arena_printf(mem, "tenant/%s", t->name), "tenant.state", args,
+	    "record tenant \"%s\" as %s", t->name, tenant_state_name(state));
+}
+
+static bool
+state_record(Ctx *cx, StepEnv *env)
+{
+	const Js *a = env->step->args;
+
+	return catalog_tenant_state(cx, env->home, arg(env, "tenant"),
+	    (TenantState)js_get_int(a, "state", TENANT_ACTIVE), js_get_int(a, "purge_after", 0));
+}
+
+static bool
+state_undo(Ctx *cx, StepEnv *env)
+{
+	const Js *a = env->step->args;
+
+	return catalog_tenant_state(cx, env->home, arg(env, "tenant"),
+	    (TenantState)js_get_int(a, "was", TENANT_ACTIVE), js_get_int(a, "was_purge_after", 0));
+}
+
+void
+records_tenant_forget(Arena *mem, const TenantRecord *t, Steps *steps)
+{
+	Js *args = js_object(mem);
+
+	js_set_text(args, "tenant", t->name);
+	js_set_text(args, "cluster", t->cluster);
+	steps_add(mem, steps, arena_printf(mem, "tenant/%s", t->name), "tenant.forget", args,
+	    "forget tenant \"%s\"", t->name);
+}
+
+static bool
+forget_record(Ctx *cx, StepEnv *env)
+{
+	return catalog_tenant_forget(cx, env->home, arg(env, "tenant"));
+}
+
+/* --- logins ------------------------------------------------------------------------- */
+
+static char *
+previous_password_name(Arena *mem, const char *tenant, const char *user)
+{
+	return arena_printf(mem, "previous/%s/%s", tenant, user);
+}
+
+static bool
+put_login(Ctx *cx, StepEnv *env, const Secret *password)
+{
+	Login login = {
+		.user = arg(env, "user"), .role = arg(env, "role"), .on = true,
+		.read_only = js_get_bool(env->step->args, "readOnly", false),
+		.verifier = scram_verifier(cx->mem, password),
+	};
+
+	return catalog_login_put(cx, env->home, arg(env, "tenant"), &login, password);
+}
+
+static bool
+login_register(Ctx *cx, StepEnv *env)
+{
+	Secret password = random_password(cx->mem);
+
+	return put_login(cx, env, &password);
+}
+
+static bool
+login_forget(Ctx *cx, StepEnv *env)
+{
+	return catalog_login_remove(cx, env->home, arg(env, "tenant"), arg(env, "user"));
+}
+
+/* The old password is kept until the server has the new one, so that a rotation can be undone. */
+static bool
+login_renew(Ctx *cx, StepEnv *env)
+{
+	char *name = previous_password_name(cx->mem, arg(env, "tenant"), arg(env, "user"));
+	Secret old, fresh = random_password(cx->mem);
+
+	return catalog_login_password(cx, env->home, arg(env, "tenant"), arg(env, "user"), &old) &&
+	    catalog_secret_put(cx, env->home, name, &old) && put_login(cx, env, &fresh);
+}
+
+static bool
+login_renew_undo(Ctx *cx, StepEnv *env)
+{
+	char *name = previous_password_name(cx->mem, arg(env, "tenant"), arg(env, "user"));
+	Secret old;
+	bool found;
+
+	if (!catalog_secret_get(cx, env->home, name, &old, &found))
+		return false;
+	return !found || (put_login(cx, env, &old) && catalog_secret_remove(cx, env->home, name));
+}
+
+static bool
+login_renewed(Ctx *cx, StepEnv *env)
+{
+	return catalog_secret_remove(cx, env->home,
+	    previous_password_name(cx->mem, arg(env, "tenant"), arg(env, "user")));
+}
+
+/* --- routes ------------------------------------------------------------------------ */
+
+static Js *
+route_args(Arena *mem, const Placement *at)
+{
+	Js *args = js_object(mem);
+
+	js_set_text(args, "tenant", at->tenant);
+	js_set_text(args, "cluster", at->cluster->name);
+	js_set_text(args, "dbname", at->dbname);
+	return args;
+}
+
+void
+records_route_open(Arena *mem, const Placement *at, Steps *steps)
+{
+	steps_add(mem, steps, arena_printf(mem, "tenant/%s", at->tenant), "route.open",
+	    route_args(mem, at), "open the route of \"%s\"", at->tenant);
+}
+
+void
+records_route_close(Arena *mem, const Placement *at, Steps *steps)
+{
+	steps_add(mem, steps, arena_printf(mem, "tenant/%s", at->tenant), "route.close",
+	    route_args(mem, at), "close the route of \"%s\"", at->tenant);
+}
+
+const StepKind records_kinds[] = {
+	{ .name = "object.put", .undo_class = UNDO_REVERSIBLE, .record = put_record,
+	  .unrecord = put_back },
+	{ .name = "object.remove", .undo_class = UNDO_REVERSIBLE, .record = remove_record,
+	  .unrecord = put_back },
+	{ .name = "tenant.register", .undo_class = UNDO_REVERSIBLE, .record = register_record,
+	  .unrecord = register_undo },
+	{ .name = "tenant.record", .undo_class = UNDO_REVERSIBLE, .record = record_record,
+	  .unrecord = record_undo },
+	{ .name = "tenant.state", .undo_class = UNDO_REVERSIBLE, .record = state_record,
+	  .unrecord = state_undo },
+	{ .name = "tenant.forget", .undo_class = UNDO_IRREVERSIBLE, .pivot = true,
+	  .record = forget_record },
+	{ .name = "login.register", .undo_class = UNDO_REVERSIBLE, .record = login_register,
+	  .unrecord = login_forget },
+	{ .name = "login.forget", .undo_class = UNDO_IRREVERSIBLE, .pivot = true,
+	  .record = login_forget },
+	{ .name = "login.renew", .undo_class = UNDO_REVERSIBLE, .record = login_renew,
+	  .unrecord = login_renew_undo },
+	{ .name = "login.renewed", .undo_class = UNDO_IRREVERSIBLE, .pivot = true,
+	  .record = login_renewed },
+	{ .name = NULL },
+};

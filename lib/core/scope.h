@@ -1,0 +1,20 @@
+/*
+ * scope.h - one scope of a run ("tenant/acme"), walked forward or back; used
+ * by engine.c alone.
+ */
+#pragma once
+
+#include "lib/core/engine.h"
+
+typedef struct ScopeRun {
+	const char	*scope;
+	const char	*cluster;	/* whose lane it runs in; "" for none */
+	int64_t		 run, fence;
+	struct { StepRow **at; size_t n, cap; } rows;
+	bool		 backward;	/* an undo was begun or asked for */
+	ScopeResult	 result;
+} ScopeRun;
+
+/* Walks to an end and fills s->result.  Never returns a failure: it is the result. */
+void	 scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s);
+bool	 scope_past_pivot(const ScopeRun *s);
