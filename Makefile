@@ -48,7 +48,7 @@ FUZZ	:= $(sort $(wildcard tests/fuzz/fuzz_*.c))
 UNITS	:= $(foreach t,$(UNIT),$(BUILD)/tests/$(basename $(notdir $t)))
 TOOLBIN	:= $(foreach t,$(TOOLS),$(BUILD)/tests/lib/$(basename $(notdir $t)))
 
-.PHONY: all demo demo-stop test soak bench lint format asan fuzz cover install deb clean help unit prerequisites
+.PHONY: all demo demo-stop test soak bench lint format asan fuzz cover install deb docs clean help unit prerequisites
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -102,6 +102,10 @@ install: all	## install under PREFIX (default /usr/local; DESTDIR is respected)
 
 deb: all	## make a Debian package in BUILD
 	BUILD=$(BUILD) VERSION=$(VERSION) tools/deb.sh
+
+docs: all	## write what the program says of itself: docs/manual.md, manifests/schema/copyhold-v1.json
+	$(BUILD)/copyhold help --manual > docs/manual.md
+	$(BUILD)/copyhold schema > manifests/schema/copyhold-v1.json
 
 clean:		## remove everything that was built
 	rm -rf $(BUILD)

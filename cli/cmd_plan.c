@@ -6,7 +6,7 @@
 static struct {
 	const char *path, *out, *plan;
 	OptList tenants;
-	bool detailed, no_refresh, prune, steps;
+	bool detailed, no_refresh, prune, confirm_removal;
 } arg;
 
 #define PLAN_FILE_MAX ((size_t)256 << 20)
@@ -73,17 +73,21 @@ removes_data(const Plan *plan)
 	return false;
 }
 
-/* Data is never removed by --yes alone: what goes is confirmed on its own. */
+/* What closes tenants or removes data is confirmed on its own: --yes does not answer that. */
 static bool
-confirm(App *app, const Plan *plan)
+confirm_removal(App *app, const Plan *plan)
 {
-	if (plan->remove && !app_confirm(app, arena_printf(app->cx->mem,
-	    "Close %lld tenant%s that no manifest names? Type prune:", (long long)plan->remove,
-	    plan->remove == 1 ? "" : "s"), "prune"))
-		return false;
-	if (removes_data(plan) && !app_confirm(app, "Remove the data named above? Type remove:", "remove"))
-		return false;
-	return app_confirm(app, "Apply these changes? Type yes:", "yes");
+	bool yes = app->yes, ok;
+
+	if ((!plan->remove && !removes_data(plan)) || arg.confirm_removal)
+		return true;
+	app->yes = false;
+	ok = app_confirm(app, plan->remove ? "Close the tenants and remove the data named above? Type remove:" :
+	    "Remove the data named above? Type remove:", "remove");
+	app->yes = yes;
+	if (!ok)
+		app->cx->fail->hint = arena_dup(app->cx->mem, "Say --confirm-removal if you mean it.");
+	return ok;
 }
 
 static bool
@@ -122,7 +126,8 @@ run_apply(void *ptr)
 		report_plan(app, plan, false);
 	if (!plan->steps.n)
 		return plan->failed ? failed_exit(plan) : EXIT_DONE;
-	if (!saved && !confirm(app, plan))
+	if (!confirm_removal(app, plan) ||
+	    (!saved && !app_confirm(app, "Apply these changes? Type yes:", "yes")))
 		return app_fail(app);
 	return execute(app, plan);
 }
@@ -145,6 +150,8 @@ static const Option plan_options[] = {
 
 static const Option apply_options[] = {
 	COMMON,
+	{ OPT_FLAG, "confirm-removal", 0, NULL, &arg.confirm_removal,
+	  "confirm the removals of --prune, which --yes does not", NULL, false },
 	{ OPT_TEXT, "plan", 0, "FILE", &arg.plan, "do exactly what was saved, or refuse", NULL, false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };

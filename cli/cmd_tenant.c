@@ -135,8 +135,8 @@ run_tenant_show(void *ptr)
 /* --- verify ------------------------------------------------------------------------ */
 
 static const Column verify_columns[] = {
-	{ "heading", "HEADING", CELL_TEXT, false }, { "attempt", "ATTEMPT", CELL_TEXT, false },
-	{ "result", "RESULT", CELL_TEXT, false },
+	{ "heading", NULL, CELL_TEXT, false }, { "attempt", NULL, CELL_TEXT, false },
+	{ "result", NULL, CELL_TEXT, false },
 };
 
 static const char *
@@ -183,34 +183,64 @@ try_all(App *app, Attempts *out)
 	    &password, out);
 }
 
+static size_t
+count_heading(const Attempts *all, Heading h)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < all->n; i++)
+		n += all->at[i].heading == h;
+	return n;
+}
+
+/* The worst last, where the eye is. */
+static void
+verify_text(const Attempts *all)
+{
+	for (int h = HEAD_WORKS; h <= HEAD_FAILED; h++) {
+		size_t n = count_heading(all, (Heading)h);
+		if (n)
+			out_line(stdout, "%s%s%s: %zu", paint(h == HEAD_FAILED ? "error" : "bold"),
+			    heading_name((Heading)h), paint("off"), n);
+		for (size_t i = 0; i < all->n; i++)
+			if ((int)all->at[i].heading == h)
+				out_line(stdout, "  %-16s  %s", all->at[i].result, all->at[i].what);
+	}
+}
+
+static void
+verify_table(App *app, const Attempts *all)
+{
+	Table *t = table_new(app->cx->mem, app->output, verify_columns, LENGTH(verify_columns));
+
+	for (size_t i = 0; i < all->n; i++) {
+		table_cell(t, heading_name(all->at[i].heading));
+		table_cell(t, all->at[i].what);
+		table_cell(t, all->at[i].result);
+	}
+	table_print(t, stdout);
+}
+
 static ExitCode
 run_tenant_verify(void *ptr)
 {
 	App *app = ptr;
 	Attempts all = {0};
-	size_t count[HEAD_FAILED + 1] = {0};
 
 	if (!try_all(app, &all)) {
 		fail_in(app->cx, "verifying tenant \"%s\"", arg.tenant);
 		return app_fail(app);
 	}
-	Table *t = table_new(app->cx->mem, app->output, verify_columns, LENGTH(verify_columns));
-	for (int h = HEAD_WORKS; h <= HEAD_FAILED; h++)
-		for (size_t i = 0; i < all.n; i++) {
-			if ((int)all.at[i].heading != h)
-				continue;
-			count[h]++;
-			table_cell(t, heading_name(all.at[i].heading));
-			table_cell(t, all.at[i].what);
-			table_cell(t, all.at[i].result);
-		}
-	table_print(t, stdout);
-	log_say("%s: %zu work, %zu isolated, %zu visible, %zu open without gateway, %zu FAILED", arg.tenant,
-	    count[HEAD_WORKS], count[HEAD_ISOLATED], count[HEAD_VISIBLE], count[HEAD_OPEN], count[HEAD_FAILED]);
-	if (!count[HEAD_FAILED])
+	if (app->output == OUTPUT_TEXT)
+		verify_text(&all);
+	else
+		verify_table(app, &all);
+	size_t failed = count_heading(&all, HEAD_FAILED);
+	if (!failed)
 		return EXIT_DONE;
 	fail(app->cx, FAIL_DIFFERENT, "Mend it with: copyhold plan, copyhold apply.",
-	    "%zu attempts got through in tenant \"%s\"", count[HEAD_FAILED], arg.tenant);
+	    "%zu attempt%s got through or went wrong in tenant \"%s\"", failed, failed == 1 ? "" : "s",
+	    arg.tenant);
 	return app_fail(app);
 }
 

@@ -386,6 +386,9 @@ compare_rows(Compare *c, CompareObject *o)
 static bool
 compare_objects(Compare *c, CompareReport *r)
 {
+	if (r->matches.objects.n == 0)
+		return fail(c->cx, FAIL_NOT_FOUND, "Name the schema with --schema.",
+		    "no table of the source is an object of the tenant");
 	r->equal = true;
 	for (size_t i = 0; i < r->matches.objects.n; i++) {
 		CompareObject o = { .match = &r->matches.objects.at[i] };
@@ -418,14 +421,11 @@ data_compare(Ctx *cx, Conns *conns, const Placement *at, const Model *m,
 	Source *source;
 
 	random_bytes(c.key, sizeof c.key);
-	if (!source_open(cx, with->target, with->schema, &source)
-	    || !match_source(cx, at, m, source, &r->matches))
+	if (!source_open(cx, with->target, with->schema, &source))
 		return false;
-	if (r->matches.objects.n == 0)
-		return fail(cx, FAIL_NOT_FOUND, "Name the schema with --schema.",
-		    "no table of the source is an object of the tenant");
 	c.there = (Side) { source->pg, source };
-	bool good = compare_here(&c, conns, at) && compare_objects(&c, r);
+	bool good = match_source(cx, at, m, source, &r->matches) && compare_here(&c, conns, at)
+	    && compare_objects(&c, r);
 	log_live_end();
 	if (c.here.pg != NULL)
 		pg_rollback(c.here.pg);

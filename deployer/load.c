@@ -445,6 +445,10 @@ load_all(Load *l, Conns *conns, bool dry_run)
 {
 	const Matches *all = &l->report->matches;
 
+	for (size_t i = 0; i < all->objects.n; i++) {
+		DataObject o = { .match = &all->objects.at[i] };
+		vec_push(l->cx->mem, &l->report->objects, o);
+	}
 	if (dry_run)
 		return load_count(l);
 	if (!load_fits(l->cx, all))
@@ -475,17 +479,12 @@ data_load(Ctx *cx, Home *home, Conns *conns, const Placement *at, const Model *m
 	Source *source;
 	DataReport *r = arena_alloc(cx->mem, sizeof *r);	/* matches are pointed at */
 
-	if (!source_open(cx, from->target, from->schema, &source)
-	    || !match_source(cx, at, m, source, &r->matches))
+	if (!source_open(cx, from->target, from->schema, &source))
 		return false;
-	for (size_t i = 0; i < r->matches.objects.n; i++) {
-		DataObject o = { .match = &r->matches.objects.at[i] };
-		vec_push(cx->mem, &r->objects, o);
-	}
 	Load l = { .cx = cx, .at = at, .source = source, .report = r,
 		.env = { .home = home, .fence = fence, .step = load_step(cx->mem, at), .at = at,
 		    .cluster = at->cluster, .conns = conns } };
-	bool good = load_all(&l, conns, dry_run);
+	bool good = match_source(cx, at, m, source, &r->matches) && load_all(&l, conns, dry_run);
 	source_close(source);
 	if (!good)
 		return fail_in(cx, "loading rows of \"%s\" into tenant \"%s\"", from->target->name, at->tenant);

@@ -70,36 +70,25 @@ timestamp_literal(Buf *b, const char *iso)
 static void
 json_number(Buf *b, const char *s, size_t n)
 {
-	const char *end = s + n, *e = s, *sign = *s == '-' ? "-" : "";
+	const char *text = arena_dupn(b->mem, s, n), *e = strpbrk(text, "eE");
+	const char *point = strchr(text, '.'), *end = e == NULL ? text + n : e;
+	long whole = (long)((point == NULL ? end : point) - text) - (*text == '-');
 	Buf digits = buf_new(b->mem);
-	long point = -1;
 
-	s += *sign == '-';
-	for (; s < end && *s != 'e' && *s != 'E'; s++) {
-		if (*s == '.')
-			point = (long)digits.len;
-		else
-			buf_addc(&digits, *s);
-	}
-	e = s < end ? s + 1 : "0";
-	point = (point < 0 ? (long)digits.len : point) + strtol(e, NULL, 10);
-	bool zero = strspn(digits.text, "0") == digits.len;
-	buf_add(b, zero ? "" : sign);
-	while (digits.len > 0 && point > 1 && *digits.text == '0') {
-		digits.text++;
-		digits.len--;
-		point--;
-	}
-	if (zero && point >= (long)digits.len)
-		point = (long)digits.len;
-	if (point <= 0)
-		buf_add(b, point + (long)digits.len > 0 ? "0." : "0");
-	for (long i = point; i < 0; i++)
-		buf_addc(b, '0');
-	for (size_t i = 0; i < digits.len; i++)
-		buf_fmt(b, "%s%c", i > 0 && (long)i == point ? "." : "", digits.text[i]);
-	for (long i = (long)digits.len; i < point; i++)
-		buf_addc(b, '0');
+	whole += e == NULL ? 0 : strtol(e + 1, NULL, 10);
+	for (; whole < 1; whole++)
+		buf_addc(&digits, '0');
+	for (const char *p = text; p < end; p++)
+		if (*p >= '0' && *p <= '9')
+			buf_addc(&digits, *p);
+	while ((long)digits.len < whole)
+		buf_addc(&digits, '0');
+	if (*text == '-' && strspn(digits.text, "0") < digits.len)
+		buf_addc(b, '-');
+	const char *first = digits.text;
+	for (; whole > 1 && *first == '0'; whole--)
+		first++;
+	buf_fmt(b, "%.*s%s%s", (int)whole, first, first[whole] == '\0' ? "" : ".", first + whole);
 }
 
 /* Canonical JSON but for its exponents, which the server writes out. */
@@ -137,8 +126,9 @@ default_text(Arena *mem, const Field *f, const Field *resolved)
 		return "CURRENT_DATE";
 	if (resolved->type == TYPE_UUID && strcmp(f->fallback, "random") == 0)
 		return "\"gen_random_uuid\"()";
-	if (resolved->type == TYPE_BOOLEAN)
-		return f->fallback;
+	bool point = resolved->type == TYPE_NUMBER && *f->fallback != '-' && strchr(f->fallback, '.');
+	if (resolved->type == TYPE_BOOLEAN || point)
+		return f->fallback;	/* the only ones that are printed bare */
 	if (resolved->type == TYPE_TIMESTAMP)
 		timestamp_literal(&b, f->fallback);
 	else

@@ -284,6 +284,17 @@ read_catalogue(Ctx *cx, Source *s)
 	return true;
 }
 
+/* row_security off: a policy that would hide rows becomes an error instead of a smaller copy. */
+static bool
+begin_snapshot(Ctx *cx, Source *s)
+{
+	if (pg_version(s->pg) < SOURCE_OLDEST)
+		return fail(cx, FAIL_TOO_OLD, "Sources from PostgreSQL 13 on can be read.",
+		    "server \"%s\" is PostgreSQL %d", pg_name(s->pg), pg_version(s->pg) / 10000);
+	pg_set_statement_ms(s->pg, SOURCE_STATEMENT_MS);
+	return pg_script(cx, s->pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off");
+}
+
 bool
 source_target(Ctx *cx, Home *home, const char *dsn, PgTarget *out)
 {
@@ -310,14 +321,10 @@ source_open(Ctx *cx, const PgTarget *target, const char *schema, Source **out)
 		return fail_in(cx, "opening the source \"%s\"", target->name);
 	s->database = target->dbname;
 	s->schema = schema;
-	if (pg_version(s->pg) < SOURCE_OLDEST)
-		return fail(cx, FAIL_TOO_OLD, "Sources from PostgreSQL 13 on can be read.",
-		    "server \"%s\" is PostgreSQL %d", pg_name(s->pg), pg_version(s->pg) / 10000);
-	pg_set_statement_ms(s->pg, SOURCE_STATEMENT_MS);
-	/* row_security off: a policy that would hide rows becomes an error instead of a smaller copy */
-	if (!pg_script(cx, s->pg, "begin isolation level repeatable read read only; set local row_security = off")
-	    || !read_catalogue(cx, s))
+	if (!begin_snapshot(cx, s) || !read_catalogue(cx, s)) {
+		source_close(s);
 		return fail_in(cx, "reading the source \"%s\"", target->name);
+	}
 	*out = s;
 	return true;
 }

@@ -6,7 +6,7 @@
 #include "deployer/verify.sql.h"
 
 typedef enum Try {
-	TRY_REFUSED, TRY_ALONE, TRY_NOTHING, TRY_SECRET, TRY_VISIBLE, TRY_OPEN
+	TRY_REFUSED, TRY_ALONE, TRY_ERROR, TRY_NOTHING, TRY_SECRET, TRY_VISIBLE, TRY_OPEN
 } Try;
 
 static const struct TryRow {
@@ -147,6 +147,7 @@ judge_worked(const Verify *v, Try allowed, int rows)
 	switch (allowed) {
 	case TRY_REFUSED:
 	case TRY_ALONE:
+	case TRY_ERROR:
 		return HEAD_FAILED;
 	case TRY_NOTHING:
 		return rows > 0 ? HEAD_FAILED : HEAD_ISOLATED;
@@ -193,7 +194,8 @@ judge(Verify *v, const struct TryRow *t, const Outcome *o)
 	} else if (t->allowed == TRY_OPEN && strcmp(o->sqlstate, "55P03") == 0) {
 		file_attempt(v, HEAD_OPEN, t->what, "works (busy just now)");
 	} else {
-		bool refused = t->allowed != TRY_ALONE || strcmp(o->sqlstate, "42501") == 0;
+		bool strict = t->allowed == TRY_REFUSED || t->allowed == TRY_ALONE;
+		bool refused = !strict || strcmp(o->sqlstate, "42501") == 0;
 		file_attempt(v, refused ? HEAD_ISOLATED : HEAD_FAILED, t->what,
 		    arena_printf(mem, refused ? "refused (%s)" : "not for want of a right (%s)", o->sqlstate));
 	}

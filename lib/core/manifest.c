@@ -446,8 +446,6 @@ load_path(Loader *l, const char *path)
 {
 	struct stat st;
 
-	if (strcmp(path, "-") == 0)
-		return load_file(l, "/dev/stdin", STDIN_NAME);
 	if (stat(path, &st) != 0 && errno == ENOENT)
 		return fail(l->cx, FAIL_MANIFEST, "Give a file, a folder, or - for standard input.",
 		    "there is no file or folder \"%s\"", path);
@@ -457,24 +455,44 @@ load_path(Loader *l, const char *path)
 }
 
 bool
-manifest_load(Ctx *cx, const char *path, Manifests **out)
-{
-	Loader l = loader_new(cx);
-
-	if (!load_path(&l, path))
-		return false;
-	if (l.m->count == 0)
-		return fail(cx, FAIL_MANIFEST,
-		    "Manifests are documents in files that end in .yaml, "
-		    ".yml or .json.",
-		    "no manifest in \"%s\"", path);
-	return finish(&l, out);
-}
-
-bool
 manifest_load_text(Ctx *cx, const char *file, const char *text, size_t n, Manifests **out)
 {
 	Loader l = loader_new(cx);
 
 	return load_text(&l, arena_dup(cx->mem, file), text, n) && finish(&l, out);
+}
+
+static bool
+load_stdin(Ctx *cx, Manifests **out)
+{
+	char *text;
+	size_t n;
+
+	return file_read(cx, "/dev/stdin", YAML_MAX_BYTES, &text, &n) &&
+	    manifest_load_text(cx, STDIN_NAME, text, n, out);
+}
+
+static bool
+load_files(Ctx *cx, const char *path, Manifests **out)
+{
+	Loader l = loader_new(cx);
+
+	return load_path(&l, path) && finish(&l, out);
+}
+
+bool
+manifest_load(Ctx *cx, const char *path, Manifests **out)
+{
+	bool from_stdin = strcmp(path, "-") == 0;
+	Manifests *m;
+
+	if (from_stdin ? !load_stdin(cx, &m) : !load_files(cx, path, &m))
+		return false;
+	if (m->count == 0)
+		return fail(cx, FAIL_MANIFEST,
+		    "Manifests are documents in files that end in .yaml, "
+		    ".yml or .json.",
+		    "no manifest in \"%s\"", path);
+	*out = m;
+	return true;
 }

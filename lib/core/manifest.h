@@ -20,7 +20,7 @@ typedef struct Manifests {
 } Manifests;
 
 bool	 manifest_load(Ctx *cx, const char *path, Manifests **out);	/* path: file, folder, or "-" for standard input */
-bool	 manifest_load_text(Ctx *cx, const char *file, const char *text, size_t n, Manifests **out);	/* for tests and fuzzing */
+bool	 manifest_load_text(Ctx *cx, const char *file, const char *text, size_t n, Manifests **out);	/* none in it is fine */
 
 #define MANIFESTS_MAX 100000	/* in one load */
 

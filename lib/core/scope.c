@@ -24,6 +24,14 @@ is_transient(FailKind kind)
 	return kind == FAIL_UNREACHABLE || kind == FAIL_TIMEOUT;
 }
 
+static ScopeOutcome
+outcome_of(FailKind kind, ScopeOutcome otherwise)
+{
+	if (kind == FAIL_UNDECIDABLE || kind == FAIL_FENCED || kind == FAIL_UNDO)
+		return SCOPE_PERSON;
+	return is_transient(kind) ? SCOPE_UNREACHABLE : otherwise;
+}
+
 bool
 scope_past_pivot(const ScopeRun *s)
 {
@@ -34,8 +42,8 @@ scope_past_pivot(const ScopeRun *s)
 	return false;
 }
 
-static bool
-any_done(const ScopeRun *s)
+bool
+scope_begun(const ScopeRun *s)
 {
 	for (size_t i = 0; i < s->rows.n; i++)
 		if (s->rows.at[i]->state != STEP_WAITING && s->rows.at[i]->state != STEP_ABANDONED)
@@ -113,41 +121,50 @@ mark(const char *kind, const char *when)
 	fault_point(name);
 }
 
+static bool
+write_done(Walk *w, StepRow *row)
+{
+	const StepKind *kind = set_step(w, row);
+
+	return (!kind->record || kind->record(w->cx, &w->env)) &&
+	    journal_state(w->cx, w->home, w->s->run, row, STEP_DONE, NULL) &&
+	    journal_event(w->cx, w->home, w->s->run, row, "ok") &&
+	    catalog_serial_bump(w->cx, w->home);
+}
+
 /* One catalogue transaction: the outcome of `done`, and the intent of `next`. */
 static bool
 commit_rows(Walk *w, StepRow *done, StepRow *next)
 {
-	bool ok = lite_begin(w->cx, w->home->db);
+	StepState was_done = done ? done->state : STEP_DONE;
+	StepState was_next = next ? next->state : STEP_WAITING;
 
-	if (ok && done) {
-		const StepKind *kind = set_step(w, done);
-		ok = (!kind->record || kind->record(w->cx, &w->env)) &&
-		    journal_state(w->cx, w->home, w->s->run, done, STEP_DONE, NULL) &&
-		    journal_event(w->cx, w->home, w->s->run, done, "ok") &&
-		    catalog_serial_bump(w->cx, w->home);
-	}
-	if (ok && next)
-		ok = journal_intent(w->cx, w->home, w->s->run, next);
-	ok = ok && lite_commit(w->cx, w->home->db);
-	if (!ok) {
-		lite_rollback(w->home->db);
-		return false;
-	}
-	return !done || load_place(w);
+	if (lite_begin(w->cx, w->home->db) && (!done || write_done(w, done)) &&
+	    (!next || journal_intent(w->cx, w->home, w->s->run, next)) &&
+	    lite_commit(w->cx, w->home->db))
+		return !done || load_place(w);
+	lite_rollback(w->home->db);
+	if (done)	/* as the catalogue still has it */
+		done->state = was_done;
+	if (next)
+		next->state = was_next;
+	return false;
 }
 
 static bool
 commit_state(Walk *w, StepRow *row, StepState state, const char *error)
 {
-	bool ok = lite_begin(w->cx, w->home->db) &&
+	StepState was = row->state;
+
+	if (lite_begin(w->cx, w->home->db) &&
 	    journal_state(w->cx, w->home, w->s->run, row, state, error) &&
 	    (state == STEP_UNDOING || journal_event(w->cx, w->home, w->s->run, row,
-	    state == STEP_UNDONE ? "undone" : error ? error : step_state_name(state))) &&
-	    lite_commit(w->cx, w->home->db);
-
-	if (!ok)
-		lite_rollback(w->home->db);
-	return ok;
+	    error ? error : step_state_name(state))) &&
+	    lite_commit(w->cx, w->home->db))
+		return true;
+	lite_rollback(w->home->db);
+	row->state = was;
+	return false;
 }
 
 /* --- forward ---------------------------------------------------------------- */
@@ -200,19 +217,30 @@ act_once(Walk *w, StepRow *row)
 	return kind->act(w->cx, &w->env) || fail_in(w->cx, "%s", row->step.title);
 }
 
+/* A connection on which something was lost is not used again. */
+static void
+drop_connections(Walk *w)
+{
+	if (w->env.cluster)
+		conns_drop(w->conns, w->env.cluster, NULL);
+	if (w->env.at)
+		conns_drop(w->conns, w->env.at->cluster, w->env.at->dbname);
+}
+
+static void
+wait_again(Walk *w, int attempt, const StepRow *row)
+{
+	log_note("%s: again: %s", w->s->scope, row->step.title);
+	lane_sleep(backoff_ms(attempt, 100, 2000));
+	fail_clear(w->cx);
+}
+
 /* Acts until the effect is there, known to be missing, or not to be seen.  After a lost connection
  * or a deadline the effect is looked for before anything is tried again. */
 static Looked
 act_surely(Walk *w, StepRow *row)
 {
-	Looked seen = LOOKED_NOT_DONE;
-
-	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		if (attempt) {
-			log_note("%s: again: %s", w->s->scope, row->step.title);
-			lane_sleep(backoff_ms(attempt, 100, 2000));
-			fail_clear(w->cx);
-		}
+	for (int attempt = 1;; attempt++) {
 		if (act_once(w, row)) {
 			mark(row->step.kind, "acted");
 			return LOOKED_DONE;
@@ -220,18 +248,17 @@ act_surely(Walk *w, StepRow *row)
 		if (!is_transient(w->cx->fail->kind))
 			return LOOKED_NOT_DONE;
 		Fail why = *w->cx->fail;
-		if (w->env.at)
-			conns_drop(w->conns, w->env.at->cluster, NULL);
-		if (w->env.at)
-			conns_drop(w->conns, w->env.at->cluster, w->env.at->dbname);
+		drop_connections(w);
 		fail_clear(w->cx);
-		seen = look(w, row);
+		Looked seen = look(w, row);
 		if (seen == LOOKED_DONE || seen == LOOKED_UNKNOWN)
 			return seen;
 		if (seen == LOOKED_NOT_DONE)
 			*w->cx->fail = why;
+		if (attempt == ATTEMPTS)
+			return seen;
+		wait_again(w, attempt, row);
 	}
-	return seen;
 }
 
 static const char *
@@ -241,11 +268,11 @@ error_name(Walk *w)
 }
 
 static StepRow *
-next_row(ScopeRun *s, size_t i)
+next_row(const ScopeRun *s, size_t *i)
 {
-	for (; i < s->rows.n; i++)
-		if (s->rows.at[i]->state != STEP_DONE && s->rows.at[i]->state != STEP_ABANDONED)
-			return s->rows.at[i];
+	for (; *i < s->rows.n; ++*i)
+		if (s->rows.at[*i]->state != STEP_DONE && s->rows.at[*i]->state != STEP_ABANDONED)
+			return s->rows.at[*i];
 	return NULL;
 }
 
@@ -279,58 +306,77 @@ settle(Walk *w)
 static ScopeOutcome
 forward_ends(Walk *w, StepRow *row, Looked seen)
 {
-	if (w->cx->fail->kind == FAIL_FENCED) {	/* a newer holder has it: nothing more is ours */
+	FailKind kind = w->cx->fail->kind;
+
+	if (seen != LOOKED_NOT_DONE || kind == FAIL_FENCED) {	/* fenced: a newer holder has it */
 		commit_state(w, row, STEP_UNKNOWN, error_name(w));
-		return SCOPE_PERSON;
-	}
-	if (seen == LOOKED_UNKNOWN) {
-		commit_state(w, row, STEP_UNKNOWN, error_name(w));
-		return SCOPE_PERSON;
-	}
-	if (seen == LOOKED_BLIND) {
-		commit_state(w, row, STEP_UNKNOWN, error_name(w));
-		return SCOPE_UNREACHABLE;
+		return outcome_of(kind, SCOPE_STOPPED);
 	}
 	commit_state(w, row, STEP_FAILED, error_name(w));
 	return scope_past_pivot(w->s) ? SCOPE_STOPPED : SCOPE_UNDONE;
+}
+
+static bool
+is_ours(FailKind kind)
+{
+	return kind == FAIL_CATALOG || kind == FAIL_DISK_FULL || kind == FAIL_SYSTEM ||
+	    kind == FAIL_PERMISSION;
+}
+
+/* Where the catalogue cannot be written nothing can be taken back either; another reason is the
+ * step's own, and a catalogue-only step then has had no effect. */
+static ScopeOutcome
+commit_ends(Walk *w, StepRow *row)
+{
+	if (is_ours(w->cx->fail->kind) || !row || row->state == STEP_DONE)
+		return scope_begun(w->s) ? SCOPE_STOPPED : SCOPE_FAILED;
+	fail_in(w->cx, "recording \"%s\"", row->step.title);
+	commit_state(w, row, step_kind(row->step.kind)->act ? STEP_FAILED : STEP_ABANDONED,
+	    error_name(w));
+	return scope_past_pivot(w->s) ? SCOPE_STOPPED : SCOPE_UNDONE;
+}
+
+static bool
+commit_between(Walk *w, StepRow *before, StepRow *next)
+{
+	bool acts = next && step_kind(next->step.kind)->act;
+
+	if ((before || acts) && !commit_rows(w, before, acts ? next : NULL))
+		return false;
+	if (before)
+		mark(before->step.kind, "done");
+	if (acts)
+		mark(next->step.kind, "intent");
+	return true;
+}
+
+static ScopeOutcome
+stop_before(Walk *w, StepRow *before, const StepRow *row)
+{
+	if (before && !commit_rows(w, before, NULL))
+		return commit_ends(w, before);
+	fail(w->cx, FAIL_STOPPED, arena_printf(w->cx->mem, "Go on with: copyhold run resume %lld.",
+	    (long long)w->s->run), "stopped by a signal before \"%s\"", row->step.title);
+	return SCOPE_STOPPED;
 }
 
 /* Returns SCOPE_UNDONE when the steps done so far are to be undone. */
 static ScopeOutcome
 forward(Walk *w)
 {
-	ScopeRun *s = w->s;
-	StepRow *row = next_row(s, 0), *before = NULL;
+	StepRow *before = NULL, *row;
 
-	while (row) {
-		const StepKind *kind = step_kind(row->step.kind);
-		if (lane_stopping()) {
-			if (before && !commit_rows(w, before, NULL))
-				return SCOPE_STOPPED;
-			fail(w->cx, FAIL_STOPPED, arena_printf(w->cx->mem,
-			    "Go on with: copyhold run resume %lld.", (long long)s->run),
-			    "stopped by a signal before \"%s\"", row->step.title);
-			return SCOPE_STOPPED;
-		}
-		if (!commit_rows(w, before, kind->act ? row : NULL))
-			return SCOPE_STOPPED;
-		if (before)
-			mark(before->step.kind, "done");
-		before = NULL;
-		if (kind->act)
-			mark(row->step.kind, "intent");
+	for (size_t i = 0; (row = next_row(w->s, &i)); i++) {
+		if (lane_stopping())
+			return stop_before(w, before, row);
+		if (!commit_between(w, before, row))
+			return commit_ends(w, before);
 		Looked seen = act_surely(w, row);
 		if (seen != LOOKED_DONE)
 			return forward_ends(w, row, seen);
 		before = row;
-		row->state = STEP_DONE;
-		row = next_row(s, 0);
 	}
-	if (before && !commit_rows(w, before, NULL))
-		return SCOPE_STOPPED;
-	if (before)
-		mark(before->step.kind, "done");
-	return SCOPE_DONE;
+	return commit_between(w, before, NULL) ? SCOPE_DONE : commit_ends(w, before);
 }
 
 /* --- back ------------------------------------------------------------------- */
@@ -340,18 +386,66 @@ undo_surely(Walk *w, StepRow *row)
 {
 	const StepKind *kind = set_step(w, row);
 
-	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		if (attempt)
-			lane_sleep(backoff_ms(attempt, 100, 2000));
-		fail_clear(w->cx);
+	for (int attempt = 1;; attempt++) {
 		if (!kind->undo || kind->undo(w->cx, &w->env))
 			return true;
-		if (!is_transient(w->cx->fail->kind))
-			break;
-		if (w->env.at)
-			conns_drop(w->conns, w->env.at->cluster, NULL);
+		if (!is_transient(w->cx->fail->kind) || attempt == ATTEMPTS)
+			return fail_in(w->cx, "undoing \"%s\"", row->step.title);
+		drop_connections(w);
+		wait_again(w, attempt, row);
 	}
-	return fail_in(w->cx, "undoing \"%s\"", row->step.title);
+}
+
+/* What stopped an undo for good, told to the person who decides. */
+static ScopeOutcome
+undo_failed(Walk *w, StepRow *row)
+{
+	Fail why = *w->cx->fail;
+
+	if (is_transient(why.kind))
+		return SCOPE_UNREACHABLE;	/* stays "undoing": a resume goes on with it */
+	commit_state(w, row, STEP_UNDO_FAILED, error_name(w));
+	fail_clear(w->cx);
+	fail(w->cx, FAIL_UNDO, arena_printf(w->cx->mem,
+	    "Mend what stands in its way, then: copyhold run resolve %lld.%lld --as redo|done|abandon.",
+	    (long long)w->s->run, (long long)row->step.id), "\"%s\" could not be undone: %s",
+	    row->step.title, why.what);
+	if (why.cause)
+		fail_cause(w->cx, "%s", why.cause);
+	return SCOPE_PERSON;
+}
+
+/* A step with no way back that may have happened decides which way is open. */
+static bool
+settle_pivot(Walk *w, StepRow *row)
+{
+	switch (look(w, row)) {
+	case LOOKED_NOT_DONE:
+		return commit_state(w, row, STEP_WAITING, NULL);
+	case LOOKED_DONE:
+		return commit_rows(w, row, NULL) && fail(w->cx, FAIL_REFUSED,
+		    arena_printf(w->cx->mem, "Go forward: copyhold run resume %lld.",
+		    (long long)w->s->run), "there is no way back: \"%s\" had taken effect",
+		    row->step.title);
+	case LOOKED_UNKNOWN:
+	case LOOKED_BLIND:
+		break;
+	}
+	commit_state(w, row, STEP_UNKNOWN, error_name(w));
+	return false;
+}
+
+static bool
+settle_pivots(Walk *w)
+{
+	for (size_t i = 0; i < w->s->rows.n; i++) {
+		StepRow *row = w->s->rows.at[i];
+		bool open = row->state == STEP_INTENT || row->state == STEP_UNKNOWN ||
+		    row->state == STEP_FAILED;
+		if (open && step_kind(row->step.kind)->pivot && !settle_pivot(w, row))
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -366,7 +460,7 @@ commit_undone(Walk *w, StepRow *row)
 
 	if (!ok)
 		lite_rollback(w->home->db);
-	return ok && load_place(w);
+	return ok ? load_place(w) : fail_in(w->cx, "recording the undo of \"%s\"", row->step.title);
 }
 
 static bool
@@ -383,32 +477,37 @@ to_be_undone(const StepRow *row)
 }
 
 static ScopeOutcome
+undo_row(Walk *w, StepRow *row)
+{
+	log_live("%s: undo: %s", w->s->scope, row->step.title);
+	if (!commit_state(w, row, STEP_UNDOING, NULL))
+		return SCOPE_STOPPED;
+	mark(row->step.kind, "undoing");
+	if (!undo_surely(w, row))
+		return undo_failed(w, row);
+	mark(row->step.kind, "reverted");
+	if (!commit_undone(w, row))
+		return SCOPE_STOPPED;
+	mark(row->step.kind, "undone");
+	return SCOPE_UNDONE;
+}
+
+static ScopeOutcome
 backward(Walk *w)
 {
 	ScopeRun *s = w->s;
 
+	fail_clear(w->cx);
+	if (!settle_pivots(w))
+		return outcome_of(w->cx->fail->kind, SCOPE_STOPPED);
 	for (size_t i = s->rows.n; i-- > 0;) {
-		StepRow *row = s->rows.at[i];
-		if (!to_be_undone(row))
-			continue;
-		log_live("%s: undo: %s", s->scope, row->step.title);
-		if (!commit_state(w, row, STEP_UNDOING, NULL))
-			return SCOPE_STOPPED;
-		mark(row->step.kind, "undoing");
-		if (!undo_surely(w, row)) {
-			if (is_transient(w->cx->fail->kind))
-				return SCOPE_UNREACHABLE;
-			commit_state(w, row, STEP_UNDO_FAILED, error_name(w));
-			return SCOPE_PERSON;
-		}
-		mark(row->step.kind, "reverted");
-		if (!commit_undone(w, row))
-			return SCOPE_STOPPED;
-		mark(row->step.kind, "undone");
+		ScopeOutcome ended = to_be_undone(s->rows.at[i]) ? undo_row(w, s->rows.at[i]) :
+		    SCOPE_UNDONE;
+		if (ended != SCOPE_UNDONE)
+			return ended;
 	}
-	if (!journal_abandon_waiting(w->cx, w->home, s->run, s->scope))
-		return SCOPE_STOPPED;
-	return SCOPE_UNDONE;
+	return journal_abandon_waiting(w->cx, w->home, s->run, s->scope) ? SCOPE_UNDONE :
+	    SCOPE_STOPPED;
 }
 
 /* The failure that began the undo is the one to tell of, unless the undo fails too. */
@@ -427,19 +526,28 @@ undo_after(Walk *w)
 	end_as(w, ended == SCOPE_UNDONE && !had_done ? SCOPE_FAILED : ended);
 }
 
+/* What could not even begin leaves its steps waiting when a later resume may find it better. */
+static void
+guard_ends(Walk *w)
+{
+	ScopeOutcome ended = outcome_of(w->cx->fail->kind, SCOPE_FAILED);
+
+	if (ended != SCOPE_UNREACHABLE)
+		journal_abandon_waiting(w->cx, w->home, w->s->run, w->s->scope);
+	end_as(w, ended);
+}
+
 static void
 walk_forward(Walk *w)
 {
-	bool fresh = !any_done(w->s);
+	bool fresh = !scope_begun(w->s);
 
 	if (!load_place(w) || !settle(w)) {
-		end_as(w, w->cx->fail->kind == FAIL_UNDECIDABLE ? SCOPE_PERSON :
-		    is_transient(w->cx->fail->kind) ? SCOPE_UNREACHABLE : SCOPE_STOPPED);
+		end_as(w, outcome_of(w->cx->fail->kind, fresh ? SCOPE_FAILED : SCOPE_STOPPED));
 		return;
 	}
 	if (fresh && !guards(w)) {
-		journal_abandon_waiting(w->cx, w->home, w->s->run, w->s->scope);
-		end_as(w, is_transient(w->cx->fail->kind) ? SCOPE_UNREACHABLE : SCOPE_FAILED);
+		guard_ends(w);
 		return;
 	}
 	ScopeOutcome ended = forward(w);

@@ -18,3 +18,4 @@ typedef struct ScopeRun {
 /* Walks to an end and fills s->result.  Never returns a failure: it is the result. */
 void	 scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s);
 bool	 scope_past_pivot(const ScopeRun *s);
+bool	 scope_begun(const ScopeRun *s);	/* some step is no longer waiting */

@@ -214,12 +214,14 @@ run_steps(Places *p, const Placement *at, const Cluster *cluster, const Steps *s
 }
 
 static inline void
-undo_steps(Places *p, const Placement *at, const Cluster *cluster, const Steps *steps, int64_t run)
+undo_steps(Places *p, const Placement *at, const Cluster *cluster, const Steps *steps, int64_t run,
+    int64_t fence)
 {
 	for (size_t i = steps->n; i-- > 0;) {
 		StepEnv env = step_env(p, at, cluster, &steps->at[i], run);
 		const StepKind *kind = step_kind(env.step->kind);
 
+		env.fence = fence;
 		if (kind->undo)
 			must(p, kind->undo(&p->cx, &env));
 		if (kind->undo)

@@ -597,6 +597,8 @@ every_hole_that_is_made_is_found(void **state)
 		psql_must(&r->p, database, with_role(r, breaches[i].open));
 		Attempts all = verified(r);
 		psql_must(&r->p, database, with_role(r, breaches[i].close));
+		if (strcmp(result_of(&all, HEAD_FAILED, breaches[i].what), breaches[i].result) != 0)
+			fprintf(stderr, "not found: %s\n", breaches[i].what);
 		assert_string_equal(result_of(&all, HEAD_FAILED, breaches[i].what), breaches[i].result);
 	}
 	Attempts all = verified(r);

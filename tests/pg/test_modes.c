@@ -579,9 +579,9 @@ suspend_ends_the_sessions_and_resume_lets_in_again(void **state)
 	r->at->logins.at[0].on = true;
 	nothing_differs(&r->p, r->at, ops(r));
 	assert_true(password_ok(&r->p, r->at, &r->at->logins.at[0], "app-p4ss"));
-	undo_steps(&r->p, r->at, &r->p.vendor, &open, 71);
+	undo_steps(&r->p, r->at, &r->p.vendor, &open, 71, 71);
 	assert_false(password_ok(&r->p, r->at, &r->at->logins.at[0], "app-p4ss"));
-	undo_steps(&r->p, r->at, &r->p.vendor, &close, 71);
+	undo_steps(&r->p, r->at, &r->p.vendor, &close, 70, 71);
 	nothing_differs(&r->p, r->at, ops(r));
 }
 
@@ -605,10 +605,10 @@ a_login_is_added_rotated_and_removed(void **state)
 	must(&r->p, mode_dedicated.login_steps(&r->p.cx, r->at, &login, "remove", &drop));
 	run_steps(&r->p, r->at, &r->p.vendor, &drop, 82);
 	assert_int_equal(left_of(r, r->at), 3);
-	undo_steps(&r->p, r->at, &r->p.vendor, &drop, 82);
+	undo_steps(&r->p, r->at, &r->p.vendor, &drop, 82, 82);
 	nothing_differs(&r->p, r->at, ops(r));
 	assert_true(password_ok(&r->p, r->at, &login, "report-2"));
-	undo_steps(&r->p, r->at, &r->p.vendor, &add, 82);
+	undo_steps(&r->p, r->at, &r->p.vendor, &add, 80, 82);
 	r->at->logins.n = 1;
 	assert_int_equal(left_of(r, r->at), 3);
 	nothing_differs(&r->p, r->at, ops(r));
@@ -667,7 +667,7 @@ create_database_whose_client_was_killed_is_found_done(void **state)
 	must(&r->p, database_create_probe(&r->p.cx, &env, &probe));
 	assert_int_equal(probe, PROBE_DONE);
 	nothing_differs(&r->p, at, ops(r));
-	undo_steps(&r->p, at, &r->p.vendor, &steps, 100);
+	undo_steps(&r->p, at, &r->p.vendor, &steps, 100, 100);
 	assert_int_equal(left_of(r, at), 0);
 }
 
@@ -680,7 +680,7 @@ an_undo_leaves_nothing_and_forgives_what_was_never_done(void **state)
 
 	make(r, at, &steps, 110);
 	assert_int_equal(left_of(r, at), 3);
-	undo_steps(&r->p, at, &r->p.vendor, &steps, 110);
+	undo_steps(&r->p, at, &r->p.vendor, &steps, 110, 110);
 	assert_int_equal(left_of(r, at), 0);
 }
 
@@ -703,7 +703,7 @@ a_late_holder_with_a_lower_fence_creates_and_drops_nothing(void **state)
 
 	must_fail(&r->p, database_drop_act(&r->p.cx, &env), FAIL_FENCED, NULL);
 	assert_int_equal(left_of(r, at), 3);
-	undo_steps(&r->p, at, &r->p.vendor, &steps, 121);
+	undo_steps(&r->p, at, &r->p.vendor, &steps, 121, 121);
 }
 
 static void

@@ -45,6 +45,7 @@ static const char every_type[] =
 "        - {name: most, type: integer, unique: true, default: 9223372036854775807}\n"
 "        - {name: price, type: number, precision: 12, scale: 2, default: -3.25, indexed: true}\n"
 "        - {name: rate, type: number, default: 1.5}\n"
+"        - {name: half, type: number, precision: 12, scale: 4, default: 0.5}\n"
 "        - {name: none, type: number, precision: 5, default: 0}\n"
 "        - {name: yes, type: boolean, default: true}\n"
 "        - {name: no, type: boolean, required: true, default: false}\n"
