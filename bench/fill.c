@@ -1,7 +1,7 @@
 /*
  * fill HOME MANIFESTS - the catalogue as a run of `copyhold apply` would leave
  * it, without a server: the steps of the plan are recorded, journalled and told
- * of in events as done, and none of them acts.
+ * of in events as done, and none of them acts.  All tenants get one password.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,38 @@ typedef struct Filling {
 	Ctx	*cx;
 	Home	*home;
 	int64_t	 run;
+	Login	 login;
+	Secret	 password;
 } Filling;
+
+/* What the step records, but for the password. */
+static bool
+register_tenant(Ctx *cx, Filling *f, const Step *step)
+{
+	const Js *a = step->args;
+	TenantRecord t = {
+		.name = js_get_text(a, "tenant"), .display = js_get_text(a, "display"),
+		.id = js_get_text(a, "id"), .state = TENANT_PROVISIONING,
+		.mode = mode_of(js_get_text(a, "mode")), .cluster = js_get_text(a, "cluster"),
+		.dbname = js_get_text(a, "dbname"), .owner = js_get_text(a, "owner"),
+		.model = js_get_text(a, "model"), .shape = "", .spec_hash = "", .changed_run = f->run,
+	};
+
+	f->login.user = js_get_text(a, "login");
+	f->login.role = js_get_text(a, "role");
+	return catalog_tenant_put(cx, f->home, &t) &&
+	    catalog_login_put(cx, f->home, t.name, &f->login, &f->password);
+}
+
+static bool
+record(Ctx *cx, Filling *f, StepEnv *env)
+{
+	const StepKind *kind = step_kind(env->step->kind);
+
+	if (strcmp(kind->name, "tenant.register") == 0)
+		return register_tenant(cx, f, env->step);
+	return !kind->record || kind->record(cx, env);
+}
 
 static bool
 place_of(Ctx *cx, Home *home, const char *scope, StepEnv *env)
@@ -43,13 +74,12 @@ fill_step(Filling *f, const Step *step, int64_t id)
 	Ctx cx = ctx_new(f->cx->mem);
 	StepRow row = { .step = *step };
 	StepEnv env = { .home = f->home, .run = f->run, .fence = 1, .step = &row.step };
-	const StepKind *kind = step_kind(step->kind);
 
 	row.step.id = id;
 	row.step.key = arena_printf(cx.mem, "fill/%lld/%lld", (long long)f->run, (long long)id);
 	bool ok = place_of(&cx, f->home, step->scope, &env) &&
 	    journal_step_add(&cx, f->home, f->run, &row.step) &&
-	    (!kind->record || kind->record(&cx, &env)) &&
+	    record(&cx, f, &env) &&
 	    journal_state(&cx, f->home, f->run, &row, STEP_DONE, NULL) &&
 	    journal_event(&cx, f->home, f->run, &row, "ok") &&
 	    catalog_serial_bump(&cx, f->home);
@@ -81,6 +111,8 @@ fill(Ctx *cx, const char *dir, const char *path)
 	Manifests *m;
 	Plan *plan;
 
+	f.password = random_password(cx->mem);
+	f.login = (Login){ .verifier = scram_verifier(cx->mem, &f.password), .on = true };
 	return home_open(cx, dir, ACCESS_WRITES, &f.home) && manifest_load(cx, path, &m) &&
 	    plan_make(cx, f.home, m, &options, &plan) && lite_begin(cx, f.home->db) &&
 	    journal_run_add(cx, f.home, "apply", &f.run) && fill_all(&f, plan) &&

@@ -1,12 +1,12 @@
 /*
- * measure [-n ROUNDS] -- COMMAND... [-- COMMAND...]... - the commands in turn,
- * ROUNDS times, output thrown away; prints a line a command: the median
- * milliseconds to the end, those to the first byte that it wrote (-1: none),
- * the greatest resident memory in KiB, and the last exit status.
+ * measure [-t] [-n ROUNDS] -- COMMAND... [-- COMMAND...]... - the commands in
+ * turn, ROUNDS times, output thrown away (-t: of a terminal); prints a line a
+ * command: the median milliseconds to the end, those to the first byte that it
+ * wrote (-1: none), the greatest resident memory in KiB, the last exit status.
  */
 #include <fcntl.h>
-#include <poll.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +24,7 @@ static struct {
 	long	 rss;
 	int	 status;
 } commands[COMMANDS];
+static bool terminal;
 
 static void
 die(const char *what)
@@ -56,23 +57,44 @@ median(double *at, size_t n)
 	return n % 2 ? at[n / 2] : (at[n / 2 - 1] + at[n / 2]) / 2;
 }
 
+/* Our end, and theirs in *other. */
+static int
+channel(int *other)
+{
+	int ends[2];
+
+	if (!terminal) {
+		if (pipe2(ends, O_CLOEXEC) != 0)
+			die("pipe");
+	} else {
+		ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+		if (ends[0] < 0 || grantpt(ends[0]) != 0 || unlockpt(ends[0]) != 0)
+			die("terminal");
+		ends[1] = open(ptsname(ends[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+		if (ends[1] < 0)
+			die("terminal");
+	}
+	*other = ends[1];
+	return ends[0];
+}
+
 static pid_t
-start(char **argv, int out[2])
+start(char **argv, int *out)
 {
 	posix_spawn_file_actions_t acts;
 	extern char **environ;
+	int theirs;
 	pid_t pid;
 
-	if (pipe2(out, O_CLOEXEC) != 0)
-		die("pipe");
+	*out = channel(&theirs);
 	posix_spawn_file_actions_init(&acts);
 	posix_spawn_file_actions_addopen(&acts, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&acts, out[1], 1);
-	posix_spawn_file_actions_adddup2(&acts, out[1], 2);
+	posix_spawn_file_actions_adddup2(&acts, theirs, 1);
+	posix_spawn_file_actions_adddup2(&acts, theirs, 2);
 	if (posix_spawnp(&pid, argv[0], &acts, NULL, argv, environ) != 0)
 		die(argv[0]);
 	posix_spawn_file_actions_destroy(&acts);
-	close(out[1]);
+	close(theirs);
 	return pid;
 }
 
@@ -82,13 +104,13 @@ run(size_t c, size_t round)
 	static char sink[65536];
 	double begun = now_ms(), first = -1;
 	struct rusage use;
-	int out[2], status;
-	pid_t pid = start(commands[c].argv, out);
+	int out, status;
+	pid_t pid = start(commands[c].argv, &out);
 
-	while (read(out[0], sink, sizeof sink) > 0)
+	while (read(out, sink, sizeof sink) > 0)
 		if (first < 0)
 			first = now_ms() - begun;
-	close(out[0]);
+	close(out);
 	if (wait4(pid, &status, 0, &use) != pid)
 		die("wait4");
 	commands[c].wall[round] = now_ms() - begun;
@@ -119,13 +141,14 @@ main(int argc, char **argv)
 {
 	size_t rounds = 1, n;
 
-	if (argc > 2 && strcmp(argv[1], "-n") == 0) {
-		rounds = strtoul(argv[2], NULL, 10);
-		argv += 2;
+	for (int option; (option = getopt(argc, argv, "+tn:")) != -1;) {
+		terminal = terminal || option == 't';
+		if (option == 'n')
+			rounds = strtoul(optarg, NULL, 10);
 	}
-	n = split(argv + 1);
+	n = split(argv + optind - 1);
 	if (!n || !rounds || rounds > ROUNDS) {
-		fprintf(stderr, "usage: measure [-n ROUNDS] -- COMMAND... [-- COMMAND...]...\n");
+		fprintf(stderr, "usage: measure [-t] [-n ROUNDS] -- COMMAND... [-- COMMAND...]...\n");
 		return 64;
 	}
 	for (size_t round = 0; round < rounds; round++)

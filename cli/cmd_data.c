@@ -5,17 +5,17 @@
 #include "deployer/data.h"
 
 static struct {
-	const char	*tenant, *dsn, *schema;
-	bool		 dry_run, show_values;
+	const char *tenant, *dsn, *schema;
+	bool dry_run, show_values;
 } arg = { .schema = "public" };
 
-typedef struct Wanted {		/* what both commands begin with */
-	TenantRecord	 tenant;
-	Placement	*at;
-	Model		*model;
-	Conns		*conns;
-	PgTarget	 target;
-	DataFrom	 other;
+typedef struct Wanted { /* what both commands begin with */
+	TenantRecord tenant;
+	Placement *at;
+	Model *model;
+	Conns *conns;
+	PgTarget target;
+	DataFrom other;
 } Wanted;
 
 static bool
@@ -24,14 +24,15 @@ wanted(App *app, Wanted *w)
 	if (!catalog_tenant(app->cx, app->home, arg.tenant, &w->tenant))
 		return false;
 	if (w->tenant.state != TENANT_ACTIVE)
-		return fail(app->cx, FAIL_REFUSED, arena_printf(app->cx->mem, "See copyhold tenant show %s.", arg.tenant),
+		return fail(app->cx, FAIL_REFUSED,
+		    arena_printf(app->cx->mem, "See copyhold tenant show %s.", arg.tenant),
 		    "tenant \"%s\" is %s", arg.tenant, tenant_state_name(w->tenant.state));
-	if (!catalog_placement(app->cx, app->home, arg.tenant, &w->at)
-	    || !catalog_shape(app->cx, app->home, w->tenant.shape, &w->model)
-	    || !source_target(app->cx, app->home, arg.dsn, &w->target))
+	if (!catalog_placement(app->cx, app->home, arg.tenant, &w->at) ||
+	    !catalog_shape(app->cx, app->home, w->tenant.shape, &w->model) ||
+	    !source_target(app->cx, app->home, arg.dsn, &w->target))
 		return false;
 	w->conns = conns_new(app->cx, app->home);
-	w->other = (DataFrom) { &w->target, arg.schema };
+	w->other = (DataFrom){ &w->target, arg.schema };
 	return true;
 }
 
@@ -96,13 +97,17 @@ per_second(int64_t rows, int64_t ms)
 /* --- data load --------------------------------------------------------------------- */
 
 static const Column load_columns[] = {
-	{ "object", "OBJECT", CELL_TEXT, false }, { "table", "FROM", CELL_TEXT, false },
-	{ "rows", "ROWS", CELL_INT, true }, { "bytes", "BYTES", CELL_INT, true },
-	{ "seconds", "SECONDS", CELL_TEXT, true }, { "rowsPerSecond", "ROWS/S", CELL_INT, true },
+	{ "object", "OBJECT", CELL_TEXT, false },
+	{ "table", "FROM", CELL_TEXT, false },
+	{ "rows", "ROWS", CELL_INT, true },
+	{ "bytes", "BYTES", CELL_INT, true },
+	{ "seconds", "SECONDS", CELL_TEXT, true },
+	{ "rowsPerSecond", "ROWS/S", CELL_INT, true },
 };
 
 static void
-load_line(Table *t, Arena *mem, const char *object, const char *table, int64_t rows, int64_t bytes, int64_t ms)
+load_line(Table *t, Arena *mem, const char *object, const char *table, int64_t rows, int64_t bytes,
+    int64_t ms)
 {
 	table_cell(t, object);
 	table_cell(t, table);
@@ -122,7 +127,8 @@ load_text(App *app, const DataReport *r)
 
 	for (size_t i = 0; i < r->objects.n; i++) {
 		const DataObject *o = &r->objects.at[i];
-		load_line(t, app->cx->mem, o->match->object->name, o->match->table->name, o->rows, o->bytes, o->ms);
+		load_line(t, app->cx->mem, o->match->object->name, o->match->table->name, o->rows,
+		    o->bytes, o->ms);
 	}
 	load_line(t, app->cx->mem, "all", NULL, r->rows, r->bytes, r->ms);
 	table_print(t, stdout);
@@ -156,7 +162,10 @@ load_json(App *app, const DataReport *r)
 static bool
 data_event(App *app, const char *verb, const char *outcome, const char *after)
 {
-	Event e = { .tenant = arg.tenant, .verb = verb, .outcome = outcome, .after = after,
+	Event e = { .tenant = arg.tenant,
+		.verb = verb,
+		.outcome = outcome,
+		.after = after,
 		.object = arena_printf(app->cx->mem, "tenant/%s", arg.tenant) };
 
 	if (!lite_begin(app->cx, app->home->db))
@@ -189,9 +198,11 @@ load_leased(App *app, const Wanted *w, DataReport *r)
 		return false;
 	good = data_event(app, "data.load.begin", "ok", NULL);
 	if (good) {
-		good = data_load(app->cx, app->home, w->conns, w->at, w->model, &w->other, fence, false, r);
+		good = data_load(
+		    app->cx, app->home, w->conns, w->at, w->model, &w->other, fence, false, r);
 		if (good)
-			good = data_event(app, "data.load", "ok", arena_printf(app->cx->mem, "%" PRId64 " rows", r->rows));
+			good = data_event(app, "data.load", "ok",
+			    arena_printf(app->cx->mem, "%" PRId64 " rows", r->rows));
 		else
 			load_failed_event(app);
 	}
@@ -208,8 +219,9 @@ run_load(void *ptr)
 
 	if (!wanted(app, &w))
 		return app_fail(app);
-	if (arg.dry_run ? !data_load(app->cx, app->home, w.conns, w.at, w.model, &w.other, 0, true, &r)
-	    : !load_leased(app, &w, &r))
+	if (arg.dry_run
+		? !data_load(app->cx, app->home, w.conns, w.at, w.model, &w.other, 0, true, &r)
+		: !load_leased(app, &w, &r))
 		return app_fail(app);
 	say_matches(&r.matches);
 	if (app->output == OUTPUT_TEXT)
@@ -220,30 +232,41 @@ run_load(void *ptr)
 }
 
 static const Option load_options[] = {
-	{ OPT_TEXT, "from", 0, "DSN", &arg.dsn, "the database: a libpq URI or keyword string, env:NAME or file:PATH",
-	  NULL, true },
-	{ OPT_TEXT, "schema", 0, "SCHEMA", &arg.schema, "its schema (default: public)", NULL, false },
-	{ OPT_FLAG, "dry-run", 0, NULL, &arg.dry_run, "count and match, change nothing", NULL, false },
+	{ OPT_TEXT, "from", 0, "DSN", &arg.dsn,
+	    "the database: a libpq URI or keyword string, env:NAME or file:PATH", NULL, true },
+	{ OPT_TEXT, "schema", 0, "SCHEMA", &arg.schema, "its schema (default: public)", NULL,
+	    false },
+	{ OPT_FLAG, "dry-run", 0, NULL, &arg.dry_run, "count and match, change nothing", NULL,
+	    false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
 const Command cmd_data_load = {
-	.name = "data load", .summary = "rows of an existing database into a tenant",
-	.detail = "Tables and columns are matched with objects and fields by name (also by the earlier name in `was`), "
-	    "as copyhold model import maps them. The source is read in one snapshot; the tenant's objects must "
-	    "be empty, and either all rows arrive or none. References, unique rules and indexes are taken off "
-	    "for the load and put back in the same transaction, so every row is checked.",
-	.access = ACCESS_WRITES, .run = run_load, .options = load_options,
+	.name = "data load",
+	.summary = "rows of an existing database into a tenant",
+	.detail =
+	    "Tables and columns are matched with objects and fields by name (also by the earlier name "
+	    "in `was`), as copyhold model import maps them. The source is read in one snapshot; the "
+	    "tenant's objects must be empty, and either all rows arrive or none. References, unique "
+	    "rules and indexes are taken off for the load and put back in the same transaction, so "
+	    "every row is checked.",
+	.access = ACCESS_WRITES,
+	.run = run_load,
+	.options = load_options,
 	.args = { { "TENANT", &arg.tenant, "the tenant", false } },
 };
 
 /* --- data compare -------------------------------------------------------------------- */
 
 static const Column compare_columns[] = {
-	{ "object", "OBJECT", CELL_TEXT, false }, { "here", "ROWS HERE", CELL_INT, true },
-	{ "there", "ROWS THERE", CELL_INT, true }, { "sums", "SUMS", CELL_TEXT, false },
-	{ "digest", "DIGEST", CELL_TEXT, false }, { "missingHere", "MISSING HERE", CELL_INT, true },
-	{ "missingThere", "MISSING THERE", CELL_INT, true }, { "different", "DIFFERENT", CELL_INT, true },
+	{ "object", "OBJECT", CELL_TEXT, false },
+	{ "here", "ROWS HERE", CELL_INT, true },
+	{ "there", "ROWS THERE", CELL_INT, true },
+	{ "sums", "SUMS", CELL_TEXT, false },
+	{ "digest", "DIGEST", CELL_TEXT, false },
+	{ "missingHere", "MISSING HERE", CELL_INT, true },
+	{ "missingThere", "MISSING THERE", CELL_INT, true },
+	{ "different", "DIFFERENT", CELL_INT, true },
 };
 
 static const char *
@@ -263,7 +286,9 @@ static const char *
 diff_name(DiffKind kind)
 {
 	static const char *const names[] = {
-		[DIFF_MISSING_HERE] = "missing here", [DIFF_MISSING_THERE] = "missing there", [DIFF_VALUES] = "different",
+		[DIFF_MISSING_HERE] = "missing here",
+		[DIFF_MISSING_THERE] = "missing there",
+		[DIFF_VALUES] = "different",
 	};
 
 	return names[kind];
@@ -280,8 +305,10 @@ fields_text(Arena *mem, const Names *fields)
 }
 
 static const Column diff_columns[] = {
-	{ "object", "OBJECT", CELL_TEXT, false }, { "what", "ROW", CELL_TEXT, false },
-	{ "key", "KEY", CELL_TEXT, false }, { "fields", "FIELDS", CELL_TEXT, false },
+	{ "object", "OBJECT", CELL_TEXT, false },
+	{ "what", "ROW", CELL_TEXT, false },
+	{ "key", "KEY", CELL_TEXT, false },
+	{ "fields", "FIELDS", CELL_TEXT, false },
 };
 
 static void
@@ -390,9 +417,12 @@ compare_differs(App *app, const CompareReport *r)
 
 	for (size_t i = 0; i < r->objects.n; i++)
 		n += !r->objects.at[i].equal;
-	return fail(app->cx, FAIL_DIFFERENT, arg.show_values ? NULL
-	    : "Keys are shown as surrogates of this comparison; --show-values shows them, as an event.",
-	    "%zu of %zu objects of tenant \"%s\" differ from the source", n, r->objects.n, arg.tenant);
+	return fail(app->cx, FAIL_DIFFERENT,
+	    arg.show_values
+		? NULL
+		: "Keys are shown as surrogates of this comparison; --show-values shows them, as an event.",
+	    "%zu of %zu objects of tenant \"%s\" differ from the source", n, r->objects.n,
+	    arg.tenant);
 }
 
 static ExitCode
@@ -402,8 +432,9 @@ run_compare(void *ptr)
 	CompareReport r;
 	Wanted w;
 
-	if (!wanted(app, &w) || (arg.show_values && !data_event(app, "data.compare.show-values", "ok", NULL))
-	    || !data_compare(app->cx, w.conns, w.at, w.model, &w.other, arg.show_values, &r))
+	if (!wanted(app, &w) ||
+	    (arg.show_values && !data_event(app, "data.compare.show-values", "ok", NULL)) ||
+	    !data_compare(app->cx, w.conns, w.at, w.model, &w.other, arg.show_values, &r))
 		return app_fail(app);
 	say_matches(&r.matches);
 	if (app->output == OUTPUT_TEXT)
@@ -417,19 +448,24 @@ run_compare(void *ptr)
 }
 
 static const Option compare_options[] = {
-	{ OPT_TEXT, "with", 0, "DSN", &arg.dsn, "the database: a libpq URI or keyword string, env:NAME or file:PATH",
-	  NULL, true },
-	{ OPT_TEXT, "schema", 0, "SCHEMA", &arg.schema, "its schema (default: public)", NULL, false },
-	{ OPT_FLAG, "show-values", 0, NULL, &arg.show_values, "show the keys of differing rows; this is an event",
-	  NULL, false },
+	{ OPT_TEXT, "with", 0, "DSN", &arg.dsn,
+	    "the database: a libpq URI or keyword string, env:NAME or file:PATH", NULL, true },
+	{ OPT_TEXT, "schema", 0, "SCHEMA", &arg.schema, "its schema (default: public)", NULL,
+	    false },
+	{ OPT_FLAG, "show-values", 0, NULL, &arg.show_values,
+	    "show the keys of differing rows; this is an event", NULL, false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
 const Command cmd_data_compare = {
-	.name = "data compare", .summary = "hold a tenant's rows against another database",
-	.detail = "Counts, sums of numeric fields and digests per object, over what both sides have; each side is read in "
-	    "one snapshot. Rows that differ are named by surrogates that mean nothing outside this comparison. "
-	    "Exit code 1 if something differs.",
-	.access = ACCESS_WRITES, .run = run_compare, .options = compare_options,
+	.name = "data compare",
+	.summary = "hold a tenant's rows against another database",
+	.detail =
+	    "Counts, sums of numeric fields and digests per object, over what both sides have; each "
+	    "side is read in one snapshot. Rows that differ are named by surrogates that mean nothing "
+	    "outside this comparison. Exit code 1 if something differs.",
+	.access = ACCESS_WRITES,
+	.run = run_compare,
+	.options = compare_options,
 	.args = { { "TENANT", &arg.tenant, "the tenant", false } },
 };

@@ -235,7 +235,7 @@ run_doctor(void *ptr)
 }
 
 static const Option options[] = {
-	{ OPT_LIST, "cluster", 'c', "CLUSTER", &arg.clusters, "only this cluster (repeat for more)", NULL,
+	{ OPT_LIST, "cluster", 'c', "CLUSTER", &arg.clusters, "only this cluster", NULL,
 	  false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };

@@ -134,7 +134,7 @@ run_apply(void *ptr)
 
 #define COMMON									\
 	{ OPT_TEXT, "file", 'f', "PATH", &arg.path, "a manifest, a folder of them, or -", NULL, false },	\
-	{ OPT_LIST, "tenant", 't', "TENANT", &arg.tenants, "only this tenant (repeat for more)", NULL, false }, \
+	{ OPT_LIST, "tenant", 't', "TENANT", &arg.tenants, "only this tenant", NULL, false }, \
 	{ OPT_FLAG, "prune", 0, NULL, &arg.prune,					\
 	  "close tenants and remove things that no manifest names", NULL, false },	\
 	{ OPT_FLAG, "no-refresh", 0, NULL, &arg.no_refresh,				\

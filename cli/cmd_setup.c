@@ -1,11 +1,13 @@
 #include "cli/app.h"
 #include "deployer/items.h"
 
-static struct { const char *name, *file; } arg;
+static struct {
+	const char *name, *file;
+} arg;
 
 static const Option options[] = {
-	{ OPT_TEXT, "file", 'f', "PATH", &arg.file, "take it from manifests: a file, a folder, or - for standard input",
-	  NULL, false },
+	{ OPT_TEXT, "file", 'f', "PATH", &arg.file,
+	    "take it from manifests: a file, a folder, or - for standard input", NULL, false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
@@ -21,12 +23,14 @@ static bool
 tell(App *app, const char *tenant, const char *kind)
 {
 	Event e = {
-		.tenant = tenant, .verb = "setup.script",
-		.object = arena_printf(app->cx->mem, "%s/%s", kind, arg.name), .outcome = "ok",
+		.tenant = tenant,
+		.verb = "setup.script",
+		.object = arena_printf(app->cx->mem, "%s/%s", kind, arg.name),
+		.outcome = "ok",
 	};
 
-	if (lite_begin(app->cx, app->home->db) && event_write(app->cx, app->home, &e)
-	    && lite_commit(app->cx, app->home->db))
+	if (lite_begin(app->cx, app->home->db) && event_write(app->cx, app->home, &e) &&
+	    lite_commit(app->cx, app->home->db))
 		return true;
 	lite_rollback(app->home->db);
 	return false;
@@ -56,9 +60,9 @@ run_cluster(void *ptr)
 	const Cluster *cluster;
 	Manifests *m;
 
-	if (!from_manifests(app, &m) || !find_cluster(app, m, arg.name, &cluster)
-	    || !setup_cluster_script(app->cx, app->home, cluster, &script)
-	    || !tell(app, NULL, "cluster"))
+	if (!from_manifests(app, &m) || !find_cluster(app, m, arg.name, &cluster) ||
+	    !setup_cluster_script(app->cx, app->home, cluster, &script) ||
+	    !tell(app, NULL, "cluster"))
 		return app_fail(app);
 	out_text(stdout, script.text);
 	return EXIT_DONE;
@@ -67,9 +71,10 @@ run_cluster(void *ptr)
 const Command cmd_cluster_setup_script = {
 	.name = "cluster setup-script",
 	.summary = "print the SQL that prepares a vendor cluster",
-	.detail = "A superuser of the cluster runs it once with psql: it makes the login of the manifest with "
-		  "CREATEDB and CREATEROLE, its database, and the hardened template of the tenants' databases. "
-		  "Copyhold itself never is a superuser. Run twice it changes nothing.",
+	.detail =
+	    "A superuser of the cluster runs it once with psql: it makes the login of the manifest with "
+	    "CREATEDB and CREATEROLE, its database, and the hardened template of the tenants' databases. "
+	    "Copyhold itself never is a superuser. Run twice it changes nothing.",
 	.access = ACCESS_WRITES,
 	.args = { { "CLUSTER", &arg.name, "the cluster", false } },
 	.options = options,
@@ -90,8 +95,8 @@ announced(App *app, const Manifests *m, const Tenant *t, Placement *at)
 		    "tenant \"%s\" names no cluster", t->name);
 		return fail_at(app->cx, t->place);
 	}
-	if (!find_cluster(app, m, t->cluster, &at->cluster)
-	    || !setup_password(app->cx, app->home, t->name, t->login, &password))
+	if (!find_cluster(app, m, t->cluster, &at->cluster) ||
+	    !setup_password(app->cx, app->home, t->name, t->login, &password))
 		return false;
 	place_names(app->cx->mem, at, t);
 	login.role = place_login_role(app->cx->mem, at, t->login);
@@ -132,7 +137,8 @@ run_tenant(void *ptr)
 		return app_fail(app);
 	if (at->mode != MODE_CUSTOMER_DB) {
 		fail(app->cx, FAIL_REFUSED, "See: copyhold cluster setup-script.",
-		    "tenant \"%s\" (mode %s) needs no script of its own", arg.name, mode_name(at->mode));
+		    "tenant \"%s\" (mode %s) needs no script of its own", arg.name,
+		    mode_name(at->mode));
 		return app_fail(app);
 	}
 	if (!setup_tenant_script(app->cx, app->home, at, &script) || !tell(app, arg.name, "tenant"))
@@ -144,11 +150,12 @@ run_tenant(void *ptr)
 const Command cmd_tenant_setup_script = {
 	.name = "tenant setup-script",
 	.summary = "print the SQL that a customer's administrator runs",
-	.detail = "For mode customer-db. The administrator of the customer's server reads it and runs it once "
-		  "with psql: an owner role that nobody can log in as, the application's login, our login with "
-		  "membership of both, and the database. It asks for no SUPERUSER, CREATEROLE, CREATEDB or "
-		  "extension. Before the tenant is recorded give its manifest with -f; the password of its "
-		  "login is then made and sealed here, and a later apply takes it over.",
+	.detail =
+	    "For mode customer-db. The administrator of the customer's server reads it and runs it once "
+	    "with psql: an owner role that nobody can log in as, the application's login, our login with "
+	    "membership of both, and the database. It asks for no SUPERUSER, CREATEROLE, CREATEDB or "
+	    "extension. Before the tenant is recorded give its manifest with -f; the password of its "
+	    "login is then made and sealed here, and a later apply takes it over.",
 	.access = ACCESS_WRITES,
 	.args = { { "TENANT", &arg.name, "the tenant", false } },
 	.options = options,

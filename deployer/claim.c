@@ -8,8 +8,10 @@
 static bool
 claim_refused(Ctx *cx, Pg *pg)
 {
-	return fail(cx, FAIL_FOREIGN, "Work from the home that has it, or restore that home here: "
-	    "copyhold home restore.", "\"%s\" belongs to another copyhold home", pg_name(pg));
+	return fail(cx, FAIL_FOREIGN,
+	    "Work from the home that has it, or restore that home here: "
+	    "copyhold home restore.",
+	    "\"%s\" belongs to another copyhold home", pg_name(pg));
 }
 
 static bool
@@ -46,15 +48,15 @@ home_claim(Ctx *cx, Pg *pg, const Home *home)
 	const char *params[] = { home->id };
 	bool ours;
 
-	return pg_do(cx, pg, &SQL_HOME_TABLE, NULL) && pg_do(cx, pg, &SQL_HOME_TAKE, params)
-	    && claim_is_ours(cx, pg, home, &ours) && (ours || claim_refused(cx, pg));
+	return pg_do(cx, pg, &SQL_HOME_TABLE, NULL) && pg_do(cx, pg, &SQL_HOME_TAKE, params) &&
+	    claim_is_ours(cx, pg, home, &ours) && (ours || claim_refused(cx, pg));
 }
 
 bool
 cluster_claim_steps(Ctx *cx, const Cluster *cluster, Steps *steps)
 {
-	steps_add(cx->mem, steps, arena_printf(cx->mem, "cluster/%s", cluster->name), "cluster.claim",
-	    NULL, "take cluster %s into this home", cluster->name);
+	steps_add(cx->mem, steps, arena_printf(cx->mem, "cluster/%s", cluster->name),
+	    "cluster.claim", NULL, "take cluster %s into this home", cluster->name);
 	return true;
 }
 
@@ -64,11 +66,11 @@ claim_act(Ctx *cx, StepEnv *env)
 	Ledger ledger;
 	Pg *pg;
 
-	if (!cluster_session(cx, env->conns, env->cluster, &pg) || !home_check(cx, pg, env->home)
-	    || !pg_begin(cx, pg))
+	if (!cluster_session(cx, env->conns, env->cluster, &pg) || !home_check(cx, pg, env->home) ||
+	    !pg_begin(cx, pg))
 		return false;
-	if (!ledger_schema_create(cx, pg) || !home_claim(cx, pg, env->home)
-	    || !ledger_enter(cx, pg, env, &ledger) || !pg_commit(cx, pg)) {
+	if (!ledger_schema_create(cx, pg) || !home_claim(cx, pg, env->home) ||
+	    !ledger_enter(cx, pg, env, &ledger) || !pg_commit(cx, pg)) {
 		pg_rollback(pg);
 		return roles_lack(cx, "GRANT CREATE ON DATABASE \"%s\" TO \"%s\";",
 		    env->cluster->connect.database, env->cluster->connect.user);

@@ -9,19 +9,20 @@
 #include "lib/base/log.h"
 
 #define COMPARE_STATEMENT_MS ((int64_t)24 * 3600 * 1000)
-#define BUCKETS 1024
-#define BATCH_ROWS 200000	/* rows of unequal buckets that are held at once */
+#define BUCKETS              1024
+#define BATCH_ROWS           200000 /* rows of unequal buckets that are held at once */
 
 typedef struct Side {
-	Pg		*pg;
-	const Source	*source;	/* NULL: the tenant's side */
+	Pg *pg;
+	const Source *source; /* NULL: the tenant's side */
 } Side;
 
 typedef struct Compare {
-	Ctx		*cx;
-	Side		 here, there;
-	bool		 show_values;
-	unsigned char	 key[KEY_BYTES];	/* of this comparison alone: surrogates mean nothing elsewhere */
+	Ctx *cx;
+	Side here, there;
+	bool show_values;
+	unsigned char
+	    key[KEY_BYTES]; /* of this comparison alone: surrogates mean nothing elsewhere */
 } Compare;
 
 /* --- the same canonical text on both servers ------------------------------------ */
@@ -44,13 +45,13 @@ add_canonical(Buf *b, const Side *s, const Pair *p)
 	buf_add(b, p->field.type == TYPE_NUMBER ? ")::text" : "::text");
 }
 
-/* row(a, b)::text tells null from '' and is the same text for the same values only. */
+/* ROW(a, b)::text tells null from '' and is the same text for the same values only. */
 static void
 add_row(Buf *b, const Side *s, const Match *m, bool key_only)
 {
 	bool first = true;
 
-	buf_add(b, "row(");
+	buf_add(b, "ROW(");
 	for (size_t i = 0; i < m->pairs.n; i++) {
 		const Pair *p = &m->pairs.at[i];
 		if (key_only && m->key_matched && !object_key_has(m->object, p->field.name))
@@ -65,7 +66,7 @@ add_row(Buf *b, const Side *s, const Match *m, bool key_only)
 static void
 add_from(Buf *b, const Side *s, const Match *m)
 {
-	buf_add(b, " from ");
+	buf_add(b, " FROM ");
 	if (s->source == NULL)
 		buf_add(b, m->here.name);
 	else
@@ -89,14 +90,15 @@ add_bucket(Buf *b, const Side *s, const Match *m)
 }
 
 static const char halves[] = "coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0),"
-    " coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)";
+			     " coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)";
 
 static bool
 is_summed(const Match *m, const Pair *p)
 {
 	const Field *f = object_field(m->object, p->field.name);
 
-	return (f->type == TYPE_INTEGER || f->type == TYPE_NUMBER) && !object_key_has(m->object, f->name);
+	return (f->type == TYPE_INTEGER || f->type == TYPE_NUMBER) &&
+	    !object_key_has(m->object, f->name);
 }
 
 static bool
@@ -109,37 +111,39 @@ ask(Compare *c, const Side *s, const char *text, PgRows *rows)
 
 /* --- whole objects ----------------------------------------------------------------- */
 
-/* "offset 0" keeps the planner from computing each digest twice. */
+/* OFFSET 0 keeps the planner from computing each digest twice. */
 static char *
 summary_text(Compare *c, const Side *s, const Match *m)
 {
 	Buf b = buf_new(c->cx->mem);
 
-	buf_fmt(&b, "select count(*), %s", halves);
+	buf_fmt(&b, "SELECT count(*), %s", halves);
 	for (size_t i = 0; i < m->pairs.n; i++)
 		if (is_summed(m, &m->pairs.at[i]))
-			buf_fmt(&b, ", pg_catalog.trim_scale(coalesce(sum(n%zu), 0)::numeric)::text", i);
-	buf_add(&b, " from (select ");
+			buf_fmt(&b,
+			    ", pg_catalog.trim_scale(coalesce(sum(n%zu), 0)::numeric)::text", i);
+	buf_add(&b, " FROM (SELECT ");
 	add_md5(&b, s, m, false);
-	buf_add(&b, " as h");
+	buf_add(&b, " AS h");
 	for (size_t i = 0; i < m->pairs.n; i++)
 		if (is_summed(m, &m->pairs.at[i])) {
 			buf_add(&b, ", ");
 			add_value(&b, s, &m->pairs.at[i]);
-			buf_fmt(&b, " as n%zu", i);
+			buf_fmt(&b, " AS n%zu", i);
 		}
 	add_from(&b, s, m);
-	buf_add(&b, " offset 0) q");
+	buf_add(&b, " OFFSET 0) q");
 	return b.text;
 }
 
 static const char *
 digest_of(Compare *c, const PgRows *rows)
 {
-	const char *text = arena_printf(c->cx->mem, "%s %s %s", pg_value(rows, 0, 0), pg_value(rows, 0, 1),
-	    pg_value(rows, 0, 2));
+	const char *text = arena_printf(c->cx->mem, "%s %s %s", pg_value(rows, 0, 0),
+	    pg_value(rows, 0, 1), pg_value(rows, 0, 2));
 
-	return arena_printf(c->cx->mem, "%.32s", hmac_hex(c->cx->mem, c->key, sizeof c->key, text, strlen(text)));
+	return arena_printf(
+	    c->cx->mem, "%.32s", hmac_hex(c->cx->mem, c->key, sizeof c->key, text, strlen(text)));
 }
 
 static void
@@ -163,8 +167,8 @@ compare_whole(Compare *c, CompareObject *o)
 {
 	PgRows here, there;
 
-	if (!ask(c, &c->here, summary_text(c, &c->here, o->match), &here)
-	    || !ask(c, &c->there, summary_text(c, &c->there, o->match), &there))
+	if (!ask(c, &c->here, summary_text(c, &c->here, o->match), &here) ||
+	    !ask(c, &c->there, summary_text(c, &c->there, o->match), &there))
 		return false;
 	o->rows_here = pg_int(&here, 0, 0);
 	o->rows_there = pg_int(&there, 0, 0);
@@ -179,7 +183,10 @@ compare_whole(Compare *c, CompareObject *o)
 
 /* --- buckets of keys ------------------------------------------------------------------ */
 
-typedef struct Bucket { int64_t rows; const char *low, *high; } Bucket;
+typedef struct Bucket {
+	int64_t rows;
+	const char *low, *high;
+} Bucket;
 
 static bool
 read_buckets(Compare *c, const Side *s, const Match *m, Bucket *out)
@@ -187,20 +194,21 @@ read_buckets(Compare *c, const Side *s, const Match *m, Bucket *out)
 	Buf b = buf_new(c->cx->mem);
 	PgRows rows;
 
-	buf_fmt(&b, "select b, count(*), %s from (select ", halves);
+	buf_fmt(&b, "SELECT b, count(*), %s FROM (SELECT ", halves);
 	add_bucket(&b, s, m);
-	buf_add(&b, " as b, ");
+	buf_add(&b, " AS b, ");
 	add_md5(&b, s, m, false);
-	buf_add(&b, " as h");
+	buf_add(&b, " AS h");
 	add_from(&b, s, m);
-	buf_add(&b, " offset 0) q group by b");
+	buf_add(&b, " OFFSET 0) q GROUP BY b");
 	if (!ask(c, s, b.text, &rows))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
 		int64_t at = pg_int(&rows, i, 0);
 		if (at < 0 || at >= BUCKETS)
 			continue;
-		out[at] = (Bucket) { pg_int(&rows, i, 1), arena_dup(c->cx->mem, pg_value(&rows, i, 2)),
+		out[at] = (Bucket){ pg_int(&rows, i, 1),
+			arena_dup(c->cx->mem, pg_value(&rows, i, 2)),
 			arena_dup(c->cx->mem, pg_value(&rows, i, 3)) };
 	}
 	pg_rows_free(&rows);
@@ -210,16 +218,16 @@ read_buckets(Compare *c, const Side *s, const Match *m, Bucket *out)
 static bool
 buckets_equal(const Bucket *a, const Bucket *b)
 {
-	return a->rows == b->rows
-	    && (a->rows == 0 || (strcmp(a->low, b->low) == 0 && strcmp(a->high, b->high) == 0));
+	return a->rows == b->rows &&
+	    (a->rows == 0 || (strcmp(a->low, b->low) == 0 && strcmp(a->high, b->high) == 0));
 }
 
 /* --- rows of unequal buckets ------------------------------------------------------------ */
 
 typedef struct RowSeen {
-	int64_t		 here, there;	/* how often; more than once only where the key is not known */
-	const char	*hashes;	/* one a pair, tab-separated, as the COPY brought them */
-	const char	*other;		/* of the other side, where they differ */
+	int64_t here, there; /* how often; more than once only where the key is not known */
+	const char *hashes;  /* one a pair, tab-separated, as the COPY brought them */
+	const char *other;   /* of the other side, where they differ */
 } RowSeen;
 
 static char *
@@ -227,7 +235,7 @@ rows_text(Arena *mem, const Side *s, const Match *m, const char *buckets)
 {
 	Buf b = buf_new(mem);
 
-	buf_add(&b, "copy (select ");
+	buf_add(&b, "COPY (SELECT ");
 	add_row(&b, s, m, true);
 	for (size_t i = 0; i < m->pairs.n; i++) {
 		buf_add(&b, ", pg_catalog.md5(pg_catalog.convert_to(");
@@ -235,9 +243,9 @@ rows_text(Arena *mem, const Side *s, const Match *m, const char *buckets)
 		buf_add(&b, ", 'UTF8'))");
 	}
 	add_from(&b, s, m);
-	buf_add(&b, " where ");
+	buf_add(&b, " WHERE ");
 	add_bucket(&b, s, m);
-	buf_fmt(&b, " in (%s)) to stdout", buckets);
+	buf_fmt(&b, " IN (%s)) TO STDOUT", buckets);
 	return b.text;
 }
 
@@ -279,7 +287,7 @@ read_rows(Ctx *cx, const Side *s, const Match *m, const char *buckets, Map *seen
 	}
 }
 
-/* The text form of COPY writes some characters as \n, \t, \\...; a row's text has no others escaped. */
+/* The text form of COPY writes some characters as \n, \t, \\... */
 static char *
 unescaped(Arena *mem, const char *text)
 {
@@ -320,7 +328,9 @@ add_diff(Compare *c, CompareObject *o, DiffKind kind, const char *key, const Row
 	if (o->diffs.n >= COMPARE_SHOWN)
 		return;
 	key = unescaped(mem, key);
-	d.key = c->show_values ? key : arena_printf(mem, "%.12s", hmac_hex(mem, c->key, sizeof c->key, key, strlen(key)));
+	d.key = c->show_values
+	    ? key
+	    : arena_printf(mem, "%.12s", hmac_hex(mem, c->key, sizeof c->key, key, strlen(key)));
 	if (kind == DIFF_VALUES)
 		add_fields(mem, &d, o->match, row);
 	vec_push(mem, &o->diffs, d);
@@ -346,13 +356,13 @@ compare_batch(Compare *c, CompareObject *o, const char *buckets)
 {
 	Ctx own = { arena_new(c->cx->mem), c->cx->fail };
 	Map *seen = map_new(own.mem);
-	bool good = read_rows(&own, &c->here, o->match, buckets, seen)
-	    && read_rows(&own, &c->there, o->match, buckets, seen);
+	bool good = read_rows(&own, &c->here, o->match, buckets, seen) &&
+	    read_rows(&own, &c->there, o->match, buckets, seen);
 
 	for (const MapItem *it = NULL; good && (it = map_next(seen, it)) != NULL;)
 		judge_row(c, o, it->key, it->value);
 	if (good)
-		arena_free(own.mem);	/* a failure's text lives there */
+		arena_free(own.mem); /* a failure's text lives there */
 	return good;
 }
 
@@ -364,7 +374,8 @@ compare_rows(Compare *c, CompareObject *o)
 	Buf batch = buf_new(c->cx->mem);
 	int64_t held = 0;
 
-	if (!read_buckets(c, &c->here, o->match, here) || !read_buckets(c, &c->there, o->match, there))
+	if (!read_buckets(c, &c->here, o->match, here) ||
+	    !read_buckets(c, &c->there, o->match, there))
 		return false;
 	for (int i = 0; i < BUCKETS; i++) {
 		if (buckets_equal(&here[i], &there[i]))
@@ -409,12 +420,12 @@ compare_here(Compare *c, Conns *conns, const Placement *at)
 	if (!place_driver(at->mode)->data_session(c->cx, conns, at, &c->here.pg))
 		return false;
 	pg_set_statement_ms(c->here.pg, COMPARE_STATEMENT_MS);
-	return pg_script(c->cx, c->here.pg, "begin isolation level repeatable read read only");
+	return pg_script(c->cx, c->here.pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 }
 
 bool
-data_compare(Ctx *cx, Conns *conns, const Placement *at, const Model *m,
-    const DataFrom *with, bool show_values, CompareReport *out)
+data_compare(Ctx *cx, Conns *conns, const Placement *at, const Model *m, const DataFrom *with,
+    bool show_values, CompareReport *out)
 {
 	Compare c = { .cx = cx, .show_values = show_values };
 	CompareReport *r = arena_alloc(cx->mem, sizeof *r);
@@ -423,15 +434,16 @@ data_compare(Ctx *cx, Conns *conns, const Placement *at, const Model *m,
 	random_bytes(c.key, sizeof c.key);
 	if (!source_open(cx, with->target, with->schema, &source))
 		return false;
-	c.there = (Side) { source->pg, source };
-	bool good = match_source(cx, at, m, source, &r->matches) && compare_here(&c, conns, at)
-	    && compare_objects(&c, r);
+	c.there = (Side){ source->pg, source };
+	bool good = match_source(cx, at, m, source, &r->matches) && compare_here(&c, conns, at) &&
+	    compare_objects(&c, r);
 	log_live_end();
 	if (c.here.pg != NULL)
 		pg_rollback(c.here.pg);
 	source_close(source);
 	if (!good)
-		return fail_in(cx, "comparing tenant \"%s\" with \"%s\"", at->tenant, with->target->name);
+		return fail_in(
+		    cx, "comparing tenant \"%s\" with \"%s\"", at->tenant, with->target->name);
 	*out = *r;
 	return true;
 }

@@ -20,7 +20,8 @@ as_role(Ctx *cx, Pg *pg, const char *role)
 
 	buf_add(&b, "SET LOCAL ROLE ");
 	buf_ident(&b, role);
-	return pg_script(cx, pg, b.text) || roles_lack(cx, "GRANT \"%s\" TO our login there.", role);
+	return pg_script(cx, pg, b.text) ||
+	    roles_lack(cx, "GRANT \"%s\" TO our login there.", role);
 }
 
 static bool
@@ -37,17 +38,18 @@ transact(Ctx *cx, StepEnv *env, CustomerWork work, bool undo)
 	bool stands;
 	Pg *pg;
 
-	if (!place_session(cx, env->conns, env->at, &pg) || !ledger_stands(cx, pg, &stands)
-	    || !pg_begin(cx, pg))
+	if (!place_session(cx, env->conns, env->at, &pg) || !ledger_stands(cx, pg, &stands) ||
+	    !pg_begin(cx, pg))
 		return false;
-	bool done = as_role(cx, pg, env->at->owner)
-	    && (undo ? !stands || ledger_remove(cx, pg, env) : ledger_enter(cx, pg, env, &ledger))
-	    && (ledger == LEDGER_ALREADY || !work || work(cx, pg, env)) && pg_commit(cx, pg);
+	bool done = as_role(cx, pg, env->at->owner) &&
+	    (undo ? !stands || ledger_remove(cx, pg, env) : ledger_enter(cx, pg, env, &ledger)) &&
+	    (ledger == LEDGER_ALREADY || !work || work(cx, pg, env)) && pg_commit(cx, pg);
 
 	if (!done)
 		pg_rollback(pg);
 	else
-		fault_point(arena_printf(cx->mem, "%s.%s", env->step->kind, undo ? "undone" : "acted"));
+		fault_point(
+		    arena_printf(cx->mem, "%s.%s", env->step->kind, undo ? "undone" : "acted"));
 	return done;
 }
 
@@ -70,8 +72,9 @@ connect_text(Ctx *cx, Pg *pg, const StepEnv *env, bool open)
 	for (size_t i = 0; i < logins.n; i++)
 		roles_database_text(&b, open ? "GRANT" : "REVOKE", open ? "CONNECT" : "ALL",
 		    env->at->dbname, open ? "TO" : "FROM", logins.at[i].role);
-	return run_as(cx, pg, env->at->owner, b.text)
-	    || roles_lack(cx, "ALTER DATABASE \"%s\" OWNER TO \"%s\";", env->at->dbname, env->at->owner);
+	return run_as(cx, pg, env->at->owner, b.text) ||
+	    roles_lack(
+		cx, "ALTER DATABASE \"%s\" OWNER TO \"%s\";", env->at->dbname, env->at->owner);
 }
 
 static bool
@@ -96,8 +99,10 @@ nobody_connects(Ctx *cx, Pg *pg, const StepEnv *env)
 		return false;
 	if (rows.n == 0)
 		return true;
-	const char *hint = arena_printf(cx->mem, "REVOKE CONNECT ON DATABASE \"%s\" FROM PUBLIC; and look for "
-	    "other grants to it and for SUPERUSER.", env->at->dbname);
+	const char *hint = arena_printf(cx->mem,
+	    "REVOKE CONNECT ON DATABASE \"%s\" FROM PUBLIC; and look for "
+	    "other grants to it and for SUPERUSER.",
+	    env->at->dbname);
 
 	return fail(cx, FAIL_MISSING_RIGHT, hint, "role \"%s\" can still connect to \"%s\"",
 	    pg_value(&rows, 0, 0), env->at->dbname);
@@ -114,8 +119,8 @@ end_sessions(Ctx *cx, StepEnv *env)
 {
 	Pg *pg;
 
-	return place_session(cx, env->conns, env->at, &pg)
-	    && roles_end_sessions(cx, pg, roles_logins(env));
+	return place_session(cx, env->conns, env->at, &pg) &&
+	    roles_end_sessions(cx, pg, roles_logins(env));
 }
 
 static bool
@@ -231,9 +236,10 @@ grant_work(Ctx *cx, Pg *pg, StepEnv *env)
 {
 	Logins logins = roles_logins(env);
 
-	return logins.n == 0 || (connect_text(cx, pg, env, true)
-	    && shape_grant_login(cx, pg, env->at, logins.at, true)
-	    && login_work(cx, pg, env, logins.at));
+	return logins.n == 0 ||
+	    (connect_text(cx, pg, env, true) &&
+		shape_grant_login(cx, pg, env->at, logins.at, true) &&
+		login_work(cx, pg, env, logins.at));
 }
 
 static bool
@@ -241,8 +247,10 @@ revoke_work(Ctx *cx, Pg *pg, StepEnv *env)
 {
 	Logins logins = roles_logins(env);
 
-	return logins.n == 0 || (connect_text(cx, pg, env, false)
-	    && shape_grant_login(cx, pg, env->at, logins.at, false) && nobody_connects(cx, pg, env));
+	return logins.n == 0 ||
+	    (connect_text(cx, pg, env, false) &&
+		shape_grant_login(cx, pg, env->at, logins.at, false) &&
+		nobody_connects(cx, pg, env));
 }
 
 /* The role itself is the customer's to make: looked at before anything is recorded. */
@@ -263,11 +271,13 @@ grant_guard(Ctx *cx, StepEnv *env)
 		return false;
 	if (rows.n == 1 && pg_bool(&rows, 0, 0) && pg_bool(&rows, 0, 1))
 		return true;
-	const char *hint = arena_printf(cx->mem, "The customer's administrator can run: %sGRANT \"%s\" TO \"%s\"%s;",
-	    rows.n ? "" : arena_printf(cx->mem, "CREATE ROLE \"%s\" LOGIN; ", role), role, us, with);
+	const char *hint = arena_printf(cx->mem,
+	    "The customer's administrator can run: %sGRANT \"%s\" TO \"%s\"%s;",
+	    rows.n ? "" : arena_printf(cx->mem, "CREATE ROLE \"%s\" LOGIN; ", role), role, us,
+	    with);
 
-	return fail(cx, FAIL_UNPREPARED, hint, "role \"%s\" on \"%s\" is not there for us yet", role,
-	    env->at->cluster->name);
+	return fail(cx, FAIL_UNPREPARED, hint, "role \"%s\" on \"%s\" is not there for us yet",
+	    role, env->at->cluster->name);
 }
 
 static bool
@@ -307,7 +317,8 @@ change_work(Ctx *cx, Pg *pg, StepEnv *env)
 
 		roles_change_text(&b, env->at, &c, pg_version(pg));
 		if (!run_as(cx, pg, role, b.text)) {
-			fail_in(cx, "mending \"%s\" of \"%s\"", *c.name ? c.name : c.object, c.object);
+			fail_in(
+			    cx, "mending \"%s\" of \"%s\"", *c.name ? c.name : c.object, c.object);
 			return roles_lack(cx, "Only an administrator of \"%s\" can change it back.",
 			    env->at->cluster->name);
 		}
@@ -326,7 +337,8 @@ change_act(Ctx *cx, StepEnv *env)
 static bool
 drop_schemas(Ctx *cx, Pg *pg, StepEnv *env)
 {
-	return run_as(cx, pg, env->at->owner, "DROP SCHEMA IF EXISTS " TENANT_SCHEMA " CASCADE;"
+	return run_as(cx, pg, env->at->owner,
+	    "DROP SCHEMA IF EXISTS " TENANT_SCHEMA " CASCADE;"
 	    " DROP SCHEMA " LEDGER_SCHEMA " CASCADE");
 }
 
@@ -334,8 +346,8 @@ drop_schemas(Ctx *cx, Pg *pg, StepEnv *env)
 static bool
 release_work(Ctx *cx, Pg *pg, StepEnv *env)
 {
-	return connect_text(cx, pg, env, true)
-	    && run_as(cx, pg, env->at->owner, "DROP SCHEMA " LEDGER_SCHEMA " CASCADE");
+	return connect_text(cx, pg, env, true) &&
+	    run_as(cx, pg, env->at->owner, "DROP SCHEMA " LEDGER_SCHEMA " CASCADE");
 }
 
 /* The ledger goes with the last step: where it is gone, the step is done. */
@@ -375,25 +387,55 @@ leave_probe(Ctx *cx, StepEnv *env, Probe *out)
 }
 
 const StepKind customer_kinds[] = {
-	{ .name = "customer.logins", .undo_class = UNDO_COMPENSABLE,
-	  .act = logins_act, .probe = probe_row, .undo = logins_undo },
-	{ .name = "customer.change", .undo_class = UNDO_COMPENSABLE,
-	  .act = change_act, .probe = probe_row },
-	{ .name = "customer.close", .undo_class = UNDO_COMPENSABLE,
-	  .act = close_act, .probe = close_probe, .undo = close_undo,
-	  .record = roles_record_off, .unrecord = roles_record_on },
-	{ .name = "customer.reopen", .undo_class = UNDO_COMPENSABLE,
-	  .act = reopen_act, .probe = probe_row, .undo = reopen_undo,
-	  .record = roles_record_on, .unrecord = roles_record_off },
-	{ .name = "customer.grant", .undo_class = UNDO_COMPENSABLE, .guard = grant_guard,
-	  .act = grant_act, .probe = probe_row, .undo = grant_undo },
-	{ .name = "customer.revoke", .undo_class = UNDO_COMPENSABLE,
-	  .act = revoke_act, .probe = close_probe, .undo = revoke_undo },
-	{ .name = "customer.rotate", .undo_class = UNDO_REVERSIBLE,
-	  .act = rotate_act, .probe = probe_row, .undo = rotate_undo },
-	{ .name = "customer.drop", .undo_class = UNDO_IRREVERSIBLE, .pivot = true, .data_bearing = true,
-	  .act = drop_act, .probe = leave_probe },
-	{ .name = "customer.release", .undo_class = UNDO_IRREVERSIBLE, .pivot = true,
-	  .act = release_act, .probe = leave_probe },
+	{ .name = "customer.logins",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = logins_act,
+	    .probe = probe_row,
+	    .undo = logins_undo },
+	{ .name = "customer.change",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = change_act,
+	    .probe = probe_row },
+	{ .name = "customer.close",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = close_act,
+	    .probe = close_probe,
+	    .undo = close_undo,
+	    .record = roles_record_off,
+	    .unrecord = roles_record_on },
+	{ .name = "customer.reopen",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = reopen_act,
+	    .probe = probe_row,
+	    .undo = reopen_undo,
+	    .record = roles_record_on,
+	    .unrecord = roles_record_off },
+	{ .name = "customer.grant",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .guard = grant_guard,
+	    .act = grant_act,
+	    .probe = probe_row,
+	    .undo = grant_undo },
+	{ .name = "customer.revoke",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = revoke_act,
+	    .probe = close_probe,
+	    .undo = revoke_undo },
+	{ .name = "customer.rotate",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .act = rotate_act,
+	    .probe = probe_row,
+	    .undo = rotate_undo },
+	{ .name = "customer.drop",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .data_bearing = true,
+	    .act = drop_act,
+	    .probe = leave_probe },
+	{ .name = "customer.release",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .act = release_act,
+	    .probe = leave_probe },
 	{ .name = NULL },
 };

@@ -11,7 +11,7 @@
 #include "deployer/source.h"
 #include "lib/core/place.h"
 
-/* A Model of the tables of one schema, checked; `notes` says what is carried otherwise or not at all. */
+/* A Model of the tables of one schema, checked; `notes`: what is carried otherwise, or not. */
 bool	 data_import(Ctx *cx, const PgTarget *source, const char *schema, const char *name,
 	    Model **out, Names *notes);
 
@@ -60,8 +60,8 @@ typedef struct DataReport {
 	int64_t		 rows, bytes, ms;	/* ms: everything, rules and commit included */
 } DataReport;
 
-/* Rows of the source into the tenant's empty objects, all or nothing.  `fence` is that of the tenant's
- * lease; a dry run counts and changes nothing. */
+/* Rows of the source into the tenant's empty objects, all or nothing.  `fence` is that of the
+ * tenant's lease; a dry run counts and changes nothing. */
 bool	 data_load(Ctx *cx, Home *home, Conns *conns, const Placement *at, const Model *m,
 	    const DataFrom *from, int64_t fence, bool dry_run, DataReport *out);
 

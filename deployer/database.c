@@ -47,8 +47,9 @@ database_make(Ctx *cx, Pg *pg, const Placement *at)
 	buf_add(&b, " TEMPLATE " SETUP_TEMPLATE " OWNER ");
 	buf_ident(&b, at->owner);
 	buf_add(&b, " ALLOW_CONNECTIONS false");
-	return database_run(cx, pg, database_statement(cx->mem, "CREATE DATABASE ", at->dbname, b.text))
-	    || roles_lack(cx, "ALTER ROLE \"%s\" CREATEDB;", at->cluster->connect.user);
+	return database_run(
+		   cx, pg, database_statement(cx->mem, "CREATE DATABASE ", at->dbname, b.text)) ||
+	    roles_lack(cx, "ALTER ROLE \"%s\" CREATEDB;", at->cluster->connect.user);
 }
 
 /* PUBLIC loses its rights before the first connection is allowed. */
@@ -60,9 +61,11 @@ database_finish(Ctx *cx, Pg *pg, const StepEnv *env)
 
 	roles_database_text(&b, "REVOKE", "ALL", at->dbname, "FROM", "PUBLIC");
 	for (size_t i = 0; i < at->logins.n; i++)
-		roles_database_text(&b, "GRANT", "CONNECT", at->dbname, "TO", at->logins.at[i].role);
-	buf_add(&b, database_statement(cx->mem, "ALTER DATABASE ", at->dbname,
-	    " ALLOW_CONNECTIONS true;\n"));
+		roles_database_text(
+		    &b, "GRANT", "CONNECT", at->dbname, "TO", at->logins.at[i].role);
+	buf_add(&b,
+	    database_statement(
+		cx->mem, "ALTER DATABASE ", at->dbname, " ALLOW_CONNECTIONS true;\n"));
 	return roles_transact(cx, pg, env, b.text, NULL);
 }
 
@@ -78,8 +81,8 @@ database_fenced(Ctx *cx, Pg *pg, const StepEnv *env)
 static bool
 database_drop(Ctx *cx, Pg *pg, const char *dbname)
 {
-	return database_run(cx, pg, database_statement(cx->mem, "DROP DATABASE IF EXISTS ", dbname,
-	    " WITH (FORCE)"));
+	return database_run(cx, pg,
+	    database_statement(cx->mem, "DROP DATABASE IF EXISTS ", dbname, " WITH (FORCE)"));
 }
 
 static bool
@@ -105,8 +108,8 @@ database_create_locked(Ctx *cx, Pg *pg, StepEnv *env)
 static bool
 database_session(Ctx *cx, const StepEnv *env, Pg **pg)
 {
-	return cluster_session(cx, env->conns, env->cluster, pg)
-	    && ledger_lock(cx, *pg, env, ROLES_LOCK_MS);
+	return cluster_session(cx, env->conns, env->cluster, pg) &&
+	    ledger_lock(cx, *pg, env, ROLES_LOCK_MS);
 }
 
 bool
@@ -154,8 +157,8 @@ database_create_probe(Ctx *cx, StepEnv *env, Probe *out)
 static bool
 database_close(Ctx *cx, Pg *pg, const char *dbname)
 {
-	return pg_script(cx, pg, database_statement(cx->mem, "ALTER DATABASE ", dbname,
-	    " ALLOW_CONNECTIONS false"));
+	return pg_script(cx, pg,
+	    database_statement(cx->mem, "ALTER DATABASE ", dbname, " ALLOW_CONNECTIONS false"));
 }
 
 /* Only a database of the tenant's own owner is ever dropped. */

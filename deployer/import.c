@@ -9,10 +9,10 @@
 #include "deployer/import.sql.h"
 
 typedef struct Import {
-	Ctx	*cx;
-	Source	*source;
-	Model	*m;
-	Names	*notes;
+	Ctx *cx;
+	Source *source;
+	Model *m;
+	Names *notes;
 } Import;
 
 static void note(Import *im, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -196,11 +196,13 @@ constant(Arena *mem, FieldType type, const char *bare)
 static const char *
 computed(FieldType type, const char *bare)
 {
-	static const char *const now[] = { "now()", "CURRENT_TIMESTAMP", "LOCALTIMESTAMP", "clock_timestamp()",
-		"transaction_timestamp()", "statement_timestamp()", "now() AT TIME ZONE 'utc'",
-		"now() AT TIME ZONE 'UTC'", "CURRENT_TIMESTAMP AT TIME ZONE 'utc'", "CURRENT_TIMESTAMP AT TIME ZONE 'UTC'",
+	static const char *const now[] = { "now()", "CURRENT_TIMESTAMP", "LOCALTIMESTAMP",
+		"clock_timestamp()", "transaction_timestamp()", "statement_timestamp()",
+		"now() AT TIME ZONE 'utc'", "now() AT TIME ZONE 'UTC'",
+		"CURRENT_TIMESTAMP AT TIME ZONE 'utc'", "CURRENT_TIMESTAMP AT TIME ZONE 'UTC'",
 		"timezone('utc'::text, now())", "timezone('UTC'::text, now())", NULL };
-	static const char *const today[] = { "CURRENT_DATE", "now()", "CURRENT_TIMESTAMP", "'now'", NULL };
+	static const char *const today[] = { "CURRENT_DATE", "now()", "CURRENT_TIMESTAMP", "'now'",
+		NULL };
 	static const char *const random[] = { "gen_random_uuid()", "uuid_generate_v4()",
 		"public.gen_random_uuid()", "public.uuid_generate_v4()", NULL };
 
@@ -218,8 +220,11 @@ static bool
 default_valid(Import *im, const SourceColumn *c, const char **value)
 {
 	Ctx own = ctx_new(im->cx->mem);
-	Field f = { .name = c->ident, .type = c->to, .max_length = c->max_length,
-		.precision = c->precision, .scale = c->scale };
+	Field f = { .name = c->ident,
+		.type = c->to,
+		.max_length = c->max_length,
+		.precision = c->precision,
+		.scale = c->scale };
 
 	if (model_default(&own, &f, *value, value))
 		return true;
@@ -233,9 +238,11 @@ import_default(Import *im, const SourceTable *t, const SourceColumn *c)
 	const char *bare, *value;
 
 	if (c->counted)
-		note(im, "column \"%s.%s\": its values are no longer counted up by the server", t->name, c->name);
+		note(im, "column \"%s.%s\": its values are no longer counted up by the server",
+		    t->name, c->name);
 	if (c->generated)
-		note(im, "column \"%s.%s\": is computed there; its values become plain values", t->name, c->name);
+		note(im, "column \"%s.%s\": is computed there; its values become plain values",
+		    t->name, c->name);
 	if (c->fallback == NULL || c->counted)
 		return NULL;
 	bare = bare_expression(im->cx->mem, c->fallback);
@@ -247,15 +254,20 @@ import_default(Import *im, const SourceTable *t, const SourceColumn *c)
 	if (value == NULL)
 		note(im, "column \"%s.%s\": its default is not carried", t->name, c->name);
 	else if (!default_valid(im, c, &value))
-		note(im, "column \"%s.%s\": its default is no value of the field", t->name, c->name);
+		note(
+		    im, "column \"%s.%s\": its default is no value of the field", t->name, c->name);
 	return value;
 }
 
 static void
 import_column(Import *im, Object *o, const SourceTable *t, const SourceColumn *c)
 {
-	Field f = { .name = c->ident, .type = c->to, .max_length = c->max_length,
-		.precision = c->precision, .scale = c->scale, .required = c->required };
+	Field f = { .name = c->ident,
+		.type = c->to,
+		.max_length = c->max_length,
+		.precision = c->precision,
+		.scale = c->scale,
+		.required = c->required };
 
 	if (c->carry == CARRY_NONE) {
 		note(im, "column \"%s.%s\": type %s is not carried", t->name, c->name, c->type);
@@ -266,9 +278,11 @@ import_column(Import *im, Object *o, const SourceTable *t, const SourceColumn *c
 	if (c->note != NULL)
 		note(im, "column \"%s.%s\": type %s: %s", t->name, c->name, c->type, c->note);
 	if (c->domain != NULL)
-		note(im, "column \"%s.%s\": the checks of domain \"%s\" are not carried", t->name, c->name, c->domain);
+		note(im, "column \"%s.%s\": the checks of domain \"%s\" are not carried", t->name,
+		    c->name, c->domain);
 	if (c->collation != NULL)
-		note(im, "column \"%s.%s\": collation \"%s\" is not carried", t->name, c->name, c->collation);
+		note(im, "column \"%s.%s\": collation \"%s\" is not carried", t->name, c->name,
+		    c->collation);
 	f.fallback = import_default(im, t, c);
 	vec_push(im->cx->mem, &o->fields, f);
 }
@@ -305,7 +319,9 @@ make_key(Import *im, Object *o, const SourceTable *t)
 
 	for (int i = 1; field_of(o, name) != NULL; i++)
 		name = i == 1 ? "row_id" : arena_printf(im->cx->mem, "row_id_%d", i);
-	note(im, "table \"%s\": has no primary key that can be one here; the key is the new field \"%s\"", t->name, name);
+	note(im,
+	    "table \"%s\": has no primary key that can be one here; the key is the new field \"%s\"",
+	    t->name, name);
 	f.name = name;
 	vec_push(im->cx->mem, &o->fields, f);
 	vec_push(im->cx->mem, &o->key, name);
@@ -324,9 +340,10 @@ import_key(Import *im, Object *o, const SourceTable *t)
 	}
 	for (size_t i = 0; i < t->key.n; i++) {
 		Field *f = field_of_column(o, t, t->key.at[i]);
-		if (f->type == TYPE_TEXT && (f->max_length == 0 || f->max_length > INDEX_TEXT_MAX)) {
-			note(im, "column \"%s.%s\": as a key it may have at most %d characters", t->name, t->key.at[i],
-			    INDEX_TEXT_MAX);
+		if (f->type == TYPE_TEXT &&
+		    (f->max_length == 0 || f->max_length > INDEX_TEXT_MAX)) {
+			note(im, "column \"%s.%s\": as a key it may have at most %d characters",
+			    t->name, t->key.at[i], INDEX_TEXT_MAX);
 			f->max_length = INDEX_TEXT_MAX;
 		}
 		vec_push(im->cx->mem, &o->key, f->name);
@@ -351,13 +368,14 @@ import_table(Import *im, const SourceTable *t)
 static Object *
 object_of(Import *im, const SourceTable *t)
 {
-	return &im->m->objects.at[t - im->source->tables.at];	/* one object a table, in order */
+	return &im->m->objects.at[t - im->source->tables.at]; /* one object a table, in order */
 }
 
 static bool
 can_be_indexed(const Field *f)
 {
-	return can_be_key(f) && (f->type != TYPE_TEXT || (f->max_length > 0 && f->max_length <= INDEX_TEXT_MAX));
+	return can_be_key(f) &&
+	    (f->type != TYPE_TEXT || (f->max_length > 0 && f->max_length <= INDEX_TEXT_MAX));
 }
 
 static bool
@@ -373,9 +391,11 @@ import_unique(Import *im, const SourceTable *t, const char *rule, const char *co
 	Field *f = single ? field_of_column(o, t, column) : NULL;
 
 	if (!single)
-		note(im, "table \"%s\": unique \"%s\" is not carried: only that of one column is", t->name, rule);
+		note(im, "table \"%s\": unique \"%s\" is not carried: only that of one column is",
+		    t->name, rule);
 	else if (f == NULL || !can_be_indexed(f))
-		note(im, "table \"%s\": unique \"%s\" is not carried: its field cannot be unique", t->name, rule);
+		note(im, "table \"%s\": unique \"%s\" is not carried: its field cannot be unique",
+		    t->name, rule);
 	else
 		f->unique = f->unique || !is_whole_key(o, f);
 }
@@ -387,23 +407,27 @@ import_index(Import *im, const SourceTable *t, const char *name, const char *col
 	Field *f = plain ? field_of_column(o, t, column) : NULL;
 
 	if (!plain)
-		note(im, "table \"%s\": index \"%s\" is not carried: only a plain one of one column is", t->name, name);
+		note(im,
+		    "table \"%s\": index \"%s\" is not carried: only a plain one of one column is",
+		    t->name, name);
 	else if (f == NULL || !can_be_indexed(f))
-		note(im, "table \"%s\": index \"%s\" is not carried: its field cannot be indexed", t->name, name);
+		note(im, "table \"%s\": index \"%s\" is not carried: its field cannot be indexed",
+		    t->name, name);
 	else
 		f->indexed = f->type != TYPE_REFERENCE && !f->unique && !is_whole_key(o, f);
 }
 
 static OnDelete
-import_on_delete(Import *im, const SourceTable *t, const Object *o, const Field *f, const char *rule, char how)
+import_on_delete(
+    Import *im, const SourceTable *t, const Object *o, const Field *f, const char *rule, char how)
 {
 	if (how == 'c')
 		return ON_DELETE_CASCADE;
 	if (how == 'n' && !f->required && !object_key_has(o, f->name))
 		return ON_DELETE_SET_NULL;
 	if (how == 'n' || how == 'd')
-		note(im, "table \"%s\": reference \"%s\": ON DELETE SET %s becomes restrict", t->name, rule,
-		    how == 'n' ? "NULL" : "DEFAULT");
+		note(im, "table \"%s\": reference \"%s\": ON DELETE SET %s becomes restrict",
+		    t->name, rule, how == 'n' ? "NULL" : "DEFAULT");
 	return ON_DELETE_RESTRICT;
 }
 
@@ -438,9 +462,11 @@ import_reference(Import *im, const SourceTable *t, const PgRows *rows, int i)
 		return;
 	}
 	if (pg_value(rows, i, 9)[0] != 'a' && pg_value(rows, i, 9)[0] != 'r')
-		note(im, "table \"%s\": reference \"%s\": its ON UPDATE is not carried", t->name, rule);
+		note(im, "table \"%s\": reference \"%s\": its ON UPDATE is not carried", t->name,
+		    rule);
 	if (pg_bool(rows, i, 10))
-		note(im, "table \"%s\": reference \"%s\": is checked at once, never deferred", t->name, rule);
+		note(im, "table \"%s\": reference \"%s\": is checked at once, never deferred",
+		    t->name, rule);
 	Field *f = field_of_column(o, t, pg_value(rows, i, 3));
 	f->on_delete = import_on_delete(im, t, o, f, rule, pg_value(rows, i, 8)[0]);
 	f->type = TYPE_REFERENCE;
@@ -448,7 +474,8 @@ import_reference(Import *im, const SourceTable *t, const PgRows *rows, int i)
 	f->max_length = f->precision = f->scale = 0;
 	f->indexed = false;
 	if (f->fallback != NULL)
-		note(im, "table \"%s\": reference \"%s\": the default of its column is not carried", t->name, rule);
+		note(im, "table \"%s\": reference \"%s\": the default of its column is not carried",
+		    t->name, rule);
 	f->fallback = NULL;
 }
 
@@ -464,9 +491,11 @@ import_rule(Import *im, const PgRows *rows, int i)
 	if (kind == 'f')
 		import_reference(im, t, rows, i);
 	else if (kind == 'u')
-		import_unique(im, t, rule, pg_value(rows, i, 3), pg_int(rows, i, 4) == 1 && !pg_bool(rows, i, 11));
+		import_unique(im, t, rule, pg_value(rows, i, 3),
+		    pg_int(rows, i, 4) == 1 && !pg_bool(rows, i, 11));
 	else
-		note(im, "table \"%s\": %s \"%s\" is not carried", t->name, kind == 'c' ? "check" : "exclusion", rule);
+		note(im, "table \"%s\": %s \"%s\" is not carried", t->name,
+		    kind == 'c' ? "check" : "exclusion", rule);
 }
 
 static bool
@@ -499,7 +528,8 @@ import_rules(Import *im)
 }
 
 bool
-data_import(Ctx *cx, const PgTarget *target, const char *schema, const char *name, Model **out, Names *notes)
+data_import(Ctx *cx, const PgTarget *target, const char *schema, const char *name, Model **out,
+    Names *notes)
 {
 	Import im = { .cx = cx, .notes = notes, .m = arena_alloc(cx->mem, sizeof(Model)) };
 
@@ -510,7 +540,8 @@ data_import(Ctx *cx, const PgTarget *target, const char *schema, const char *nam
 	for (size_t i = 0; i < im.source->tables.n; i++)
 		import_table(&im, &im.source->tables.at[i]);
 	if (!import_rules(&im) || !model_check(cx, im.m))
-		return fail_in(cx, "describing schema \"%s\" of the source \"%s\"", schema, target->name);
+		return fail_in(
+		    cx, "describing schema \"%s\" of the source \"%s\"", schema, target->name);
 	source_close(im.source);
 	*out = im.m;
 	return true;

@@ -9,21 +9,26 @@
 #include "deployer/load.sql.h"
 
 #define LOAD_STATEMENT_MS ((int64_t)24 * 3600 * 1000)
-#define LOAD_LOCK_MS 10000	/* nobody should hold one on an empty table for longer */
-#define LOAD_CHUNK ((size_t)64 << 10)
-#define LOAD_SHOW_MS 200
+#define LOAD_LOCK_MS      10000 /* nobody should hold one on an empty table for longer */
+#define LOAD_CHUNK        ((size_t)64 << 10)
+#define LOAD_SHOW_MS      200
 
-typedef struct Rule { const char *name, *drop, *make; } Rule;
+typedef struct Rule {
+	const char *name, *drop, *make;
+} Rule;
 
 typedef struct Load {
-	Ctx		*cx;
-	const Placement	*at;
-	const Source	*source;
-	Pg		*pg;		/* the tenant's database, with the rights of its login */
-	const char	*role;		/* that login's role */
-	StepEnv		 env;		/* what the fence is asked with */
-	struct { Rule *at; size_t n, cap; } rules;
-	DataReport	*report;
+	Ctx *cx;
+	const Placement *at;
+	const Source *source;
+	Pg *pg;           /* the tenant's database, with the rights of its login */
+	const char *role; /* that login's role */
+	StepEnv env;      /* what the fence is asked with */
+	struct {
+		Rule *at;
+		size_t n, cap;
+	} rules;
+	DataReport *report;
 } Load;
 
 /* --- what may be loaded -------------------------------------------------------- */
@@ -42,11 +47,13 @@ load_fits(Ctx *cx, const Matches *all)
 	static const char hint[] = "See copyhold data load --dry-run for everything that differs.";
 
 	if (all->objects.n == 0)
-		return fail(cx, FAIL_NOT_FOUND, "Name the schema with --schema.", "no table of the source is an object of the tenant");
+		return fail(cx, FAIL_NOT_FOUND, "Name the schema with --schema.",
+		    "no table of the source is an object of the tenant");
 	for (size_t i = 0; i < all->objects.n; i++) {
 		const Match *m = &all->objects.at[i];
 		if (m->clashes.n > 0)
-			return fail(cx, FAIL_REFUSED, hint, "object \"%s\": %s", m->object->name, m->clashes.at[0]);
+			return fail(cx, FAIL_REFUSED, hint, "object \"%s\": %s", m->object->name,
+			    m->clashes.at[0]);
 		for (size_t j = 0; j < m->missing.n; j++)
 			if (is_needed(m->object, m->missing.at[j]))
 				return fail(cx, FAIL_REFUSED, hint,
@@ -64,7 +71,7 @@ add_rounded(Buf *b, const Pair *p)
 		return;
 	if (p->column->precision != 0 && p->column->scale <= p->field.scale)
 		return;
-	buf_add(b, b->len == 0 ? "" : " or ");
+	buf_add(b, b->len == 0 ? "" : " OR ");
 	source_value(b, p->column, &p->field);
 	buf_add(b, " <> pg_catalog.round(");
 	source_value(b, p->column, &p->field);
@@ -74,8 +81,10 @@ add_rounded(Buf *b, const Pair *p)
 static bool
 count_rows(Ctx *cx, Pg *pg, const char *from, const char *where, int64_t *out)
 {
-	Sql sql = { "a count", arena_printf(cx->mem, "select count(*) from %s%s%s", from,
-	    where[0] == '\0' ? "" : " where ", where), 0 };
+	Sql sql = { "a count",
+		arena_printf(cx->mem, "SELECT count(*) FROM %s%s%s", from,
+		    where[0] == '\0' ? "" : " WHERE ", where),
+		0 };
 	PgRows rows;
 
 	if (!pg_query(cx, pg, &sql, &rows, NULL))
@@ -96,9 +105,12 @@ load_keeps_digits(Ctx *cx, const Source *s, const Match *m)
 	source_relation(&from, s, m->table);
 	if (where.len > 0 && !count_rows(cx, s->pg, from.text, where.text, &n))
 		return false;
-	return n == 0 || fail(cx, FAIL_DATA, "Give the model's numbers a larger scale, or round them at the source.",
-	    "object \"%s\": %" PRId64 " rows have numbers with more decimal places than the model allows",
-	    m->object->name, n);
+	return n == 0 ||
+	    fail(cx, FAIL_DATA,
+		"Give the model's numbers a larger scale, or round them at the source.",
+		"object \"%s\": %" PRId64
+		" rows have numbers with more decimal places than the model allows",
+		m->object->name, n);
 }
 
 /* --- errors --------------------------------------------------------------------- */
@@ -111,7 +123,8 @@ rule_field(Ctx *cx, const Match *m, const char *rule)
 	for (size_t i = 0; i < m->object->fields.n; i++)
 		for (size_t j = 0; j < LENGTH(suffixes); j++) {
 			const char *field = m->object->fields.at[i].name;
-			if (strcmp(rule_name(cx->mem, m->object->name, field, suffixes[j]), rule) == 0)
+			if (strcmp(rule_name(cx->mem, m->object->name, field, suffixes[j]), rule) ==
+			    0)
 				return field;
 		}
 	return NULL;
@@ -120,7 +133,9 @@ rule_field(Ctx *cx, const Match *m, const char *rule)
 static const char *
 broken_rule(const PgError *e)
 {
-	static const struct { const char *code, *what; } known[] = {
+	static const struct {
+		const char *code, *what;
+	} known[] = {
 		{ "23502", "has no value for a required field" },
 		{ "23503", "refers to a row that is not there" },
 		{ "23505", "repeats a value that must be unique" },
@@ -156,7 +171,8 @@ load_failed(Load *l, const Match *m)
 		buf_fmt(&b, "%s rule \"%s\"", field != NULL ? "," : ":", e->constraint);
 	const char *code = arena_dup(l->cx->mem, e->sqlstate);
 	fail_clear(l->cx);
-	fail(l->cx, FAIL_DATA, "Mend the row at its source or change the model, then load again; nothing was loaded.",
+	fail(l->cx, FAIL_DATA,
+	    "Mend the row at its source or change the model, then load again; nothing was loaded.",
 	    "%s", b.text);
 	return fail_cause(l->cx, "SQLSTATE %s", code);
 }
@@ -168,7 +184,7 @@ load_as(Load *l, const char *role)
 {
 	Buf b = buf_new(l->cx->mem);
 
-	buf_add(&b, "set local role ");
+	buf_add(&b, "SET LOCAL ROLE ");
 	buf_ident(&b, role);
 	return pg_script(l->cx, l->pg, b.text);
 }
@@ -192,10 +208,10 @@ load_lock(Load *l)
 	const Matches *all = &l->report->matches;
 	Buf b = buf_new(l->cx->mem);
 
-	buf_fmt(&b, "set local lock_timeout = %d; lock table ", LOAD_LOCK_MS);
+	buf_fmt(&b, "SET LOCAL lock_timeout = %d; LOCK TABLE ", LOAD_LOCK_MS);
 	for (size_t i = 0; i < all->objects.n; i++)
 		buf_fmt(&b, "%s%s", i == 0 ? "" : ", ", all->objects.at[i].here.name);
-	buf_add(&b, " in access exclusive mode");
+	buf_add(&b, " IN ACCESS EXCLUSIVE MODE");
 	if (pg_script(l->cx, l->pg, b.text))
 		return true;
 	if (pg_failed_with(l->pg, "55P03"))
@@ -214,10 +230,13 @@ load_is_empty(Load *l)
 		if (!count_rows(l->cx, l->pg, all->objects.at[i].here.name, "", &n))
 			return false;
 		if (n > 0)
-			buf_fmt(&b, "%s\"%s\" has %" PRId64, b.len == 0 ? "" : ", ", all->objects.at[i].object->name, n);
+			buf_fmt(&b, "%s\"%s\" has %" PRId64, b.len == 0 ? "" : ", ",
+			    all->objects.at[i].object->name, n);
 	}
-	return b.len == 0 || fail(l->cx, FAIL_REFUSED, "Remove these rows first: a load never mixes with what is there.",
-	    "the tenant has rows already: %s", b.text);
+	return b.len == 0 ||
+	    fail(l->cx, FAIL_REFUSED,
+		"Remove these rows first: a load never mixes with what is there.",
+		"the tenant has rows already: %s", b.text);
 }
 
 static bool
@@ -233,11 +252,12 @@ rules_read(Load *l)
 		buf_fmt(&oids, "%s%s", i == 0 ? "" : ",", pg_value(&rows, 0, 0));
 		pg_rows_free(&rows);
 	}
-	if (!pg_query(l->cx, l->pg, &SQL_LOAD_RULES, &rows, (const char *[]) { oids.text }))
+	if (!pg_query(l->cx, l->pg, &SQL_LOAD_RULES, &rows, (const char *[]){ oids.text }))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
 		Rule r = { arena_dup(l->cx->mem, pg_value(&rows, i, 0)),
-			arena_dup(l->cx->mem, pg_value(&rows, i, 1)), arena_dup(l->cx->mem, pg_value(&rows, i, 2)) };
+			arena_dup(l->cx->mem, pg_value(&rows, i, 1)),
+			arena_dup(l->cx->mem, pg_value(&rows, i, 2)) };
 		vec_push(l->cx->mem, &l->rules, r);
 	}
 	pg_rows_free(&rows);
@@ -265,7 +285,7 @@ match_of_rule(Load *l, const PgError *e)
 	return NULL;
 }
 
-/* Backwards: what was dropped last is made first, references when everything they point at stands. */
+/* Backwards: references are made when everything that they point at stands. */
 static bool
 rules_make(Load *l)
 {
@@ -274,7 +294,8 @@ rules_make(Load *l)
 		if (pg_script(l->cx, l->pg, l->rules.at[i].make))
 			continue;
 		const Match *m = match_of_rule(l, pg_error(l->pg));
-		return m == NULL ? fail_in(l->cx, "building rule \"%s\"", l->rules.at[i].name) : load_failed(l, m);
+		return m == NULL ? fail_in(l->cx, "building rule \"%s\"", l->rules.at[i].name)
+				 : load_failed(l, m);
 	}
 	return true;
 }
@@ -286,14 +307,14 @@ copy_out_text(Load *l, const Match *m)
 {
 	Buf b = buf_new(l->cx->mem);
 
-	buf_add(&b, "copy (select ");
+	buf_add(&b, "COPY (SELECT ");
 	for (size_t i = 0; i < m->pairs.n; i++) {
 		buf_add(&b, i == 0 ? "" : ", ");
 		source_value(&b, m->pairs.at[i].column, &m->pairs.at[i].field);
 	}
-	buf_add(&b, " from ");
+	buf_add(&b, " FROM ");
 	source_relation(&b, l->source, m->table);
-	buf_add(&b, ") to stdout");
+	buf_add(&b, ") TO STDOUT");
 	return b.text;
 }
 
@@ -302,10 +323,10 @@ copy_in_text(Load *l, const Match *m)
 {
 	Buf b = buf_new(l->cx->mem);
 
-	buf_fmt(&b, "copy %s (", m->here.name);
+	buf_fmt(&b, "COPY %s (", m->here.name);
 	for (size_t i = 0; i < m->pairs.n; i++)
 		buf_fmt(&b, "%s%s", i == 0 ? "" : ", ", m->pairs.at[i].here);
-	buf_add(&b, ") from stdin");
+	buf_add(&b, ") FROM STDIN");
 	return b.text;
 }
 
@@ -317,7 +338,8 @@ show_progress(DataObject *o, int64_t *shown)
 	if (now - *shown < LOAD_SHOW_MS)
 		return;
 	*shown = now;
-	log_live("loading %s: %" PRId64 " rows, %" PRId64 " KiB", o->match->object->name, o->rows, o->bytes >> 10);
+	log_live("loading %s: %" PRId64 " rows, %" PRId64 " KiB", o->match->object->name, o->rows,
+	    o->bytes >> 10);
 }
 
 /* One row at a time comes; 64 KiB at a time go. */
@@ -332,11 +354,13 @@ pump(Load *l, DataObject *o)
 	for (;;) {
 		if (!pg_copy_out_next(l->cx, l->source->pg, &chunk, &n)) {
 			pg_copy_in_abort(l->pg, "the source failed");
-			return fail_in(l->cx, "reading table \"%s\" of the source", o->match->table->name);
+			return fail_in(
+			    l->cx, "reading table \"%s\" of the source", o->match->table->name);
 		}
 		buf_addn(&b, chunk, n);
 		if (b.full)
-			return fail(l->cx, FAIL_LIMIT, NULL, "a row of table \"%s\" has more than 2 GiB", o->match->table->name);
+			return fail(l->cx, FAIL_LIMIT, NULL,
+			    "a row of table \"%s\" has more than 2 GiB", o->match->table->name);
 		o->rows += n > 0;
 		o->bytes += (int64_t)n;
 		if (b.len < LOAD_CHUNK && n > 0)
@@ -364,7 +388,8 @@ load_object(Load *l, DataObject *o)
 	if (!pg_copy_in_end(l->cx, l->pg, &rows))
 		return load_failed(l, o->match);
 	if (rows != o->rows)
-		return fail(l->cx, FAIL_SERVER, NULL, "object \"%s\": %" PRId64 " rows were sent, %" PRId64 " arrived",
+		return fail(l->cx, FAIL_SERVER, NULL,
+		    "object \"%s\": %" PRId64 " rows were sent, %" PRId64 " arrived",
 		    o->match->object->name, o->rows, rows);
 	o->ms = clock_mono_ms() - started;
 	l->report->rows += o->rows;
@@ -390,7 +415,7 @@ load_analyze(Load *l)
 	Buf b = buf_new(l->cx->mem);
 
 	for (size_t i = 0; i < all->objects.n; i++)
-		buf_fmt(&b, "%s%s", i == 0 ? "analyze " : ", ", all->objects.at[i].here.name);
+		buf_fmt(&b, "%s%s", i == 0 ? "ANALYZE " : ", ", all->objects.at[i].here.name);
 	return pg_script(l->cx, l->pg, b.text);
 }
 
@@ -400,9 +425,10 @@ load_transaction(Load *l)
 {
 	Ledger entered;
 
-	return load_as(l, l->at->owner) && ledger_enter(l->cx, l->pg, &l->env, &entered) && load_lock(l)
-	    && load_is_empty(l) && rules_read(l) && rules_drop(l) && load_as(l, l->role) && load_rows(l)
-	    && load_as(l, l->at->owner) && rules_make(l) && load_analyze(l);
+	return load_as(l, l->at->owner) && ledger_enter(l->cx, l->pg, &l->env, &entered) &&
+	    load_lock(l) && load_is_empty(l) && rules_read(l) && rules_drop(l) &&
+	    load_as(l, l->role) && load_rows(l) && load_as(l, l->at->owner) && rules_make(l) &&
+	    load_analyze(l);
 }
 
 static bool
@@ -466,8 +492,10 @@ load_step(Arena *mem, const Placement *at)
 	unsigned char nonce[16];
 
 	random_bytes(nonce, sizeof nonce);
-	*s = (Step) { .key = arena_printf(mem, "%.32s", sha256_hex(mem, nonce, sizeof nonce)),
-		.scope = arena_printf(mem, "tenant/%s", at->tenant), .kind = "data.load", .title = "load rows" };
+	*s = (Step){ .key = arena_printf(mem, "%.32s", sha256_hex(mem, nonce, sizeof nonce)),
+		.scope = arena_printf(mem, "tenant/%s", at->tenant),
+		.kind = "data.load",
+		.title = "load rows" };
 	return s;
 }
 
@@ -477,17 +505,25 @@ data_load(Ctx *cx, Home *home, Conns *conns, const Placement *at, const Model *m
 {
 	int64_t started = clock_mono_ms();
 	Source *source;
-	DataReport *r = arena_alloc(cx->mem, sizeof *r);	/* matches are pointed at */
+	DataReport *r = arena_alloc(cx->mem, sizeof *r); /* matches are pointed at */
 
 	if (!source_open(cx, from->target, from->schema, &source))
 		return false;
-	Load l = { .cx = cx, .at = at, .source = source, .report = r,
-		.env = { .home = home, .fence = fence, .step = load_step(cx->mem, at), .at = at,
-		    .cluster = at->cluster, .conns = conns } };
+	Load l = { .cx = cx,
+		.at = at,
+		.source = source,
+		.report = r,
+		.env = { .home = home,
+		    .fence = fence,
+		    .step = load_step(cx->mem, at),
+		    .at = at,
+		    .cluster = at->cluster,
+		    .conns = conns } };
 	bool good = match_source(cx, at, m, source, &r->matches) && load_all(&l, conns, dry_run);
 	source_close(source);
 	if (!good)
-		return fail_in(cx, "loading rows of \"%s\" into tenant \"%s\"", from->target->name, at->tenant);
+		return fail_in(cx, "loading rows of \"%s\" into tenant \"%s\"", from->target->name,
+		    at->tenant);
 	r->ms = clock_mono_ms() - started;
 	*out = *r;
 	return true;

@@ -39,12 +39,14 @@ match_field(Ctx *cx, const Model *m, Match *out, size_t i)
 		return true;
 	}
 	if (!field_resolved(m, f, &p.field))
-		return fail(cx, FAIL_NOT_FOUND, NULL, "field \"%s.%s\" refers to no object", out->object->name, f->name);
+		return fail(cx, FAIL_NOT_FOUND, NULL, "field \"%s.%s\" refers to no object",
+		    out->object->name, f->name);
 	if (source_fits(c, &p.field))
 		vec_push(cx->mem, &out->pairs, p);
 	else
-		vec_push(cx->mem, &out->clashes, arena_printf(cx->mem, "field \"%s\" is %s, column \"%s\" is %s",
-		    f->name, type_name(p.field.type), c->name, c->type));
+		vec_push(cx->mem, &out->clashes,
+		    arena_printf(cx->mem, "field \"%s\" is %s, column \"%s\" is %s", f->name,
+			type_name(p.field.type), c->name, c->type));
 	return true;
 }
 
@@ -114,7 +116,8 @@ match_source(Ctx *cx, const Placement *at, const Model *m, const Source *s, Matc
 	Matches all = { .absent = { 0 } };
 
 	for (size_t i = 0; i < m->objects.n; i++) {
-		Match one = { .object = &m->objects.at[i], .table = table_for(s, &m->objects.at[i]) };
+		Match one = { .object = &m->objects.at[i],
+			.table = table_for(s, &m->objects.at[i]) };
 		if (one.table == NULL) {
 			vec_push(cx->mem, &all.absent, one.object->name);
 			continue;

@@ -12,8 +12,10 @@
 static const char *
 script_hint(Ctx *cx, const Placement *at)
 {
-	return arena_printf(cx->mem, "The customer's administrator runs the output of: "
-	    "copyhold tenant setup-script %s.", at->tenant);
+	return arena_printf(cx->mem,
+	    "The customer's administrator runs the output of: "
+	    "copyhold tenant setup-script %s.",
+	    at->tenant);
 }
 
 /* A login or database that is not there yet looks like a wrong password from outside. */
@@ -21,8 +23,10 @@ static bool
 not_set_up(Ctx *cx, const Placement *at)
 {
 	if (cx->fail->kind == FAIL_LOGIN || (cx->fail->cause && strstr(cx->fail->cause, "3D000")))
-		cx->fail->hint = arena_printf(cx->mem, "Has the customer's administrator run the output of "
-		    "copyhold tenant setup-script %s? If so, check the password.", at->tenant);
+		cx->fail->hint = arena_printf(cx->mem,
+		    "Has the customer's administrator run the output of "
+		    "copyhold tenant setup-script %s? If so, check the password.",
+		    at->tenant);
 	return false;
 }
 
@@ -43,9 +47,11 @@ grant_role(Ctx *cx, const Pg *pg, const char *role, const Placement *at)
 static bool
 too_much(Ctx *cx, const Placement *at, const char *what)
 {
-	return fail(cx, FAIL_REFUSED, arena_printf(cx->mem, "ALTER ROLE \"%s\" NOSUPERUSER NOCREATEROLE;",
-	    at->cluster->connect.user), "login \"%s\" on \"%s\" %s: more than we ask",
-	    at->cluster->connect.user, at->cluster->name, what);
+	return fail(cx, FAIL_REFUSED,
+	    arena_printf(
+		cx->mem, "ALTER ROLE \"%s\" NOSUPERUSER NOCREATEROLE;", at->cluster->connect.user),
+	    "login \"%s\" on \"%s\" %s: more than we ask", at->cluster->connect.user,
+	    at->cluster->name, what);
 }
 
 static bool
@@ -59,19 +65,22 @@ check_database(Ctx *cx, const Pg *pg, const Placement *at, const PgRows *rows)
 		return fail(cx, FAIL_UNPREPARED, "Make it with ENCODING 'UTF8'.",
 		    "database \"%s\" on \"%s\" is not in UTF8", at->dbname, at->cluster->name);
 	if (!pg_bool(rows, 0, 6))
-		return fail(cx, FAIL_UNPREPARED, script_hint(cx, at), "there is no role \"%s\" on \"%s\"",
-		    at->owner, at->cluster->name);
+		return fail(cx, FAIL_UNPREPARED, script_hint(cx, at),
+		    "there is no role \"%s\" on \"%s\"", at->owner, at->cluster->name);
 	if (!pg_bool(rows, 0, 7))
-		return lacking(cx, at, arena_printf(cx->mem, "is not a member of \"%s\"", at->owner),
+		return lacking(cx, at,
+		    arena_printf(cx->mem, "is not a member of \"%s\"", at->owner),
 		    grant_role(cx, pg, at->owner, at));
 	if (strcmp(pg_value(rows, 0, 5), at->owner) != 0)
 		return fail(cx, FAIL_MISSING_RIGHT,
-		    arena_printf(cx->mem, "ALTER DATABASE \"%s\" OWNER TO \"%s\";", at->dbname, at->owner),
-		    "database \"%s\" on \"%s\" is not owned by \"%s\"", at->dbname, at->cluster->name,
-		    at->owner);
+		    arena_printf(
+			cx->mem, "ALTER DATABASE \"%s\" OWNER TO \"%s\";", at->dbname, at->owner),
+		    "database \"%s\" on \"%s\" is not owned by \"%s\"", at->dbname,
+		    at->cluster->name, at->owner);
 	if (!pg_bool(rows, 0, 8))
 		return fail(cx, FAIL_MISSING_RIGHT,
-		    arena_printf(cx->mem, "GRANT CREATE ON DATABASE \"%s\" TO \"%s\";", at->dbname, at->owner),
+		    arena_printf(cx->mem, "GRANT CREATE ON DATABASE \"%s\" TO \"%s\";", at->dbname,
+			at->owner),
 		    "role \"%s\" on \"%s\" may not create schemas", at->owner, at->cluster->name);
 	if (pg_bool(rows, 0, 9))
 		log_note("%s: PUBLIC has rights on database %s; apply takes them away", at->tenant,
@@ -88,13 +97,15 @@ check_login(Ctx *cx, Pg *pg, const Placement *at, const Login *login)
 	if (!pg_query(cx, pg, &SQL_PREFLIGHT_LOGIN, &rows, params))
 		return false;
 	if (rows.n == 0)
-		return fail(cx, FAIL_UNPREPARED, script_hint(cx, at), "there is no role \"%s\" on \"%s\"",
-		    login->role, at->cluster->name);
+		return fail(cx, FAIL_UNPREPARED, script_hint(cx, at),
+		    "there is no role \"%s\" on \"%s\"", login->role, at->cluster->name);
 	if (!pg_bool(&rows, 0, 0))
-		return fail(cx, FAIL_UNPREPARED, arena_printf(cx->mem, "ALTER ROLE \"%s\" LOGIN;", login->role),
+		return fail(cx, FAIL_UNPREPARED,
+		    arena_printf(cx->mem, "ALTER ROLE \"%s\" LOGIN;", login->role),
 		    "role \"%s\" on \"%s\" may not log in", login->role, at->cluster->name);
 	if (!pg_bool(&rows, 0, 1))
-		return lacking(cx, at, arena_printf(cx->mem, "is not a member of \"%s\"", login->role),
+		return lacking(cx, at,
+		    arena_printf(cx->mem, "is not a member of \"%s\"", login->role),
 		    grant_role(cx, pg, login->role, at));
 	pg_rows_free(&rows);
 	return true;
@@ -132,23 +143,23 @@ observe(Ctx *cx, Conns *conns, const Placement *at, Items *out)
 {
 	Pg *pg;
 
-	return place_session(cx, conns, at, &pg) && roles_observe(cx, pg, at, out)
-	    && shape_observe(cx, pg, at, out);
+	return place_session(cx, conns, at, &pg) && roles_observe(cx, pg, at, out) &&
+	    shape_observe(cx, pg, at, out);
 }
 
 static void
 step(Ctx *cx, const Placement *at, Steps *steps, const char *kind, const char *title)
 {
-	steps_add(cx->mem, steps, arena_printf(cx->mem, "tenant/%s", at->tenant), kind, NULL, "%s %s",
-	    title, at->dbname);
+	steps_add(cx->mem, steps, arena_printf(cx->mem, "tenant/%s", at->tenant), kind, NULL,
+	    "%s %s", title, at->dbname);
 }
 
 static bool
 steps_of(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
 {
 	if (work->recorded)
-		return roles_change_steps(cx, at, work, changes, steps)
-		    && shape_change_steps(cx, at, work, changes, steps);
+		return roles_change_steps(cx, at, work, changes, steps) &&
+		    shape_change_steps(cx, at, work, changes, steps);
 	if (!shape_create_steps(cx, at, work, changes, steps))
 		return false;
 	step(cx, at, steps, "customer.logins", "set the passwords and settings of the logins of");
@@ -158,7 +169,8 @@ steps_of(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, 
 static bool
 suspend_steps(Ctx *cx, const Placement *at, Steps *steps)
 {
-	step(cx, at, steps, "customer.close", "take CONNECT from the logins and end the sessions of");
+	step(cx, at, steps, "customer.close",
+	    "take CONNECT from the logins and end the sessions of");
 	return true;
 }
 
@@ -173,7 +185,8 @@ static bool
 purge_steps(Ctx *cx, const Placement *at, bool hand_back, Steps *steps)
 {
 	if (hand_back)
-		step(cx, at, steps, "customer.release", "leave the data and remove what is ours from");
+		step(cx, at, steps, "customer.release",
+		    "leave the data and remove what is ours from");
 	else
 		step(cx, at, steps, "customer.drop", "drop the data and what is ours from");
 	return true;
@@ -195,8 +208,8 @@ login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, 
 		    "set the new password of login \"%s\"", login->user);
 	else
 		steps_add(cx->mem, steps, scope, "customer.revoke", args,
-		    "take the rights of login \"%s\" (role %s is the customer's to drop)", login->user,
-		    login->role);
+		    "take the rights of login \"%s\" (role %s is the customer's to drop)",
+		    login->user, login->role);
 	return true;
 }
 
@@ -214,8 +227,10 @@ login_mend(Ctx *cx, const Placement *at, const Login *login, Change *change, Ste
 {
 	(void)steps;
 	change->kept = true;
-	change->note = arena_printf(cx->mem, "the customer's admin sets it: ALTER ROLE \"%s\" with the line "
-	    "of copyhold tenant setup-script %s", login->role, at->tenant);
+	change->note = arena_printf(cx->mem,
+	    "the customer's admin sets it: ALTER ROLE \"%s\" with the line "
+	    "of copyhold tenant setup-script %s",
+	    login->role, at->tenant);
 	return true;
 }
 

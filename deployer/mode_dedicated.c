@@ -11,8 +11,10 @@
 static bool
 unprepared(Ctx *cx, const Placement *at, const char *what)
 {
-	return fail(cx, FAIL_UNPREPARED, arena_printf(cx->mem,
-	    "A superuser runs the output of: copyhold cluster setup-script %s.", at->cluster->name),
+	return fail(cx, FAIL_UNPREPARED,
+	    arena_printf(cx->mem,
+		"A superuser runs the output of: copyhold cluster setup-script %s.",
+		at->cluster->name),
 	    "cluster \"%s\" is not set up: %s", at->cluster->name, what);
 }
 
@@ -29,18 +31,22 @@ preflight_rights(Ctx *cx, const Placement *at, const PgRows *rows)
 	const Connect *us = &at->cluster->connect;
 
 	if (pg_bool(rows, 0, 1))
-		return fail(cx, FAIL_REFUSED, "Name another user: copyhold cluster setup-script makes it.",
-		    "login \"%s\" on \"%s\" is a superuser: more than we ask", us->user, at->cluster->name);
+		return fail(cx, FAIL_REFUSED,
+		    "Name another user: copyhold cluster setup-script makes it.",
+		    "login \"%s\" on \"%s\" is a superuser: more than we ask", us->user,
+		    at->cluster->name);
 	if (!pg_bool(rows, 0, 2) || !pg_bool(rows, 0, 3))
 		return lacking(cx, at, "create databases and roles",
 		    arena_printf(cx->mem, "ALTER ROLE \"%s\" CREATEDB CREATEROLE;", us->user));
 	if (!pg_bool(rows, 0, 4))
-		return lacking(cx, at, "create a schema in its database", arena_printf(cx->mem,
-		    "GRANT CREATE ON DATABASE \"%s\" TO \"%s\";", us->database, us->user));
+		return lacking(cx, at, "create a schema in its database",
+		    arena_printf(cx->mem, "GRANT CREATE ON DATABASE \"%s\" TO \"%s\";",
+			us->database, us->user));
 	if (!pg_bool(rows, 0, 5))
 		return unprepared(cx, at, "there is no template database " SETUP_TEMPLATE);
 	if (strcmp(pg_value(rows, 0, 6), SETUP_MARK) != 0)
-		return unprepared(cx, at, "its template database is of another version of the script");
+		return unprepared(
+		    cx, at, "its template database is of another version of the script");
 	return true;
 }
 
@@ -77,9 +83,11 @@ observe(Ctx *cx, Conns *conns, const Placement *at, Items *out)
 		return false;
 	items_sort(&roles);
 	if (!items_find(&roles, ITEM_DATABASE, at->dbname, ""))
-		return fail(cx, FAIL_DIFFERENT, "Restore it from a backup, or give the tenant up: "
-		    "copyhold tenant delete.", "database \"%s\" of tenant \"%s\" is gone from \"%s\"",
-		    at->dbname, at->tenant, at->cluster->name);
+		return fail(cx, FAIL_DIFFERENT,
+		    "Restore it from a backup, or give the tenant up: "
+		    "copyhold tenant delete.",
+		    "database \"%s\" of tenant \"%s\" is gone from \"%s\"", at->dbname, at->tenant,
+		    at->cluster->name);
 	for (size_t i = 0; i < roles.n; i++)
 		vec_push(cx->mem, out, roles.at[i]);
 	return place_session(cx, conns, at, &pg) && shape_observe(cx, pg, at, out);
@@ -94,7 +102,8 @@ scope(Ctx *cx, const Placement *at)
 }
 
 static Step *
-step(Ctx *cx, const Placement *at, Steps *steps, const char *kind, const char *title, const char *subject)
+step(Ctx *cx, const Placement *at, Steps *steps, const char *kind, const char *title,
+    const char *subject)
 {
 	return steps_add(cx->mem, steps, scope(cx, at), kind, NULL, "%s %s", title, subject);
 }
@@ -124,14 +133,15 @@ steps_of(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, 
 {
 	if (!work->recorded)
 		return create_steps(cx, at, work, changes, steps);
-	return roles_change_steps(cx, at, work, changes, steps)
-	    && shape_change_steps(cx, at, work, changes, steps);
+	return roles_change_steps(cx, at, work, changes, steps) &&
+	    shape_change_steps(cx, at, work, changes, steps);
 }
 
 static bool
 suspend_steps(Ctx *cx, const Placement *at, Steps *steps)
 {
-	step(cx, at, steps, "tenant.close", "switch the logins off and end the sessions of", at->dbname);
+	step(cx, at, steps, "tenant.close", "switch the logins off and end the sessions of",
+	    at->dbname);
 	return true;
 }
 
@@ -186,7 +196,8 @@ login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, 
 	} else if (strcmp(verb, "rotate") == 0) {
 		login_step(cx, at, login, steps, "login.rotate", "set the new password of login");
 	} else {
-		login_step(cx, at, login, steps, "login.close", "switch off and end the sessions of login");
+		login_step(cx, at, login, steps, "login.close",
+		    "switch off and end the sessions of login");
 		login_step(cx, at, login, steps, "login.revoke", "revoke the rights of login");
 		login_step(cx, at, login, steps, "login.drop", "drop the role of login");
 	}
@@ -234,11 +245,11 @@ highest_fence(Ctx *cx, Conns *conns, const Placement *at, int64_t *out)
 	There seen;
 	Pg *pg;
 
-	if (!cluster_session(cx, conns, at->cluster, &pg) || !ledger_highest(cx, pg, at->id, &there)
-	    || !roles_there(cx, pg, at, &seen))
+	if (!cluster_session(cx, conns, at->cluster, &pg) ||
+	    !ledger_highest(cx, pg, at->id, &there) || !roles_there(cx, pg, at, &seen))
 		return false;
-	if (seen.database && seen.open
-	    && (!place_session(cx, conns, at, &pg) || !ledger_highest(cx, pg, at->id, &here)))
+	if (seen.database && seen.open &&
+	    (!place_session(cx, conns, at, &pg) || !ledger_highest(cx, pg, at->id, &here)))
 		return false;
 	*out = here > there ? here : there;
 	return true;

@@ -69,7 +69,10 @@ roles_there(Ctx *cx, Pg *pg, const Placement *at, There *out)
 static ItemKind
 kind_of(const char *word)
 {
-	static const struct { const char *word; ItemKind kind; } kinds[] = {
+	static const struct {
+		const char *word;
+		ItemKind kind;
+	} kinds[] = {
 		{ "role", ITEM_ROLE },
 		{ "setting", ITEM_SETTING },
 		{ "member", ITEM_MEMBER },
@@ -87,8 +90,11 @@ static const char *
 word_of(ItemKind kind)
 {
 	static const char *const words[] = {
-		[ITEM_ROLE] = "role", [ITEM_SETTING] = "setting", [ITEM_MEMBER] = "member",
-		[ITEM_DATABASE] = "database", [ITEM_DATABASE_GRANT] = "grant",
+		[ITEM_ROLE] = "role",
+		[ITEM_SETTING] = "setting",
+		[ITEM_MEMBER] = "member",
+		[ITEM_DATABASE] = "database",
+		[ITEM_DATABASE_GRANT] = "grant",
 	};
 
 	return words[kind];
@@ -98,7 +104,7 @@ bool
 roles_observe(Ctx *cx, Pg *pg, const Placement *at, Items *out)
 {
 	const char *prefix = at->mode == MODE_CUSTOMER_DB ? ""
-	    : arena_printf(cx->mem, "t_%s_", at->id);
+							  : arena_printf(cx->mem, "t_%s_", at->id);
 	const char *params[] = { all_roles(cx->mem, at), at->dbname, prefix };
 	PgRows rows;
 
@@ -115,37 +121,23 @@ roles_observe(Ctx *cx, Pg *pg, const Placement *at, Items *out)
 
 /* --- what should stand there ------------------------------------------------------ */
 
-typedef struct Setting { const char *name, *value; } Setting;
-
-static const Setting settings[] = {
-	{ "search_path", TENANT_SCHEMA },
-	{ "TimeZone", "UTC" },
-	{ "DateStyle", "ISO, MDY" },
-};
-static const Setting read_only_setting = { "default_transaction_read_only", "on" };
-
-static size_t
-settings_of(const Login *login, Setting out[LENGTH(settings) + 1])
-{
-	memcpy(out, settings, sizeof settings);
-	out[LENGTH(settings)] = read_only_setting;
-	return LENGTH(settings) + (login->read_only ? 1 : 0);
-}
-
 static void
 expect_login(Ctx *cx, const Placement *at, const Login *login, Items *out)
 {
 	bool shared = at->mode != MODE_CUSTOMER_DB;
-	Setting list[LENGTH(settings) + 1];
-	size_t n = settings_of(login, list);
+	RoleSetting list[ROLE_SETTINGS];
+	size_t n = roles_settings(login, list);
 	const char *role = login->role;
 
-	items_add(cx->mem, out, ITEM_ROLE, role, "", shared
-	    ? arena_printf(cx->mem, "%s, connections %d", login->on ? "login" : "nologin", ROLE_CONNECTIONS)
-	    : "login");
+	items_add(cx->mem, out, ITEM_ROLE, role, "",
+	    shared ? arena_printf(cx->mem, "%s, connections %d", login->on ? "login" : "nologin",
+			 ROLE_CONNECTIONS)
+		   : "login");
 	for (size_t i = 0; i < n; i++)
-		items_add(cx->mem, out, ITEM_SETTING, role, shared ? list[i].name
-		    : arena_printf(cx->mem, "%s@%s", list[i].name, at->dbname), list[i].value);
+		items_add(cx->mem, out, ITEM_SETTING, role,
+		    shared ? list[i].name
+			   : arena_printf(cx->mem, "%s@%s", list[i].name, at->dbname),
+		    list[i].value);
 	items_add(cx->mem, out, ITEM_MEMBER, role, at->cluster->connect.user, "");
 	if (login->on)
 		items_add(cx->mem, out, ITEM_DATABASE_GRANT, at->dbname, role, "CONNECT");
@@ -177,9 +169,9 @@ is_word(const char *def, const char *word)
 bool
 roles_change_needs_superuser(const RoleChange *c)
 {
-	return c->kind == ITEM_ROLE && c->from
-	    && (is_word(c->from, "superuser") || is_word(c->from, "replication")
-	        || is_word(c->from, "bypassrls"));
+	return c->kind == ITEM_ROLE && c->from &&
+	    (is_word(c->from, "superuser") || is_word(c->from, "replication") ||
+		is_word(c->from, "bypassrls"));
 }
 
 /* What an administrator has to do, or NULL if we can mend it. */
@@ -192,7 +184,10 @@ not_ours(const Placement *at, const RoleChange *c)
 		return "not made by copyhold: its owner may drop it";
 	if (roles_change_needs_superuser(c))
 		return "only a superuser can take NOSUPERUSER NOREPLICATION NOBYPASSRLS back";
-	if (c->kind == ITEM_SETTING && c->op == CHANGE_REMOVE && strstr(c->name, " (of a superuser)"))
+	if (c->kind == ITEM_MEMBER && strstr(c->name, " (of another grantor)"))
+		return "only who granted it can take it back";
+	if (c->kind == ITEM_SETTING && c->op == CHANGE_REMOVE &&
+	    strstr(c->name, " (of a superuser)"))
 		return "only a superuser can reset it";
 	if (customer && c->kind == ITEM_ROLE)
 		return "the customer's administrator can change it";
@@ -214,9 +209,9 @@ change_name(Arena *mem, const RoleChange *c)
 }
 
 typedef struct Differ {
-	const Placement	*at;
-	Changes		*changes;
-	Js		*list;		/* for the step's args */
+	const Placement *at;
+	Changes *changes;
+	Js *list; /* for the step's args */
 } Differ;
 
 static void
@@ -224,8 +219,14 @@ differ_add(Ctx *cx, const Differ *d, const RoleChange *c)
 {
 	const char *note = not_ours(d->at, c);
 	Change line = {
-		.op = c->op, .what = word_of(c->kind), .name = change_name(cx->mem, c),
-		.from = c->from, .to = c->to, .drift = true, .kept = note != NULL, .note = note,
+		.op = c->op,
+		.what = word_of(c->kind),
+		.name = change_name(cx->mem, c),
+		.from = c->from,
+		.to = c->to,
+		.drift = true,
+		.kept = note != NULL,
+		.note = note,
 	};
 	Js *one = js_object(cx->mem);
 
@@ -245,7 +246,8 @@ roles_change_read(const Js *args, size_t i, RoleChange *out)
 {
 	const Js *one = js_at(js_get(args, "changes"), i);
 
-	if (!one || !js_get_text(one, "kind") || !js_get_text(one, "object") || !js_get_text(one, "name"))
+	if (!one || !js_get_text(one, "kind") || !js_get_text(one, "object") ||
+	    !js_get_text(one, "name"))
 		return false;
 	*out = (RoleChange){
 		.kind = kind_of(js_get_text(one, "kind")),
@@ -280,20 +282,23 @@ differ_all(Ctx *cx, const Differ *d, const Items *want, const Items *have)
 
 		if (h && strcmp(h->def, w->def) == 0)
 			continue;
-		differ_add(cx, d, &(RoleChange){ h ? CHANGE_ALTER : CHANGE_ADD, (ItemKind)w->kind,
-		    w->object, w->name, h ? h->def : NULL, w->def });
+		differ_add(cx, d,
+		    &(RoleChange){ h ? CHANGE_ALTER : CHANGE_ADD, (ItemKind)w->kind, w->object,
+			w->name, h ? h->def : NULL, w->def });
 	}
 	for (size_t i = have->n; i-- > 0;) {
 		const Item *h = &have->at[i];
 
 		if (!items_find(want, (ItemKind)h->kind, h->object, h->name))
-			differ_add(cx, d, &(RoleChange){ CHANGE_REMOVE, (ItemKind)h->kind, h->object,
-			    h->name, h->def, NULL });
+			differ_add(cx, d,
+			    &(RoleChange){ CHANGE_REMOVE, (ItemKind)h->kind, h->object, h->name,
+				h->def, NULL });
 	}
 }
 
 bool
-roles_change_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
+roles_change_steps(
+    Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
 {
 	Differ d = { at, changes, js_array(cx->mem) };
 	Items want = { 0 };
@@ -364,8 +369,8 @@ roles_untransact(Ctx *cx, Pg *pg, const StepEnv *env, const char *text)
 
 	if (!ledger_stands(cx, pg, &stands) || !pg_begin(cx, pg))
 		return false;
-	if ((!stands || ledger_remove(cx, pg, env)) && (!*text || pg_script(cx, pg, text))
-	    && pg_commit(cx, pg)) {
+	if ((!stands || ledger_remove(cx, pg, env)) && (!*text || pg_script(cx, pg, text)) &&
+	    pg_commit(cx, pg)) {
 		fault_point(arena_printf(cx->mem, "%s.undone", env->step->kind));
 		return true;
 	}
@@ -390,7 +395,8 @@ sessions_count(Ctx *cx, Pg *pg, const char *array, int *n)
 	PgRows rows;
 
 	if (!pg_query(cx, pg, &SQL_ROLES_SESSIONS_END, &rows, &array))
-		return roles_lack(cx, "Our login there must be a member of the tenant's logins, "
+		return roles_lack(cx,
+		    "Our login there must be a member of the tenant's logins, "
 		    "with INHERIT, to end their sessions.");
 	*n = rows.n;
 	pg_rows_free(&rows);
@@ -414,8 +420,10 @@ roles_end_sessions(Ctx *cx, Pg *pg, Logins logins)
 		if (n == 0 && clean == 1)
 			break;
 		if (clock_mono_ms() > deadline)
-			return fail(cx, FAIL_TIMEOUT, "Look at them in pg_stat_activity, then run it again.",
-			    "%d sessions of the tenant's logins on \"%s\" do not end", n, pg_name(pg));
+			return fail(cx, FAIL_TIMEOUT,
+			    "Look at them in pg_stat_activity, then run it again.",
+			    "%d sessions of the tenant's logins on \"%s\" do not end", n,
+			    pg_name(pg));
 		lane_sleep(ROLES_POLL_MS);
 	}
 	return true;
@@ -484,200 +492,7 @@ shape_grant_login(Ctx *cx, Pg *pg, const Placement *at, const Login *login, bool
 		grant_text(&b, rights, table.text, login->role, grant);
 	}
 	pg_rows_free(&rows);
-	return pg_script(cx, pg, b.text)
-	    || fail_in(cx, "%s login \"%s\" of \"%s\" its rights", grant ? "granting" : "revoking from",
-	    login->user, at->tenant);
-}
-
-/* --- DDL ------------------------------------------------------------------------------------------ */
-
-static const char *
-membership(int version)
-{
-	return version >= 160000 ? " WITH INHERIT TRUE, SET TRUE" : "";
-}
-
-static void
-granted_to_us(Buf *b, const char *role, int version)
-{
-	buf_add(b, "GRANT ");
-	buf_ident(b, role);
-	buf_fmt(b, " TO SESSION_USER%s;\n", membership(version));
-}
-
-void
-roles_owner_text(Buf *b, const char *owner, bool there, int version)
-{
-	buf_add(b, there ? "ALTER ROLE " : "CREATE ROLE ");
-	buf_ident(b, owner);
-	buf_add(b, " NOLOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT -1"
-	    " VALID UNTIL 'infinity';\n");
-	granted_to_us(b, owner, version);
-}
-
-static void
-setting_text(Buf *b, const char *role, const char *database, const char *name, const char *value)
-{
-	const char *dot = strchr(name, '.');
-
-	buf_add(b, *role ? "ALTER ROLE " : "ALTER DATABASE ");
-	buf_ident(b, *role ? role : database);
-	if (*role && database) {
-		buf_add(b, " IN DATABASE ");
-		buf_ident(b, database);
-	}
-	buf_add(b, value ? " SET " : " RESET ");
-	if (dot) {
-		buf_ident(b, arena_dupn(b->mem, name, (size_t)(dot - name)));
-		buf_addc(b, '.');
-	}
-	buf_ident(b, dot ? dot + 1 : name);
-	if (value) {
-		buf_add(b, " = ");
-		buf_literal(b, value);
-	}
-	buf_add(b, ";\n");
-}
-
-void
-roles_settings_text(Buf *b, const Login *login, const char *database)
-{
-	Setting list[LENGTH(settings) + 1];
-	size_t n = settings_of(login, list);
-
-	for (size_t i = 0; i < n; i++)
-		setting_text(b, login->role, database, list[i].name, list[i].value);
-}
-
-void
-roles_password_text(Buf *b, const Login *login)
-{
-	buf_add(b, "ALTER ROLE ");
-	buf_ident(b, login->role);
-	buf_add(b, " PASSWORD ");
-	buf_literal(b, login->verifier);
-	buf_add(b, ";\n");
-}
-
-void
-roles_login_text(Buf *b, const Login *login, bool there, int version)
-{
-	buf_add(b, there ? "ALTER ROLE " : "CREATE ROLE ");
-	buf_ident(b, login->role);
-	buf_fmt(b, " LOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT %d VALID UNTIL 'infinity';\n",
-	    ROLE_CONNECTIONS);
-	roles_password_text(b, login);
-	roles_settings_text(b, login, NULL);
-	granted_to_us(b, login->role, version);
-}
-
-void
-roles_database_text(Buf *b, const char *verb, const char *what, const char *dbname,
-    const char *preposition, const char *role)
-{
-	buf_fmt(b, "%s %s ON DATABASE ", verb, what);
-	buf_ident(b, dbname);
-	buf_fmt(b, " %s ", preposition);
-	if (strcmp(role, "PUBLIC") == 0)
-		buf_add(b, role);
-	else
-		buf_ident(b, role);
-	buf_add(b, strcmp(verb, "REVOKE") == 0 ? " CASCADE;\n" : ";\n");
-}
-
-static const Login *
-login_of_role(const Placement *at, const char *role)
-{
-	for (size_t i = 0; i < at->logins.n; i++)
-		if (strcmp(at->logins.at[i].role, role) == 0)
-			return &at->logins.at[i];
-	return NULL;
-}
-
-static void
-change_role(Buf *b, const Placement *at, const RoleChange *c, int version)
-{
-	const Login *login = login_of_role(at, c->object);
-
-	if (!login) {
-		roles_owner_text(b, c->object, c->op != CHANGE_ADD, version);
-		return;
-	}
-	if (c->op == CHANGE_ADD)
-		roles_login_text(b, login, false, version);
-	buf_add(b, "ALTER ROLE ");
-	buf_ident(b, c->object);
-	buf_fmt(b, " %s NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT %d VALID UNTIL 'infinity';\n",
-	    login->on ? "LOGIN" : "NOLOGIN", ROLE_CONNECTIONS);
-}
-
-static void
-change_setting(Buf *b, const RoleChange *c)
-{
-	const char *mark = strchr(c->name, '@');
-	const char *name = mark ? arena_dupn(b->mem, c->name, (size_t)(mark - c->name)) : c->name;
-
-	setting_text(b, c->object, mark ? mark + 1 : NULL, name, c->to);
-}
-
-static void
-change_member(Buf *b, const RoleChange *c, int version)
-{
-	bool gone = c->op != CHANGE_ADD;
-
-	buf_add(b, gone ? "REVOKE " : "GRANT ");
-	buf_ident(b, c->object);
-	buf_add(b, gone ? " FROM " : " TO ");
-	buf_ident(b, c->name);
-	buf_fmt(b, "%s;\n", gone ? " CASCADE" : membership(version));
-}
-
-static void
-change_grant(Buf *b, const RoleChange *c)
-{
-	roles_database_text(b, "REVOKE", "ALL", c->object, "FROM", c->name);
-	if (c->to)
-		roles_database_text(b, "GRANT", c->to, c->object, "TO", c->name);
-}
-
-static void
-change_database(Buf *b, const Placement *at, const RoleChange *c)
-{
-	const char *wanted = arena_printf(b->mem, "owner %s", at->owner);
-	size_t n = strlen(wanted);
-
-	if (strncmp(c->from, wanted, n) != 0 || (c->from[n] && c->from[n] != ',')) {
-		buf_add(b, "ALTER DATABASE ");
-		buf_ident(b, c->object);
-		buf_add(b, " OWNER TO ");
-		buf_ident(b, at->owner);
-		buf_add(b, ";\n");
-	}
-	buf_add(b, "ALTER DATABASE ");
-	buf_ident(b, c->object);
-	buf_add(b, " ALLOW_CONNECTIONS true CONNECTION LIMIT -1 IS_TEMPLATE false;\n");
-}
-
-void
-roles_change_text(Buf *b, const Placement *at, const RoleChange *c, int version)
-{
-	switch (c->kind) {
-	case ITEM_ROLE:
-		change_role(b, at, c, version);
-		break;
-	case ITEM_SETTING:
-		change_setting(b, c);
-		break;
-	case ITEM_MEMBER:
-		change_member(b, c, version);
-		break;
-	case ITEM_DATABASE:
-		change_database(b, at, c);
-		break;
-	case ITEM_DATABASE_GRANT:
-		change_grant(b, c);
-		break;
-	default:
-		break;
-	}
+	return pg_script(cx, pg, b.text) ||
+	    fail_in(cx, "%s login \"%s\" of \"%s\" its rights",
+		grant ? "granting" : "revoking from", login->user, at->tenant);
 }

@@ -29,6 +29,9 @@ typedef struct RoleChange {	/* one item of roles.change and customer.change */
 
 typedef struct Logins { const Login *at; size_t n; } Logins;	/* those that a step is about */
 
+#define ROLE_SETTINGS 4
+typedef struct RoleSetting { const char *name, *value; } RoleSetting;
+
 bool	 roles_there(Ctx *cx, Pg *pg, const Placement *at, There *out);
 Logins	 roles_logins(const StepEnv *env);	/* the one of args "user", else all */
 char	*roles_array(Arena *mem, const Names *names);	/* '{"a","b"}', as a parameter of type name[] */
@@ -37,6 +40,7 @@ char	*roles_array(Arena *mem, const Names *names);	/* '{"a","b"}', as a paramete
 void	 roles_login_text(Buf *b, const Login *login, bool there, int version);
 void	 roles_owner_text(Buf *b, const char *owner, bool there, int version);
 void	 roles_password_text(Buf *b, const Login *login);
+size_t	 roles_settings(const Login *login, RoleSetting out[ROLE_SETTINGS]);
 /* ALTER ROLE ... SET of everything that the interface promises; database NULL: in all. */
 void	 roles_settings_text(Buf *b, const Login *login, const char *database);
 void	 roles_database_text(Buf *b, const char *verb, const char *what, const char *dbname,

@@ -41,7 +41,10 @@ CROSS JOIN pg_catalog.unnest(s.setconfig) c
 LEFT JOIN pg_catalog.pg_settings g ON g.name = pg_catalog.split_part(c, '=', 1)
 WHERE o.oid IS NOT NULL OR (s.setrole = 0 AND d.datname = $2)
 UNION ALL
-SELECT 'member', g.rolname::text, m.rolname::text,
+SELECT 'member', g.rolname::text, m.rolname::text || CASE WHEN $3 <> '' AND m.rolname <> session_user
+		AND pg_catalog.current_setting('server_version_num')::int >= 160000
+		AND NOT pg_catalog.bool_or(pg_catalog.pg_get_userbyid(a.grantor) = session_user)
+		THEN ' (of another grantor)' ELSE '' END,
 	CASE WHEN pg_catalog.bool_or(a.admin_option) AND m.rolname <> session_user THEN 'with admin option' ELSE '' END
 FROM pg_catalog.pg_auth_members a
 JOIN pg_catalog.pg_roles g ON g.oid = a.roleid

@@ -85,8 +85,8 @@ create_act(Ctx *cx, StepEnv *env)
 		return false;
 	roles_owner_text(&b, at->owner, is_there(&there, at->owner), pg_version(pg));
 	for (size_t i = 0; i < at->logins.n; i++)
-		roles_login_text(&b, &at->logins.at[i], is_there(&there, at->logins.at[i].role),
-		    pg_version(pg));
+		roles_login_text(
+		    &b, &at->logins.at[i], is_there(&there, at->logins.at[i].role), pg_version(pg));
 	return roles_transact(cx, pg, env, b.text, createrole(cx, env));
 }
 
@@ -106,7 +106,8 @@ create_undo(Ctx *cx, StepEnv *env)
 {
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg) && roles_untransact(cx, pg, env, drop_text(cx->mem, env->at));
+	return cluster_of(cx, env, &pg) &&
+	    roles_untransact(cx, pg, env, drop_text(cx->mem, env->at));
 }
 
 /* The last step of a tenant on a server: its rows in the ledger go, its fence stays. */
@@ -115,9 +116,9 @@ drop_act(Ctx *cx, StepEnv *env)
 {
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg)
-	    && roles_transact(cx, pg, env, drop_text(cx->mem, env->at), createrole(cx, env))
-	    && ledger_forget(cx, pg, env);
+	return cluster_of(cx, env, &pg) &&
+	    roles_transact(cx, pg, env, drop_text(cx->mem, env->at), createrole(cx, env)) &&
+	    ledger_forget(cx, pg, env);
 }
 
 /* --- roles.change ------------------------------------------------------------------ */
@@ -134,8 +135,8 @@ change_run(Ctx *cx, Pg *pg, const StepEnv *env)
 		if (pg_script(cx, pg, b.text))
 			continue;
 		fail_in(cx, "mending \"%s\" of \"%s\"", *c.name ? c.name : c.object, c.object);
-		return roles_lack(cx, "Only an administrator of \"%s\" can change it back.",
-		    env->cluster->name);
+		return roles_lack(
+		    cx, "Only an administrator of \"%s\" can change it back.", env->cluster->name);
 	}
 	return true;
 }
@@ -148,8 +149,8 @@ change_act(Ctx *cx, StepEnv *env)
 
 	if (!cluster_of(cx, env, &pg) || !pg_begin(cx, pg))
 		return false;
-	if (ledger_enter(cx, pg, env, &ledger)
-	    && (ledger == LEDGER_ALREADY || change_run(cx, pg, env)) && pg_commit(cx, pg)) {
+	if (ledger_enter(cx, pg, env, &ledger) &&
+	    (ledger == LEDGER_ALREADY || change_run(cx, pg, env)) && pg_commit(cx, pg)) {
 		fault_point("roles.change.acted");
 		return true;
 	}
@@ -170,8 +171,8 @@ close_act(Ctx *cx, StepEnv *env)
 	if (!cluster_of(cx, env, &pg) || !roles_there(cx, pg, env->at, &there))
 		return false;
 	door_text(&b, env->at, logins, &there, false);
-	return roles_transact(cx, pg, env, b.text, createrole(cx, env))
-	    && roles_end_sessions(cx, pg, logins);
+	return roles_transact(cx, pg, env, b.text, createrole(cx, env)) &&
+	    roles_end_sessions(cx, pg, logins);
 }
 
 /* Done only when nobody is left inside, too. */
@@ -196,7 +197,7 @@ open_again(Ctx *cx, StepEnv *env, bool undo)
 		return false;
 	door_text(&b, env->at, roles_logins(env), &there, true);
 	return undo ? roles_untransact(cx, pg, env, b.text)
-	    : roles_transact(cx, pg, env, b.text, createrole(cx, env));
+		    : roles_transact(cx, pg, env, b.text, createrole(cx, env));
 }
 
 static bool
@@ -264,8 +265,8 @@ login_create_act(Ctx *cx, StepEnv *env)
 	char *text;
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg) && login_create_text(cx, pg, env, &text)
-	    && roles_transact(cx, pg, env, text, createrole(cx, env));
+	return cluster_of(cx, env, &pg) && login_create_text(cx, pg, env, &text) &&
+	    roles_transact(cx, pg, env, text, createrole(cx, env));
 }
 
 static bool
@@ -274,8 +275,8 @@ login_create_undo(Ctx *cx, StepEnv *env)
 	char *text;
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg) && login_drop_text(cx, pg, env, &text)
-	    && roles_end_sessions(cx, pg, roles_logins(env)) && roles_untransact(cx, pg, env, text);
+	return cluster_of(cx, env, &pg) && login_drop_text(cx, pg, env, &text) &&
+	    roles_end_sessions(cx, pg, roles_logins(env)) && roles_untransact(cx, pg, env, text);
 }
 
 static bool
@@ -284,8 +285,8 @@ login_drop_act(Ctx *cx, StepEnv *env)
 	char *text;
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg) && login_drop_text(cx, pg, env, &text)
-	    && roles_transact(cx, pg, env, text, createrole(cx, env));
+	return cluster_of(cx, env, &pg) && login_drop_text(cx, pg, env, &text) &&
+	    roles_transact(cx, pg, env, text, createrole(cx, env));
 }
 
 /* Made anew as it was, but still closed: the steps before this one open it. */
@@ -297,7 +298,8 @@ login_drop_undo(Ctx *cx, StepEnv *env)
 	There there;
 	Pg *pg;
 
-	if (!need_login(cx, env) || !cluster_of(cx, env, &pg) || !roles_there(cx, pg, env->at, &there))
+	if (!need_login(cx, env) || !cluster_of(cx, env, &pg) ||
+	    !roles_there(cx, pg, env->at, &there))
 		return false;
 	if (!is_there(&there, logins.at->role))
 		roles_login_text(&b, logins.at, false, pg_version(pg));
@@ -358,17 +360,19 @@ grants(Ctx *cx, StepEnv *env, bool grant, bool undo)
 	Ledger ledger = LEDGER_NEW;
 	Pg *pg;
 
-	if (!need_login(cx, env) || !owner_session(cx, env->conns, env->at, &pg) || !pg_begin(cx, pg))
+	if (!need_login(cx, env) || !owner_session(cx, env->conns, env->at, &pg) ||
+	    !pg_begin(cx, pg))
 		return false;
-	bool done = (undo ? ledger_remove(cx, pg, env) : ledger_enter(cx, pg, env, &ledger))
-	    && (ledger == LEDGER_ALREADY
-	        || shape_grant_login(cx, pg, env->at, roles_logins(env).at, grant))
-	    && pg_commit(cx, pg);
+	bool done = (undo ? ledger_remove(cx, pg, env) : ledger_enter(cx, pg, env, &ledger)) &&
+	    (ledger == LEDGER_ALREADY ||
+		shape_grant_login(cx, pg, env->at, roles_logins(env).at, grant)) &&
+	    pg_commit(cx, pg);
 
 	if (!done)
 		pg_rollback(pg);
 	else
-		fault_point(arena_printf(cx->mem, "%s.%s", env->step->kind, undo ? "undone" : "acted"));
+		fault_point(
+		    arena_printf(cx->mem, "%s.%s", env->step->kind, undo ? "undone" : "acted"));
 	owner_session_end(pg);
 	return done;
 }
@@ -406,37 +410,82 @@ grants_probe(Ctx *cx, StepEnv *env, Probe *out)
 }
 
 const StepKind roles_kinds[] = {
-	{ .name = "cluster.claim", .undo_class = UNDO_COMPENSABLE,
-	  .act = claim_act, .probe = claim_probe, .undo = claim_undo },
-	{ .name = "roles.create", .undo_class = UNDO_COMPENSABLE,
-	  .act = create_act, .probe = probe_row, .undo = create_undo },
-	{ .name = "database.create", .undo_class = UNDO_COMPENSABLE,
-	  .act = database_create_act, .probe = database_create_probe, .undo = database_create_undo },
+	{ .name = "cluster.claim",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = claim_act,
+	    .probe = claim_probe,
+	    .undo = claim_undo },
+	{ .name = "roles.create",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = create_act,
+	    .probe = probe_row,
+	    .undo = create_undo },
+	{ .name = "database.create",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = database_create_act,
+	    .probe = database_create_probe,
+	    .undo = database_create_undo },
 	/* What was mended stays mended: an undo would let the stranger in again. */
-	{ .name = "roles.change", .undo_class = UNDO_COMPENSABLE,
-	  .act = change_act, .probe = probe_row },
-	{ .name = "tenant.close", .undo_class = UNDO_COMPENSABLE,
-	  .act = close_act, .probe = close_probe, .undo = close_undo,
-	  .record = roles_record_off, .unrecord = roles_record_on },
-	{ .name = "tenant.reopen", .undo_class = UNDO_COMPENSABLE,
-	  .act = reopen_act, .probe = probe_row, .undo = reopen_undo,
-	  .record = roles_record_on, .unrecord = roles_record_off },
-	{ .name = "database.drop", .undo_class = UNDO_IRREVERSIBLE, .pivot = true, .data_bearing = true,
-	  .act = database_drop_act, .probe = database_drop_probe },
-	{ .name = "roles.drop", .undo_class = UNDO_IRREVERSIBLE, .pivot = true,
-	  .act = drop_act, .probe = probe_row },
-	{ .name = "login.create", .undo_class = UNDO_COMPENSABLE,
-	  .act = login_create_act, .probe = probe_row, .undo = login_create_undo },
-	{ .name = "login.grant", .undo_class = UNDO_COMPENSABLE,
-	  .act = grant_act, .probe = grants_probe, .undo = grant_undo },
-	{ .name = "login.close", .undo_class = UNDO_COMPENSABLE,
-	  .act = close_act, .probe = close_probe, .undo = close_undo,
-	  .record = roles_record_off, .unrecord = roles_record_on },
-	{ .name = "login.revoke", .undo_class = UNDO_COMPENSABLE,
-	  .act = revoke_act, .probe = grants_probe, .undo = revoke_undo },
-	{ .name = "login.drop", .undo_class = UNDO_COMPENSABLE,
-	  .act = login_drop_act, .probe = probe_row, .undo = login_drop_undo },
-	{ .name = "login.rotate", .undo_class = UNDO_REVERSIBLE,
-	  .act = rotate_act, .probe = probe_row, .undo = rotate_undo },
+	{ .name = "roles.change",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = change_act,
+	    .probe = probe_row },
+	{ .name = "tenant.close",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = close_act,
+	    .probe = close_probe,
+	    .undo = close_undo,
+	    .record = roles_record_off,
+	    .unrecord = roles_record_on },
+	{ .name = "tenant.reopen",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = reopen_act,
+	    .probe = probe_row,
+	    .undo = reopen_undo,
+	    .record = roles_record_on,
+	    .unrecord = roles_record_off },
+	{ .name = "database.drop",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .data_bearing = true,
+	    .act = database_drop_act,
+	    .probe = database_drop_probe },
+	{ .name = "roles.drop",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .act = drop_act,
+	    .probe = probe_row },
+	{ .name = "login.create",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = login_create_act,
+	    .probe = probe_row,
+	    .undo = login_create_undo },
+	{ .name = "login.grant",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = grant_act,
+	    .probe = grants_probe,
+	    .undo = grant_undo },
+	{ .name = "login.close",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = close_act,
+	    .probe = close_probe,
+	    .undo = close_undo,
+	    .record = roles_record_off,
+	    .unrecord = roles_record_on },
+	{ .name = "login.revoke",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = revoke_act,
+	    .probe = grants_probe,
+	    .undo = revoke_undo },
+	{ .name = "login.drop",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = login_drop_act,
+	    .probe = probe_row,
+	    .undo = login_drop_undo },
+	{ .name = "login.rotate",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .act = rotate_act,
+	    .probe = probe_row,
+	    .undo = rotate_undo },
 	{ .name = NULL },
 };

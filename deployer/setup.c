@@ -70,8 +70,9 @@ name_fits(Ctx *cx, const char *what, const char *name)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			return fail(cx, FAIL_MANIFEST, "Choose another name.",
 			    "the name of the %s has a control character in it", what);
-	return strlen(name) <= 63 || fail(cx, FAIL_MANIFEST, "PostgreSQL's limit is 63 bytes.",
-	    "the name of the %s is too long", what);
+	return strlen(name) <= 63 ||
+	    fail(cx, FAIL_MANIFEST, "PostgreSQL's limit is 63 bytes.",
+		"the name of the %s is too long", what);
 }
 
 /* Only the verifier: the password itself never goes into a script. */
@@ -100,9 +101,8 @@ password_text(Buf *b, const char *role, const char *verifier)
 
 /* --- a vendor's cluster ------------------------------------------------------------ */
 
-static const char cluster_head[] =
-    "\\set ON_ERROR_STOP on\n"
-    "SET client_min_messages = warning;\n";
+static const char cluster_head[] = "\\set ON_ERROR_STOP on\n"
+				   "SET client_min_messages = warning;\n";
 
 static const char cluster_check[] =
     "DO $check$ BEGIN\n"
@@ -117,8 +117,10 @@ static const char cluster_check[] =
 
 static const char cluster_template[] =
     "-- The template of the tenants' databases.\n"
-    "SELECT 'CREATE DATABASE " SETUP_TEMPLATE " TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C.UTF-8'''\n"
-    "WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = '" SETUP_TEMPLATE "') \\gexec\n"
+    "SELECT 'CREATE DATABASE " SETUP_TEMPLATE
+    " TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C.UTF-8'''\n"
+    "WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = '" SETUP_TEMPLATE
+    "') \\gexec\n"
     "ALTER DATABASE " SETUP_TEMPLATE " IS_TEMPLATE true ALLOW_CONNECTIONS true;\n"
     "REVOKE ALL ON DATABASE " SETUP_TEMPLATE " FROM PUBLIC;\n";
 
@@ -150,6 +152,7 @@ static const char cluster_harden[] =
     "	GRANT SELECT (oid, rolname) ON pg_catalog.pg_roles TO PUBLIC;\n"
     "	GRANT SELECT (oid, datname, encoding) ON pg_catalog.pg_database TO PUBLIC;\n"
     "	GRANT SELECT (oid, subdbid) ON pg_catalog.pg_subscription TO PUBLIC;\n"
+    "	EXECUTE pg_catalog.format('GRANT SELECT (subname) ON pg_catalog.pg_subscription TO %I', login);\n"
     "\n"
     "	-- What reaches beyond the tenant's own rows, or shows how busy others are.\n"
     "	FOR item IN\n"
@@ -175,14 +178,15 @@ static const char cluster_harden[] =
     "	END LOOP;\n"
     "END $harden$;\n\n";
 
-static const char cluster_end[] =
-    "ALTER DATABASE " SETUP_TEMPLATE " ALLOW_CONNECTIONS false CONNECTION LIMIT 0;\n"
-    "COMMENT ON DATABASE " SETUP_TEMPLATE " IS '" SETUP_MARK "';\n";
+static const char cluster_end[] = "ALTER DATABASE " SETUP_TEMPLATE
+				  " ALLOW_CONNECTIONS false CONNECTION LIMIT 0;\n"
+				  "COMMENT ON DATABASE " SETUP_TEMPLATE " IS '" SETUP_MARK "';\n";
 
 static void
 cluster_intro(Buf *b, const Cluster *c)
 {
-	buf_fmt(b, "-- Sets up cluster %s for Copyhold.  A superuser runs it once, and again after an upgrade:\n"
+	buf_fmt(b,
+	    "-- Sets up cluster %s for Copyhold.  A superuser runs it once, and again after an upgrade:\n"
 	    "--	psql -v ON_ERROR_STOP=1 -f THIS_FILE postgres\n"
 	    "-- It makes a login that may create databases and roles and nothing more, its database, and the\n"
 	    "-- hardened template that every tenant's database is a copy of.  Run twice it changes nothing.\n"
@@ -196,9 +200,12 @@ cluster_intro(Buf *b, const Cluster *c)
 static void
 cluster_login(Buf *b, const Connect *us, const char *verifier)
 {
-	buf_add(b, "-- Our login: no superuser, and nothing past the tenants' rows that it places.\n");
-	unless_there(b, statement(b->mem, "CREATE ROLE ", us->user, ""), "pg_roles", "rolname", us->user);
-	ident(b, "ALTER ROLE ", us->user, " WITH LOGIN CREATEDB CREATEROLE INHERIT NOSUPERUSER"
+	buf_add(
+	    b, "-- Our login: no superuser, and nothing past the tenants' rows that it places.\n");
+	unless_there(
+	    b, statement(b->mem, "CREATE ROLE ", us->user, ""), "pg_roles", "rolname", us->user);
+	ident(b, "ALTER ROLE ", us->user,
+	    " WITH LOGIN CREATEDB CREATEROLE INHERIT NOSUPERUSER"
 	    " NOREPLICATION NOBYPASSRLS;\n");
 	password_text(b, us->user, verifier);
 }
@@ -207,13 +214,17 @@ static void
 cluster_database(Buf *b, const Connect *us)
 {
 	buf_add(b, "\n-- Its database: fences, and what was done; no data of tenants.\n");
-	unless_there(b, statement(b->mem, statement(b->mem, "CREATE DATABASE ", us->database,
-	    " TEMPLATE template0 ENCODING 'UTF8' OWNER "), us->user, ""), "pg_database", "datname",
-	    us->database);
+	unless_there(b,
+	    statement(b->mem,
+		statement(b->mem, "CREATE DATABASE ", us->database,
+		    " TEMPLATE template0 ENCODING 'UTF8' OWNER "),
+		us->user, ""),
+	    "pg_database", "datname", us->database);
 	ident(b, "REVOKE ALL ON DATABASE ", us->database, " FROM PUBLIC;\n");
 	ident(b, "GRANT CONNECT, CREATE ON DATABASE ", us->database, " TO ");
 	ident(b, "", us->user, ";\n");
-	buf_add(b, "\n-- Tenants' logins come into their own database and into no other.\n"
+	buf_add(b,
+	    "\n-- Tenants' logins come into their own database and into no other.\n"
 	    "SELECT pg_catalog.format('REVOKE ALL ON DATABASE %I FROM PUBLIC', datname)\n"
 	    "FROM pg_catalog.pg_database WHERE datname IN ('postgres', 'template1') \\gexec\n\n");
 }
@@ -224,8 +235,8 @@ setup_cluster_script(Ctx *cx, Home *home, const Cluster *cluster, Buf *out)
 	const Connect *us = &cluster->connect;
 	char *verifier;
 
-	if (!name_fits(cx, "login", us->user) || !name_fits(cx, "database", us->database)
-	    || !our_verifier(cx, home, cluster, &verifier))
+	if (!name_fits(cx, "login", us->user) || !name_fits(cx, "database", us->database) ||
+	    !our_verifier(cx, home, cluster, &verifier))
 		return false;
 	cluster_intro(out, cluster);
 	cluster_login(out, us, verifier);
@@ -255,16 +266,22 @@ tenant_intro(Buf *b, const Placement *at)
 {
 	const char *us = at->cluster->connect.user;
 
-	buf_fmt(b, "-- Prepares your server for tenant %s.  Please read it, then let an administrator who may\n"
+	buf_fmt(b,
+	    "-- Prepares your server for tenant %s.  Please read it, then let an administrator who may\n"
 	    "-- create roles and databases run it once:\n"
 	    "--	psql -v ON_ERROR_STOP=1 -f THIS_FILE postgres\n"
-	    "-- What it makes:\n", at->tenant);
-	ident(b, "--   role ", at->owner, ", which nobody can log in as: it owns the database and the tables\n");
+	    "-- What it makes:\n",
+	    at->tenant);
+	ident(b, "--   role ", at->owner,
+	    ", which nobody can log in as: it owns the database and the tables\n");
 	for (size_t i = 0; i < at->logins.n; i++)
-		ident(b, "--   login ", at->logins.at[i].role, ": the application's; it reads and writes rows\n");
-	ident(b, "--   login ", us, ": ours; it may act as the roles above and has no right of its own\n");
+		ident(b, "--   login ", at->logins.at[i].role,
+		    ": the application's; it reads and writes rows\n");
+	ident(b, "--   login ", us,
+	    ": ours; it may act as the roles above and has no right of its own\n");
 	ident(b, "--   database ", at->dbname, ", which only these can connect to\n");
-	buf_add(b, "-- We ask for no SUPERUSER, CREATEROLE or CREATEDB and for no extension.  Passwords are not in\n"
+	buf_add(b,
+	    "-- We ask for no SUPERUSER, CREATEROLE or CREATEDB and for no extension.  Passwords are not in\n"
 	    "-- it: a SCRAM verifier lets the server check one, not anybody log in.  Run twice it changes nothing.\n\n"
 	    "\\set ON_ERROR_STOP on\n"
 	    "SET client_min_messages = warning;\n");
@@ -281,7 +298,8 @@ member(Buf *b, const char *role, const char *of)
 static void
 tenant_role(Buf *b, const char *role, const char *attributes, const char *verifier)
 {
-	unless_there(b, statement(b->mem, "CREATE ROLE ", role, attributes), "pg_roles", "rolname", role);
+	unless_there(
+	    b, statement(b->mem, "CREATE ROLE ", role, attributes), "pg_roles", "rolname", role);
 	password_text(b, role, verifier);
 }
 
@@ -310,7 +328,8 @@ tenant_borrow(Buf *b, const Placement *at, bool take)
 	literal(b, "SELECT ", text.text, " || pg_catalog.quote_ident(current_user)");
 	if (take)
 		buf_add(b, " || ' ' || :'copyhold_member'");
-	buf_add(b, "\nWHERE NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) \\gexec\n");
+	buf_add(b,
+	    "\nWHERE NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) \\gexec\n");
 }
 
 static void
@@ -318,9 +337,12 @@ tenant_database(Buf *b, const Placement *at)
 {
 	buf_add(b, "\n-- The database, in UTF-8.\n");
 	tenant_borrow(b, at, true);
-	unless_there(b, statement(b->mem, statement(b->mem, "CREATE DATABASE ", at->dbname,
-	    " TEMPLATE template0 ENCODING 'UTF8' OWNER "), at->owner, ""), "pg_database", "datname",
-	    at->dbname);
+	unless_there(b,
+	    statement(b->mem,
+		statement(b->mem, "CREATE DATABASE ", at->dbname,
+		    " TEMPLATE template0 ENCODING 'UTF8' OWNER "),
+		at->owner, ""),
+	    "pg_database", "datname", at->dbname);
 	ident(b, "REVOKE ALL ON DATABASE ", at->dbname, " FROM PUBLIC;\n");
 	ident(b, "GRANT CONNECT ON DATABASE ", at->dbname, " TO ");
 	ident(b, "", at->cluster->connect.user, "");
@@ -343,8 +365,8 @@ tenant_names_fit(Ctx *cx, const Placement *at)
 	for (size_t i = 0; i < at->logins.n; i++)
 		if (!name_fits(cx, "login", at->logins.at[i].role))
 			return false;
-	return name_fits(cx, "login", at->cluster->connect.user) && name_fits(cx, "owner", at->owner)
-	    && name_fits(cx, "database", at->dbname);
+	return name_fits(cx, "login", at->cluster->connect.user) &&
+	    name_fits(cx, "owner", at->owner) && name_fits(cx, "database", at->dbname);
 }
 
 bool
@@ -376,8 +398,8 @@ setup_password(Ctx *cx, Home *home, const char *tenant, const char *user, Secret
 	if (found)
 		return true;
 	*out = random_password(cx->mem);
-	if (lite_begin(cx, home->db) && catalog_secret_put(cx, home, name, out)
-	    && lite_commit(cx, home->db))
+	if (lite_begin(cx, home->db) && catalog_secret_put(cx, home, name, out) &&
+	    lite_commit(cx, home->db))
 		return true;
 	lite_rollback(home->db);
 	return false;

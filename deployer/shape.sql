@@ -171,12 +171,12 @@ WITH me AS (
 		format('DROP PUBLICATION %I', p.pubname)
 	FROM pg_publication p
 	UNION ALL
-	SELECT 5, typ.oid, typ.typowner, 'type', typ.nspname, typ.typname, 'beside the objects',
+	SELECT 6, typ.oid, typ.typowner, 'type', typ.nspname, typ.typname, 'beside the objects',
 		CASE WHEN EXISTS (SELECT FROM pg_attribute a WHERE a.atttypid IN (typ.oid, typ.typarray)
 			AND a.atttypid <> 0) THEN 'data' ELSE 'removable' END, format('DROP TYPE %s', typ.q)
 	FROM typ
 	UNION ALL
-	SELECT 6, rel.oid, rel.relowner, CASE rel.relkind WHEN 'f' THEN 'foreign table' WHEN 'S' THEN 'sequence'
+	SELECT 5, rel.oid, rel.relowner, CASE rel.relkind WHEN 'f' THEN 'foreign table' WHEN 'S' THEN 'sequence'
 			WHEN 'p' THEN 'partitioned table' ELSE 'table' END, rel.nspname, rel.relname, 'beside the objects',
 		'data', format('DROP %s %s', CASE rel.relkind WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'S' THEN 'SEQUENCE'
 			ELSE 'TABLE' END, rel.q)

@@ -90,7 +90,7 @@ shape_ddl_create(Buf *b, const Items *items)
 
 		if (item->kind == ITEM_TABLE)
 			create_table(b, items, i);
-		if (item->kind == ITEM_SCHEMA && strcmp(item->object, LEDGER_SCHEMA) != 0)
+		if (item->kind == ITEM_SCHEMA)
 			shape_ddl_op(b, &(Op){ .code = OP_ADD, .kind = ITEM_SCHEMA, .object = item->object });
 	}
 	for (size_t i = 0; i < items->n; i++) {
@@ -190,12 +190,13 @@ owner_text(Buf *b, const char *what, const Op *op)
 	buf_add(b, ";\n");
 }
 
+/* The ledger's schema is there when a step is entered in it. */
 static void
 schema_text(Buf *b, const Op *op)
 {
 	if (op->code == OP_ALTER) {
 		owner_text(b, "SCHEMA", op);
-	} else if (op->code == OP_ADD) {
+	} else if (op->code == OP_ADD && strcmp(op->object, LEDGER_SCHEMA) != 0) {
 		buf_add(b, "CREATE SCHEMA ");
 		buf_ident(b, op->object);
 		buf_add(b, ";\n");
@@ -348,6 +349,8 @@ op_js(Arena *mem, const Op *op)
 	Js *o = js_object(mem);
 
 	js_set_text(o, "op", op_words[op->code]);
+	if (op->drift)
+		js_set_bool(o, "drift", true);
 	if (op->code == OP_CREATE)
 		return o;
 	js_set_text(o, "kind", item_kind_name(op->kind));
@@ -360,8 +363,6 @@ op_js(Arena *mem, const Op *op)
 		js_set_bool(o, "required", true);
 	if (op->filled)
 		js_set_bool(o, "filled", true);
-	if (op->drift)
-		js_set_bool(o, "drift", true);
 	return o;
 }
 

@@ -76,7 +76,8 @@ rule_change(Diff *d, const Rule *want, const Rule *had, const Item *is, bool dri
 
 	shape_change(d, (Change){ .op = is == NULL ? CHANGE_ADD : CHANGE_ALTER,
 	    .what = shape_rule_what(want), .name = rule_label(mem, want), .from = from,
-	    .to = shape_rule_text(mem, want), .drift = drift });
+	    .to = want->item.kind == ITEM_TABLE ? want->item.def : shape_rule_text(mem, want),
+	    .drift = drift });
 }
 
 /* --- names before the run, for the guards -------------------------------------------- */
@@ -573,9 +574,11 @@ to_remove(const Diff *d, const Item *is, const Rule *had)
 		return !is_gone(d, is->object, NULL) && strcmp(table->def, arena_printf(d->cx->mem,
 		    "owner %s", d->at->owner)) == 0 && (is_reference(is) || (is->kind == ITEM_GRANT &&
 		    strcmp(is->name, d->at->owner) != 0));
-	if (is->kind == ITEM_DEFAULT || is->kind == ITEM_NOT_NULL)
+	if (is->kind == ITEM_NOT_NULL)
+		return !is_gone(d, is->object, is->name);
+	if (is->kind == ITEM_DEFAULT)
 		return !column_made(d, is->object, is->name) && !is_gone(d, is->object, is->name) &&
-		    (is->kind == ITEM_NOT_NULL || desired(d, ITEM_COLUMN, is->object, is->name) != NULL);
+		    desired(d, ITEM_COLUMN, is->object, is->name) != NULL;
 	return had == NULL || had->field == NULL || !is_gone(d, is->object, had->field->name);
 }
 
@@ -598,7 +601,10 @@ remove_rule(Diff *d, const Item *is)
 	    .from = had == NULL ? is->def : shape_rule_text(mem, had) });
 	Op op = { .code = OP_REMOVE, .kind = (ItemKind)is->kind, .object = is->object,
 	    .name = is->name, .from = had == NULL ? NULL : had->item.def, .drift = had == NULL };
-	op_push(d, had == NULL ? &d->early : &d->finish, op);
+	if (had != NULL)
+		op_push(d, &d->finish, op);
+	else	/* an identity column is "not null" until it is none */
+		op_push(d, dotted && column_made(d, is->object, is->name) ? &d->adds : &d->early, op);
 }
 
 static void
@@ -623,9 +629,21 @@ remove_strange(Diff *d, const Item *is)
 	shape_change(d, c);
 }
 
-/* References between objects that go would dictate an order of dropping: they go first. */
 static void
-drop_references(Diff *d)
+take(const Diff *d, Ops *to, bool tables, bool strange)
+{
+	for (size_t i = 0; i < d->drop.n; i++) {
+		const Op *op = &d->drop.at[i];
+
+		if ((op->kind == ITEM_TABLE) == tables && (op->kind == ITEM_STRANGE) == strange)
+			vec_push(d->cx->mem, to, *op);
+	}
+}
+
+/* References between objects that go would dictate an order of dropping: they go first.  What is
+ * strange goes last: columns may be of its types. */
+static void
+drop_order(Diff *d)
 {
 	Ops ops = {0};
 
@@ -636,12 +654,9 @@ drop_references(Diff *d)
 			vec_push(d->cx->mem, &ops, ((Op){ .code = OP_REMOVE, .kind = ITEM_CONSTRAINT,
 			    .object = is->object, .name = is->name, .drift = true }));
 	}
-	for (size_t i = 0; i < d->drop.n; i++)
-		if (d->drop.at[i].kind != ITEM_TABLE)
-			vec_push(d->cx->mem, &ops, d->drop.at[i]);
-	for (size_t i = 0; i < d->drop.n; i++)
-		if (d->drop.at[i].kind == ITEM_TABLE)
-			vec_push(d->cx->mem, &ops, d->drop.at[i]);
+	take(d, &ops, false, false);
+	take(d, &ops, true, false);
+	take(d, &ops, false, true);
 	d->drop = ops;
 }
 
@@ -693,6 +708,6 @@ shape_diff(Diff *d)
 		else if (is->kind >= ITEM_SCHEMA && desired(d, is->kind, is->object, is->name) == NULL)
 			remove_rule(d, is);
 	}
-	drop_references(d);
+	drop_order(d);
 	return true;
 }

@@ -82,11 +82,14 @@ where_set(Buf *b, const Names *columns)
 	}
 }
 
+/* Where the other object is not there (yet), every value is an orphan. */
 static void
-orphans_text(Buf *b, const Guard *g, const char *table, const char *column)
+orphans_text(Buf *b, const Guard *g, const char *table, const char *column, bool target)
 {
-	buf_fmt(b, "SELECT count(*), 0 FROM %s x WHERE x.%s IS NOT NULL AND NOT EXISTS (SELECT FROM ",
-	    table, column);
+	buf_fmt(b, "SELECT count(*), 0 FROM %s x WHERE x.%s IS NOT NULL", table, column);
+	if (!target)
+		return;
+	buf_add(b, " AND NOT EXISTS (SELECT FROM ");
 	shape_ddl_table(b, g->to);
 	buf_add(b, " y WHERE y.");
 	buf_ident(b, g->to_column);
@@ -94,7 +97,7 @@ orphans_text(Buf *b, const Guard *g, const char *table, const char *column)
 }
 
 static const char *
-guard_query(Arena *mem, const Guard *g)
+guard_query(Arena *mem, const Guard *g, bool target)
 {
 	const char *table = table_text(mem, g->object), *column = shape_key_text(mem, &g->columns);
 	Buf b = buf_new(mem);
@@ -116,7 +119,7 @@ guard_query(Arena *mem, const Guard *g)
 		buf_fmt(&b, " GROUP BY %s HAVING count(*) > 1) AS groups", column);
 		break;
 	case GUARD_ORPHANS:
-		orphans_text(&b, g, table, column);
+		orphans_text(&b, g, table, column, target);
 		break;
 	case GUARD_REWRITE:
 		buf_add(&b, "SELECT pg_total_relation_size(");
@@ -177,13 +180,11 @@ guard_text(Arena *mem, const Guard *g, int64_t n, int64_t rows)
 }
 
 static bool
-present(Ctx *cx, Pg *pg, const Guard *g, bool *out)
+table_there(Ctx *cx, Pg *pg, const char *object, bool *out)
 {
+	const char *params[] = { table_text(cx->mem, object) };
 	PgRows rows;
 
-	if (g->sort != GUARD_ROWS)
-		return guard_applies(cx, pg, g, out);
-	const char *params[] = { table_text(cx->mem, g->object) };
 	if (!pg_query(cx, pg, &SQL_SHAPE_TABLE_THERE, &rows, params))
 		return false;
 	*out = pg_bool(&rows, 0, 0);
@@ -194,14 +195,17 @@ present(Ctx *cx, Pg *pg, const Guard *g, bool *out)
 bool
 shape_guard_check(Ctx *cx, Pg *pg, const Guard *g)
 {
-	bool applies = false;
+	bool applies = false, target = true;
 	PgRows rows;
 
-	if (!present(cx, pg, g, &applies))
+	if (g->sort == GUARD_ROWS ? !table_there(cx, pg, g->object, &applies) :
+	    !guard_applies(cx, pg, g, &applies))
 		return false;
 	if (!applies)
 		return true;
-	const Sql sql = { "shape_guard", guard_query(cx->mem, g), 0 };
+	if (g->sort == GUARD_ORPHANS && !table_there(cx, pg, g->to, &target))
+		return false;
+	const Sql sql = { "shape_guard", guard_query(cx->mem, g, target), 0 };
 	if (!pg_query(cx, pg, &sql, &rows, NULL))
 		return false;
 	int64_t n = pg_int(&rows, 0, 0), in = pg_int(&rows, 0, 1);

@@ -9,17 +9,17 @@
 
 #include "deployer/source.sql.h"
 
-#define SOURCE_OLDEST 130000
+#define SOURCE_OLDEST       130000
 #define SOURCE_STATEMENT_MS ((int64_t)24 * 3600 * 1000)
-#define IDENT_MAX 48
+#define IDENT_MAX           48
 
 /* --- types -------------------------------------------------------------------- */
 
 static const struct CarryRow {
-	const char	*type;
-	FieldType	 to;
-	Carry		 carry;
-	const char	*note;
+	const char *type;
+	FieldType to;
+	Carry carry;
+	const char *note;
 } carry_rows[] = {
 	{ "text", TYPE_TEXT, CARRY_PLAIN, NULL },
 	{ "varchar", TYPE_TEXT, CARRY_TEXT, NULL },
@@ -54,9 +54,11 @@ static const struct CarryRow {
 	{ "varbit", TYPE_TEXT, CARRY_TEXT, "becomes text" },
 };
 
-static const struct CarryRow carry_enum = { "", TYPE_TEXT, CARRY_TEXT, "an enumeration becomes text without its list" };
+static const struct CarryRow carry_enum = { "", TYPE_TEXT, CARRY_TEXT,
+	"an enumeration becomes text without its list" };
 static const struct CarryRow carry_array = { "", TYPE_JSON, CARRY_JSON, "an array becomes JSON" };
-static const struct CarryRow carry_row = { "", TYPE_JSON, CARRY_JSON, "a composite value becomes JSON" };
+static const struct CarryRow carry_row = { "", TYPE_JSON, CARRY_JSON,
+	"a composite value becomes JSON" };
 static const struct CarryRow carry_none = { "", TYPE_NONE, CARRY_NONE, NULL };
 
 static const struct CarryRow *
@@ -96,7 +98,8 @@ read_limits(SourceColumn *c, const char *type, int64_t typmod)
 static bool
 is_system_column(const char *name)
 {
-	static const char *const names[] = { "oid", "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid" };
+	static const char *const names[] = { "oid", "ctid", "xmin", "xmax", "cmin", "cmax",
+		"tableoid" };
 
 	for (size_t i = 0; i < LENGTH(names); i++)
 		if (strcmp(names[i], name) == 0)
@@ -199,11 +202,12 @@ read_tables(Ctx *cx, Source *s)
 {
 	PgRows rows;
 
-	if (!pg_query(cx, s->pg, &SQL_SOURCE_TABLES, &rows, (const char *[]) { s->schema }))
+	if (!pg_query(cx, s->pg, &SQL_SOURCE_TABLES, &rows, (const char *[]){ s->schema }))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
 		SourceTable t = { .oid = arena_dup(cx->mem, pg_value(&rows, i, 0)),
-			.name = arena_dup(cx->mem, pg_value(&rows, i, 1)), .parted = pg_bool(&rows, i, 2) };
+			.name = arena_dup(cx->mem, pg_value(&rows, i, 1)),
+			.parted = pg_bool(&rows, i, 2) };
 		vec_push(cx->mem, &s->tables, t);
 	}
 	pg_rows_free(&rows);
@@ -214,11 +218,14 @@ static SourceColumn
 read_column(Arena *mem, const PgRows *rows, int i)
 {
 	const char *type = pg_value(rows, i, 2);
-	const struct CarryRow *how = find_carry(type, pg_value(rows, i, 3)[0], pg_value(rows, i, 4)[0]);
+	const struct CarryRow *how = find_carry(
+	    type, pg_value(rows, i, 3)[0], pg_value(rows, i, 4)[0]);
 	SourceColumn c = {
 		.name = arena_dup(mem, pg_value(rows, i, 1)),
 		.type = arena_dup(mem, pg_value(rows, i, 6)),
-		.to = how->to, .carry = how->carry, .note = how->note,
+		.to = how->to,
+		.carry = how->carry,
+		.note = how->note,
 		.required = pg_bool(rows, i, 7),
 		.fallback = arena_dup(mem, pg_value(rows, i, 8)),
 		.generated = pg_bool(rows, i, 9),
@@ -236,7 +243,7 @@ read_columns(Ctx *cx, Source *s, Map *by_oid)
 {
 	PgRows rows;
 
-	if (!pg_query(cx, s->pg, &SQL_SOURCE_COLUMNS, &rows, (const char *[]) { s->schema }))
+	if (!pg_query(cx, s->pg, &SQL_SOURCE_COLUMNS, &rows, (const char *[]){ s->schema }))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
 		SourceTable *t = map_get(by_oid, pg_value(&rows, i, 0));
@@ -252,7 +259,7 @@ read_keys(Ctx *cx, Source *s, Map *by_oid)
 {
 	PgRows rows;
 
-	if (!pg_query(cx, s->pg, &SQL_SOURCE_KEYS, &rows, (const char *[]) { s->schema }))
+	if (!pg_query(cx, s->pg, &SQL_SOURCE_KEYS, &rows, (const char *[]){ s->schema }))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
 		SourceTable *t = map_get(by_oid, pg_value(&rows, i, 0));
@@ -292,7 +299,8 @@ begin_snapshot(Ctx *cx, Source *s)
 		return fail(cx, FAIL_TOO_OLD, "Sources from PostgreSQL 13 on can be read.",
 		    "server \"%s\" is PostgreSQL %d", pg_name(s->pg), pg_version(s->pg) / 10000);
 	pg_set_statement_ms(s->pg, SOURCE_STATEMENT_MS);
-	return pg_script(cx, s->pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off");
+	return pg_script(cx, s->pg,
+	    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off");
 }
 
 bool
@@ -391,7 +399,7 @@ void
 source_relation(Buf *b, const Source *s, const SourceTable *t)
 {
 	if (!t->parted)
-		buf_add(b, "only ");
+		buf_add(b, "ONLY ");
 	buf_ident(b, s->schema);
 	buf_addc(b, '.');
 	buf_ident(b, t->name);
@@ -408,7 +416,7 @@ source_carried(Buf *b, const SourceColumn *c)
 	if (c->carry == CARRY_TEXT)
 		buf_add(b, "::text");
 	if (c->carry == CARRY_UTC)
-		buf_add(b, " at time zone 'UTC'");
+		buf_add(b, " AT TIME ZONE 'UTC'");
 	buf_addc(b, ')');
 }
 
@@ -416,9 +424,15 @@ void
 source_value(Buf *b, const SourceColumn *c, const Field *field)
 {
 	static const char *const types[FIELD_TYPES] = {
-		[TYPE_TEXT] = "text", [TYPE_INTEGER] = "bigint", [TYPE_NUMBER] = "numeric",
-		[TYPE_BOOLEAN] = "boolean", [TYPE_DATE] = "date", [TYPE_TIMESTAMP] = "timestamptz",
-		[TYPE_UUID] = "uuid", [TYPE_JSON] = "jsonb", [TYPE_BYTES] = "bytea",
+		[TYPE_TEXT] = "text",
+		[TYPE_INTEGER] = "bigint",
+		[TYPE_NUMBER] = "numeric",
+		[TYPE_BOOLEAN] = "boolean",
+		[TYPE_DATE] = "date",
+		[TYPE_TIMESTAMP] = "timestamptz",
+		[TYPE_UUID] = "uuid",
+		[TYPE_JSON] = "jsonb",
+		[TYPE_BYTES] = "bytea",
 	};
 
 	source_carried(b, c);

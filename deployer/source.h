@@ -60,5 +60,6 @@ const SourceColumn *source_column_as(const SourceTable *t, const char *ident);
 
 /* May the column's values become the field's?  `field` is resolved. */
 bool	 source_fits(const SourceColumn *c, const Field *field);
-void	 source_relation(Buf *b, const Source *s, const SourceTable *t);	/* quoted, as it stands in FROM */
-void	 source_value(Buf *b, const SourceColumn *c, const Field *field);	/* the column as an SQL value of the field's type */
+/* The table as it stands in FROM; the column as an SQL value of the field's type. */
+void	 source_relation(Buf *b, const Source *s, const SourceTable *t);
+void	 source_value(Buf *b, const SourceColumn *c, const Field *field);

@@ -6,12 +6,18 @@
 #include "deployer/verify.sql.h"
 
 typedef enum Try {
-	TRY_REFUSED, TRY_ALONE, TRY_ERROR, TRY_NOTHING, TRY_SECRET, TRY_VISIBLE, TRY_OPEN
+	TRY_REFUSED,
+	TRY_ALONE,
+	TRY_ERROR,
+	TRY_NOTHING,
+	TRY_SECRET,
+	TRY_VISIBLE,
+	TRY_OPEN
 } Try;
 
 static const struct TryRow {
-	Try		 allowed;
-	const char	*what, *sql, *look;
+	Try allowed;
+	const char *what, *sql, *look;
 } tries[] = {
 #define ATTEMPT(allowed, what, sql, look) { allowed, what, sql, look },
 #include "deployer/attempts.def"
@@ -19,14 +25,14 @@ static const struct TryRow {
 };
 
 typedef struct Verify {
-	Ctx		*cx;
-	const Placement	*at;
-	const Login	*login;
-	const Secret	*password;
-	Pg		*pg;		/* as the login */
-	Names		 databases;	/* others on the server */
-	const char	*neighbour, *other_db, *other_oid, *object, *pid;
-	Attempts	*out;
+	Ctx *cx;
+	const Placement *at;
+	const Login *login;
+	const Secret *password;
+	Pg *pg;          /* as the login */
+	Names databases; /* others on the server */
+	const char *neighbour, *other_db, *other_oid, *object, *pid;
+	Attempts *out;
 } Verify;
 
 static void
@@ -42,10 +48,18 @@ file_attempt(Verify *v, Heading heading, const char *what, const char *result)
 static const char *
 word_value(const Verify *v, const char *word, size_t n)
 {
-	const struct { const char *word, *value; } words[] = {
-		{ "self", v->login->role }, { "owner", v->at->owner }, { "admin", v->at->cluster->connect.user },
-		{ "neighbour", v->neighbour }, { "db", v->at->dbname }, { "other_db", v->other_db },
-		{ "object", v->object }, { "pid", v->pid }, { "other_oid", v->other_oid },
+	const struct {
+		const char *word, *value;
+	} words[] = {
+		{ "self", v->login->role },
+		{ "owner", v->at->owner },
+		{ "admin", v->at->cluster->connect.user },
+		{ "neighbour", v->neighbour },
+		{ "db", v->at->dbname },
+		{ "other_db", v->other_db },
+		{ "object", v->object },
+		{ "pid", v->pid },
+		{ "other_oid", v->other_oid },
 	};
 
 	for (size_t i = 0; i < LENGTH(words); i++)
@@ -88,9 +102,9 @@ filled(const Verify *v, const char *sql)
 /* --- one attempt ----------------------------------------------------------------- */
 
 typedef struct Outcome {
-	bool	 worked;
-	int	 rows;
-	char	 sqlstate[6];
+	bool worked;
+	int rows;
+	char sqlstate[6];
 } Outcome;
 
 static bool
@@ -111,8 +125,8 @@ run_attempt(Verify *v, Ctx *cx, const struct TryRow *t, int *rows)
 {
 	if (t->look == NULL && strchr(t->sql, ';') == NULL)
 		return ask_rows(cx, v->pg, filled(v, t->sql), rows);
-	return pg_script(cx, v->pg, filled(v, t->sql))
-	    && (t->look == NULL || ask_rows(cx, v->pg, filled(v, t->look), rows));
+	return pg_script(cx, v->pg, filled(v, t->sql)) &&
+	    (t->look == NULL || ask_rows(cx, v->pg, filled(v, t->look), rows));
 }
 
 /* A lost session is opened again: an attempt may end it, which proves nothing yet. */
@@ -137,8 +151,9 @@ try_one(Verify *v, const struct TryRow *t, Outcome *o)
 static bool
 is_undecided(const Outcome *o)
 {
-	return !o->worked && (o->sqlstate[0] == '\0' || strncmp(o->sqlstate, "57", 2) == 0
-	    || strncmp(o->sqlstate, "08", 2) == 0 || strncmp(o->sqlstate, "53", 2) == 0);
+	return !o->worked &&
+	    (o->sqlstate[0] == '\0' || strncmp(o->sqlstate, "57", 2) == 0 ||
+		strncmp(o->sqlstate, "08", 2) == 0 || strncmp(o->sqlstate, "53", 2) == 0);
 }
 
 static Heading
@@ -189,15 +204,18 @@ judge(Verify *v, const struct TryRow *t, const Outcome *o)
 		Heading h = judge_worked(v, t->allowed, o->rows);
 		file_attempt(v, h, t->what, worked_text(h, t->allowed));
 	} else if (is_undecided(o)) {
-		file_attempt(v, HEAD_FAILED, t->what, o->sqlstate[0] == '\0' ? "the session was lost"
-		    : arena_printf(mem, "could not be tried (%s)", o->sqlstate));
+		file_attempt(v, HEAD_FAILED, t->what,
+		    o->sqlstate[0] == '\0'
+			? "the session was lost"
+			: arena_printf(mem, "could not be tried (%s)", o->sqlstate));
 	} else if (t->allowed == TRY_OPEN && strcmp(o->sqlstate, "55P03") == 0) {
 		file_attempt(v, HEAD_OPEN, t->what, "works (busy just now)");
 	} else {
 		bool strict = t->allowed == TRY_REFUSED || t->allowed == TRY_ALONE;
 		bool refused = !strict || strcmp(o->sqlstate, "42501") == 0;
 		file_attempt(v, refused ? HEAD_ISOLATED : HEAD_FAILED, t->what,
-		    arena_printf(mem, refused ? "refused (%s)" : "not for want of a right (%s)", o->sqlstate));
+		    arena_printf(mem, refused ? "refused (%s)" : "not for want of a right (%s)",
+			o->sqlstate));
 	}
 }
 
@@ -215,7 +233,7 @@ try_all(Verify *v)
 
 /* --- other databases ------------------------------------------------------------------ */
 
-/* Databases that everybody may enter by default are their administrator's on a customer's server. */
+/* On a customer's server these two are its administrator's, and open by default. */
 static Heading
 entered_heading(const Verify *v, const char *dbname)
 {
@@ -249,8 +267,8 @@ try_database(Verify *v, const char *dbname)
 	if (login_session(&own, &there, v->login, v->password, &pg))
 		file_attempt(v, entered_heading(v, dbname), what, "got in");
 	else if (own.fail->kind == FAIL_UNREACHABLE || own.fail->kind == FAIL_TIMEOUT)
-		file_attempt(v, HEAD_FAILED, what, arena_printf(v->cx->mem, "could not be tried (%s)",
-		    fail_name(own.fail->kind)));
+		file_attempt(v, HEAD_FAILED, what,
+		    arena_printf(v->cx->mem, "could not be tried (%s)", fail_name(own.fail->kind)));
 	else
 		file_attempt(v, HEAD_ISOLATED, what, refused_text(v, &own));
 	arena_free(own.mem);
@@ -342,10 +360,11 @@ verify_plain(Ctx *cx, Conns *conns, const Placement *at, const Model *m, const L
 	Verify v = { .cx = cx, .at = at, .login = login, .password = password, .out = out };
 	Pg *admin;
 
-	if (!place_session(cx, conns, at, &admin) || !look_around(&v, admin) || !any_object(&v, m)
-	    || !login_session(cx, at, login, password, &v.pg) || !works_try(cx, v.pg, at, m, login, out)
-	    || !try_all(&v))
-		return fail_in(cx, "verifying tenant \"%s\" as its login \"%s\"", at->tenant, login->user);
+	if (!place_session(cx, conns, at, &admin) || !look_around(&v, admin) ||
+	    !any_object(&v, m) || !login_session(cx, at, login, password, &v.pg) ||
+	    !works_try(cx, v.pg, at, m, login, out) || !try_all(&v))
+		return fail_in(
+		    cx, "verifying tenant \"%s\" as its login \"%s\"", at->tenant, login->user);
 	try_databases(&v);
 	pg_close(v.pg);
 	return true;

@@ -6,22 +6,24 @@
 #include "lib/adapters/map.h"
 #include "lib/base/clock.h"
 
-#define WORKS_TRIES 3	/* a made-up value may be taken already */
+#define WORKS_TRIES 3 /* a made-up value may be taken already */
 
 typedef struct Works {
-	Ctx		*cx;
-	Pg		*pg;
-	const Placement	*at;
-	const Model	*m;
-	Map		*keys;		/* object -> its made-up row's key value as literal, where the key is one field */
-	Attempts	*out;
-	int		 good;
+	Ctx *cx;
+	Pg *pg;
+	const Placement *at;
+	const Model *m;
+	Map *
+	    keys; /* object -> its made-up row's key value as literal, where the key is one field */
+	Attempts *out;
+	int good;
 } Works;
 
 static void
 works_file(Works *w, Heading heading, const char *object, const char *verb, const char *result)
 {
-	Attempt a = { heading, arena_printf(w->cx->mem, "%s of object \"%s\"", verb, object), result };
+	Attempt a = { heading, arena_printf(w->cx->mem, "%s of object \"%s\"", verb, object),
+		result };
 
 	vec_push(w->cx->mem, w->out, a);
 }
@@ -55,7 +57,8 @@ made_number(Arena *mem, const Field *f)
 		below *= 10;
 	if (whole > 0)
 		return arena_printf(mem, "%" PRIu64, random_number(below));
-	return arena_printf(mem, "0.%0*d%" PRIu64, (int)(f->scale - f->precision), 0, random_number(10));
+	return arena_printf(
+	    mem, "0.%0*d%" PRIu64, (int)(f->scale - f->precision), 0, random_number(10));
 }
 
 static const char *
@@ -110,9 +113,9 @@ field_literal(Works *w, const Object *o, const Field *f, const char **out)
 /* --- statements --------------------------------------------------------------------- */
 
 typedef struct Row {
-	const Object	*object;
-	Relation	 to;
-	const char	**values;	/* literals by field order */
+	const Object *object;
+	Relation to;
+	const char **values; /* literals by field order */
 } Row;
 
 static bool
@@ -213,7 +216,8 @@ works_run(Works *w, const char *text, const char **why)
 	else if (rows.n != 1)
 		*why = arena_printf(w->cx->mem, "%d rows instead of one", rows.n);
 	arena_free(own.mem);
-	return pg_script(w->cx, w->pg, good ? "RELEASE SAVEPOINT copyhold_verify" : "ROLLBACK TO SAVEPOINT copyhold_verify");
+	return pg_script(w->cx, w->pg,
+	    good ? "RELEASE SAVEPOINT copyhold_verify" : "ROLLBACK TO SAVEPOINT copyhold_verify");
 }
 
 static void
@@ -249,7 +253,8 @@ works_object(Works *w, const Object *o, Row *r, bool *stands)
 	const char *verb = "insert", *why;
 
 	*stands = false;
-	if (!place_driver(w->at->mode)->map(w->cx, w->at, w->m, o->name, &r->to) || !works_insert(w, o, r, &why))
+	if (!place_driver(w->at->mode)->map(w->cx, w->at, w->m, o->name, &r->to) ||
+	    !works_insert(w, o, r, &why))
 		return false;
 	*stands = why == NULL;
 	if (why == NULL) {
@@ -308,8 +313,11 @@ works_read(Works *w, const Object *o)
 	Row r = { .object = o };
 	bool read, write;
 
-	if (!place_driver(w->at->mode)->map(w->cx, w->at, w->m, o->name, &r.to)
-	    || !works_run(w, arena_printf(w->cx->mem, "SELECT count(*) FROM (SELECT FROM %s LIMIT 1) one", r.to.name), &why))
+	if (!place_driver(w->at->mode)->map(w->cx, w->at, w->m, o->name, &r.to) ||
+	    !works_run(w,
+		arena_printf(
+		    w->cx->mem, "SELECT count(*) FROM (SELECT FROM %s LIMIT 1) one", r.to.name),
+		&why))
 		return false;
 	read = why == NULL;
 	if (!read)
@@ -339,8 +347,10 @@ works_try(Ctx *cx, Pg *pg, const Placement *at, const Model *m, const Login *log
 	pg_rollback(pg);
 	if (!good || w.good == 0)
 		return good;
-	Attempt a = { HEAD_WORKS, login->read_only ? "select, and nothing else, in a transaction that is rolled back"
-	    : "insert, select, update and delete in a transaction that is rolled back",
+	Attempt a = { HEAD_WORKS,
+		login->read_only
+		    ? "select, and nothing else, in a transaction that is rolled back"
+		    : "insert, select, update and delete in a transaction that is rolled back",
 		arena_printf(cx->mem, "%d of %zu objects", w.good, m->objects.n) };
 	vec_push(cx->mem, out, a);
 	return true;

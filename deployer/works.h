@@ -6,5 +6,6 @@
 
 #include "lib/core/place.h"
 
-/* One line for all objects that do, one for each that does not; a read-only login must be refused. */
-bool	 works_try(Ctx *cx, Pg *pg, const Placement *at, const Model *m, const Login *login, Attempts *out);
+/* A line for all objects that do, one for each that does not; a read-only login must be refused. */
+bool	 works_try(Ctx *cx, Pg *pg, const Placement *at, const Model *m, const Login *login,
+	    Attempts *out);

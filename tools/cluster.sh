@@ -18,6 +18,9 @@
 #   --max-connections N
 #   --set NAME=VALUE        any other setting of the server, may be repeated
 #
+# The server's programs are those of Debian's PostgreSQL 15, or of the folder COPYHOLD_PGBIN, which
+# may be without a psql: then it is the one of the PATH.
+#
 # PORT may be "auto".  Files: DIR/NAME/{data,log,port,socket}; the last two hold the port and the
 # socket's folder, which is a short one in /tmp because a socket's path has at most 107 bytes.
 # Run by root, the server runs as `postgres`, which must be able to enter DIR.  The superuser
@@ -128,8 +131,7 @@ init_data() {
 	[ -e "$data/PG_VERSION" ] && return
 	make_home
 	as_service "$bin/initdb" -D "$data" -U postgres --encoding=UTF8 --locale=C.UTF-8 \
-		--data-checksums --auth-local=peer --auth-host=scram-sha-256 \
-		--no-sync --no-instructions \
+		--data-checksums --auth-local=peer --auth-host=scram-sha-256 --no-sync \
 		>"$home/initdb.log" 2>&1 || {
 		tail -n 20 "$home/initdb.log" >&2
 		as_service rm -rf -- "$data"
@@ -382,7 +384,9 @@ cmd_psql() {
 	locate "$dir" "$which"
 	cd -- "$here"
 	[ -r "$home/socket" ] || die "cluster \"$name\" in $top is not running"
-	exec "$bin/psql" -X -q -v ON_ERROR_STOP=1 -h "$(cat "$home/socket")" \
+	local psql=$bin/psql
+	[ -x "$psql" ] || psql=psql
+	exec "$psql" -X -q -v ON_ERROR_STOP=1 -h "$(cat "$home/socket")" \
 		-p "$(cat "$home/port")" -U postgres -d postgres "$@"
 }
 

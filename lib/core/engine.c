@@ -15,16 +15,18 @@ typedef struct Engine {
 	Ctx		*cx;
 	Home		*home;
 	int64_t		 run;
+	StepRows	 rows;
 	struct { ScopeRun *at; size_t n, cap; } scopes;
-	size_t		 first_open;	/* scopes before it are taken */
 	Map		*failed_clusters;	/* name -> ScopeResult * of a cluster scope that failed */
 	size_t		 ended;
 } Engine;
 
-typedef struct LaneArg {
+typedef struct Queue {		/* the tenants of one cluster; its lanes take from it */
 	Engine		*engine;
 	const char	*cluster;
-} LaneArg;
+	struct { ScopeRun **at; size_t n, cap; } scopes;
+	size_t		 next;
+} Queue;
 
 /* --- scopes of a run -------------------------------------------------------- */
 
@@ -46,25 +48,27 @@ scope_cluster(Engine *e, ScopeRun *s)
 }
 
 static bool
-check_kinds(Engine *e, const StepRows *rows)
+check_kinds(Engine *e)
 {
-	for (size_t i = 0; i < rows->n; i++)
-		if (!step_kind(rows->at[i].step.kind))
+	for (size_t i = 0; i < e->rows.n; i++) {
+		const Step *step = &e->rows.at[i].step;
+		if (!step_kind(step->kind))
 			return fail(e->cx, FAIL_CATALOG, "Use the copyhold that wrote it.",
-			    "step %lld is of the unknown kind \"%s\"", (long long)rows->at[i].step.id,
-			    rows->at[i].step.kind);
+			    "step %lld is of the unknown kind \"%s\"", (long long)step->id,
+			    step->kind);
+	}
 	return true;
 }
 
 static bool
-group(Engine *e, StepRows *rows)
+group(Engine *e)
 {
 	Map *index = map_new(e->cx->mem);
 
-	if (!check_kinds(e, rows))
+	if (!check_kinds(e))
 		return false;
-	for (size_t i = 0; i < rows->n; i++) {
-		StepRow *row = &rows->at[i];
+	for (size_t i = 0; i < e->rows.n; i++) {
+		StepRow *row = &e->rows.at[i];
 		size_t at = (size_t)map_get(index, row->step.scope);
 		if (!at) {
 			vec_push(e->cx->mem, &e->scopes, ((ScopeRun){
@@ -91,28 +95,29 @@ is_finished(const ScopeRun *s)
 }
 
 static void
-drop_leases(Engine *e, size_t n)
+drop_leases(Engine *e)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < e->scopes.n; i++)
 		lease_drop(e->home, e->scopes.at[i].scope);
 }
 
-/* All or none; in one transaction, so that ten thousand leases cost one commit. */
+/* All or none; in the caller's transaction, so that ten thousand leases cost one commit. */
 static bool
 take_leases(Engine *e)
 {
-	size_t taken = 0;
-	bool ok = lite_begin(e->cx, e->home->db);
+	for (size_t i = 0; i < e->scopes.n; i++)
+		if (!lease_take(e->cx, e->home, e->scopes.at[i].scope, e->run,
+		    &e->scopes.at[i].fence))
+			return false;
+	return true;
+}
 
-	for (; ok && taken < e->scopes.n; taken += ok)
-		ok = lease_take(e->cx, e->home, e->scopes.at[taken].scope, e->run,
-		    &e->scopes.at[taken].fence);
-	ok = ok && lite_commit(e->cx, e->home->db);
-	if (!ok) {
-		lite_rollback(e->home->db);
-		drop_leases(e, taken);
-	}
-	return ok;
+static bool
+give_up(Engine *e)
+{
+	lite_rollback(e->home->db);
+	drop_leases(e);
+	return false;
 }
 
 /* --- execution -------------------------------------------------------------- */
@@ -151,17 +156,35 @@ keep_result(Engine *e, ScopeRun *s)
 	tell(e, s);
 }
 
+/* After a signal nothing new is begun. */
+static bool
+is_stopped(Engine *e, ScopeRun *s)
+{
+	Ctx cx = { .mem = e->cx->mem };
+
+	if (!lane_stopping())
+		return false;
+	cx.fail = arena_alloc(cx.mem, sizeof *cx.fail);
+	fail(&cx, FAIL_STOPPED, arena_printf(cx.mem, "Go on with: copyhold run resume %lld.",
+	    (long long)e->run), "stopped by a signal before \"%s\" was begun", s->scope);
+	s->result = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_STOPPED, .fail = cx.fail };
+	e->ended++;
+	return true;
+}
+
 static void
 walk(Engine *e, Conns *conns, ScopeRun *s)
 {
+	if (is_stopped(e, s))
+		return;
 	Ctx cx = ctx_new(e->cx->mem);
-
 	scope_walk(&cx, e->home, conns, s);
 	keep_result(e, s);
 	arena_free(cx.mem);
 }
 
-/* A tenant whose cluster could not be claimed is not begun. */
+/* A tenant whose cluster is not ready is not begun.  If the cluster may still become so, the steps
+ * wait for a resume. */
 static bool
 skip(Engine *e, ScopeRun *s)
 {
@@ -170,44 +193,33 @@ skip(Engine *e, ScopeRun *s)
 
 	if (!cluster || s->backward)
 		return false;
+	bool gone = cluster->outcome == SCOPE_FAILED || cluster->outcome == SCOPE_UNDONE;
 	cx = (Ctx){ .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
+	if (gone && !scope_begun(s))
+		journal_abandon_waiting(&cx, e->home, e->run, s->scope);
+	fail_clear(&cx);
 	fail(&cx, cluster->fail->kind, cluster->fail->hint, "cluster \"%s\" is not ready: %s",
 	    s->cluster, cluster->fail->what);
-	s->result = (ScopeResult){ .scope = s->scope, .fail = cx.fail,
-	    .outcome = cluster->outcome == SCOPE_UNREACHABLE ? SCOPE_UNREACHABLE : SCOPE_FAILED };
-	journal_abandon_waiting(&cx, e->home, e->run, s->scope);
+	s->result = (ScopeResult){ .scope = s->scope, .fail = cx.fail, .outcome =
+	    cluster->outcome == SCOPE_UNREACHABLE ? SCOPE_UNREACHABLE :
+	    gone && !scope_begun(s) ? SCOPE_FAILED : SCOPE_STOPPED };
 	e->ended++;
 	tell(e, s);
 	return true;
 }
 
-static ScopeRun *
-next_scope(Engine *e, const char *cluster)
-{
-	while (e->first_open < e->scopes.n && e->scopes.at[e->first_open].result.scope)
-		e->first_open++;
-	for (size_t i = e->first_open; i < e->scopes.n; i++) {
-		ScopeRun *s = &e->scopes.at[i];
-		if (!s->result.scope && scope_tenant(s->scope) && strcmp(s->cluster, cluster) == 0) {
-			s->result.scope = s->scope;	/* taken */
-			return s;
-		}
-	}
-	return NULL;
-}
-
 static void
 lane_main(void *ptr)
 {
-	LaneArg *arg = ptr;
-	Engine *e = arg->engine;
-	Ctx cx = ctx_new(e->cx->mem);
-	Conns *conns = conns_new(&cx, e->home);
-	ScopeRun *s;
+	Queue *q = ptr;
+	Ctx cx = ctx_new(q->engine->cx->mem);
+	Conns *conns = conns_new(&cx, q->engine->home);
 
-	while ((s = next_scope(e, arg->cluster)))
-		if (!skip(e, s))
-			walk(e, conns, s);
+	while (q->next < q->scopes.n) {
+		ScopeRun *s = q->scopes.at[q->next++];
+		if (!skip(q->engine, s))
+			walk(q->engine, conns, s);
+	}
 	arena_free(cx.mem);
 }
 
@@ -222,10 +234,6 @@ run_groundwork(Engine *e)
 		ScopeRun *s = &e->scopes.at[i];
 		if (scope_tenant(s->scope))
 			continue;
-		if (is_finished(s)) {
-			s->result.scope = s->scope;
-			continue;
-		}
 		walk(e, conns, s);
 		if (s->result.outcome != SCOPE_DONE && strncmp(s->scope, "cluster/", 8) == 0)
 			map_set(e->failed_clusters, s->scope + 8, &s->result);
@@ -244,28 +252,38 @@ lanes_of(Engine *e, const char *cluster)
 	return n < 1 ? 1 : n > LANES_MAX ? LANES_MAX : n;
 }
 
+static Queue *
+queue_of(Engine *e, Map *queues, const char *cluster)
+{
+	Queue *q = map_get(queues, cluster);
+
+	if (!q) {
+		q = arena_alloc(e->cx->mem, sizeof *q);
+		*q = (Queue){ .engine = e, .cluster = cluster };
+		map_set(queues, cluster, q);
+	}
+	return q;
+}
+
 static void
 run_tenants(Engine *e)
 {
-	Map *clusters = map_new(e->cx->mem);
+	Map *queues = map_new(e->cx->mem);
 	Lanes *lanes = lanes_new(e->cx->mem);
+	const MapItem *it;
 
 	for (size_t i = 0; i < e->scopes.n; i++) {
 		ScopeRun *s = &e->scopes.at[i];
 		if (!scope_tenant(s->scope))
 			continue;
-		if (is_finished(s)) {
-			s->result.scope = s->scope;
-			continue;
-		}
-		if (map_get(clusters, s->cluster))
-			continue;
-		map_set(clusters, s->cluster, s);
-		for (int64_t n = lanes_of(e, s->cluster); n > 0; n--) {
-			LaneArg *arg = arena_alloc(e->cx->mem, sizeof *arg);
-			*arg = (LaneArg){ .engine = e, .cluster = s->cluster };
-			lane_spawn(lanes, lane_main, arg);
-		}
+		Queue *q = queue_of(e, queues, s->cluster);
+		vec_push(e->cx->mem, &q->scopes, s);
+	}
+	for (it = map_next(queues, NULL); it; it = map_next(queues, it)) {
+		Queue *q = it->value;
+		int64_t n = lanes_of(e, q->cluster);
+		for (int64_t i = 0; i < n && i < (int64_t)q->scopes.n; i++)
+			lane_spawn(lanes, lane_main, q);
 	}
 	lanes_run(lanes);
 }
@@ -302,52 +320,73 @@ state_of(ExitCode code)
 	return "failed";
 }
 
-static bool
-finish(Engine *e, ExitCode code, const char *state, RunReport *out)
+/* How a run whose steps are all closed has ended. */
+static ExitCode
+closed_as(const StepRows *rows)
 {
+	bool undone = false, abandoned = !rows->n;
+
+	for (size_t i = 0; i < rows->n; i++) {
+		undone = undone || rows->at[i].state == STEP_UNDONE;
+		abandoned = abandoned || rows->at[i].state == STEP_ABANDONED;
+	}
+	return undone ? EXIT_UNDONE : abandoned ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* What was done is done, even where the catalogue cannot be told any more that it has ended. */
+static void
+finish(Engine *e, ExitCode code, ExitCode recorded, RunReport *out)
+{
+	Ctx cx = ctx_new(e->cx->mem);
+
+	log_live_end();
+	fault_point("run:walked");
+	if (!journal_run_end(&cx, e->home, e->run, state_of(recorded), (int64_t)recorded) ||
+	    !journal_close_superseded(&cx, e->home, e->run)) {
+		log_raw(fail_text(cx.mem, cx.fail));
+		code = code == EXIT_DONE ? EXIT_STOPPED : code;
+	}
 	*out = (RunReport){ .run = e->run, .exit = code };
 	for (size_t i = 0; i < e->scopes.n; i++)
 		vec_push(e->cx->mem, &out->scopes, e->scopes.at[i].result);
-	drop_leases(e, e->scopes.n);
-	log_live_end();
-	return journal_run_end(e->cx, e->home, e->run, state, (int64_t)code) &&
-	    journal_close_superseded(e->cx, e->home, e->run);
+	drop_leases(e);
+	arena_free(cx.mem);
 }
 
 static bool
 execute(Engine *e, RunReport *out)
 {
-	e->failed_clusters = map_new(e->cx->mem);
 	run_groundwork(e);
 	run_tenants(e);
 	ExitCode code = exit_of(e);
-	return finish(e, code, state_of(code), out);
+	finish(e, code, code == EXIT_DONE ? closed_as(&e->rows) : code, out);
+	return true;
 }
 
 /* --- a new run -------------------------------------------------------------- */
 
 /* Unique for ever: a change made, taken back and made again is three steps on the target. */
 static const char *
-step_key(Ctx *cx, const Home *home, int64_t run, const Step *step)
+step_key(Arena *mem, const Home *home, int64_t run, const Step *step)
 {
-	char *text = arena_printf(cx->mem, "%s/%lld/%lld/%s/%s/%s", home->id, (long long)run,
-	    (long long)step->id, step->scope, step->kind, js_canonical(cx->mem, step->args));
-	char *hex = sha256_hex(cx->mem, text, strlen(text));
+	Arena *scratch = arena_new(mem);
+	char *text = arena_printf(scratch, "%s/%lld/%lld/%s/%s/%s", home->id, (long long)run,
+	    (long long)step->id, step->scope, step->kind, js_canonical(scratch, step->args));
+	char *key = arena_dupn(mem, sha256_hex(scratch, text, strlen(text)), 32);
 
-	hex[32] = '\0';
-	return hex;
+	arena_free(scratch);
+	return key;
 }
 
-static bool
-add_steps(Engine *e, const RunPlan *plan, StepRows *rows)
+static void
+add_steps(Engine *e, const RunPlan *plan)
 {
 	for (size_t i = 0; i < plan->steps->n; i++) {
 		StepRow row = { .step = plan->steps->at[i], .state = STEP_WAITING };
 		row.step.id = (int64_t)i + 1;
-		row.step.key = step_key(e->cx, e->home, e->run, &row.step);
-		vec_push(e->cx->mem, rows, row);
+		row.step.key = step_key(e->cx->mem, e->home, e->run, &row.step);
+		vec_push(e->cx->mem, &e->rows, row);
 	}
-	return true;
 }
 
 static bool
@@ -386,7 +425,21 @@ check_unfinished(Engine *e)
 }
 
 static bool
-record_rows(Engine *e, const RunPlan *plan, const StepRows *rows)
+record_steps(Engine *e)
+{
+	Ctx cx = ctx_new(e->cx->mem);
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < e->rows.n; i++)
+		ok = journal_step_add(&cx, e->home, e->run, &e->rows.at[i].step);
+	if (!ok)
+		fail_copy(e->cx, &cx);
+	arena_free(cx.mem);
+	return ok;
+}
+
+static bool
+record_run(Engine *e, const RunPlan *plan)
 {
 	for (size_t i = 0; i < e->scopes.n; i++) {
 		const char *tenant = scope_tenant(e->scopes.at[i].scope);
@@ -394,44 +447,28 @@ record_rows(Engine *e, const RunPlan *plan, const StepRows *rows)
 		    (tenant && !catalog_tenant_touch(e->cx, e->home, tenant, e->run)))
 			return false;
 	}
-	for (size_t i = 0; i < rows->n; i++)
-		if (!journal_step_add(e->cx, e->home, e->run, &rows->at[i].step))
-			return false;
 	for (size_t i = 0; i < plan->shapes.n; i++) {
 		char *hash;
 		if (!catalog_shape_put(e->cx, e->home, plan->shapes.at[i], &hash))
 			return false;
 	}
-	return true;
+	return record_steps(e);
 }
 
-static bool
-record_run(Engine *e, const RunPlan *plan, const StepRows *rows)
-{
-	bool ok = lite_begin(e->cx, e->home->db) && check_unfinished(e) && check_seen(e, plan) &&
-	    record_rows(e, plan, rows) && lite_commit(e->cx, e->home->db);
-
-	if (!ok) {
-		lite_rollback(e->home->db);
-		drop_leases(e, e->scopes.n);
-	}
-	return ok;
-}
-
+/* The run, its leases and its steps are there together or not at all. */
 bool
 run_start(Ctx *cx, Home *home, const RunPlan *plan, RunReport *out)
 {
-	Engine e = { .cx = cx, .home = home };
-	StepRows rows = {0};
+	Engine e = { .cx = cx, .home = home, .failed_clusters = map_new(cx->mem) };
 
+	if (!lite_begin(cx, home->db))
+		return false;
 	if (!journal_run_add(cx, home, plan->verb, &e.run))
-		return false;
-	if (!add_steps(&e, plan, &rows) || !group(&e, &rows) || !take_leases(&e) ||
-	    !record_run(&e, plan, &rows)) {
-		Ctx quiet = ctx_new(cx->mem);	/* the first failure is the one to tell of */
-		journal_run_end(&quiet, home, e.run, "failed", (int64_t)fail_exit(cx->fail->kind));
-		return false;
-	}
+		return give_up(&e);
+	add_steps(&e, plan);
+	if (!group(&e) || !take_leases(&e) || !check_unfinished(&e) || !check_seen(&e, plan) ||
+	    !record_run(&e, plan) || !lite_commit(cx, home->db))
+		return give_up(&e);
 	fault_point("run:recorded");
 	return execute(&e, out);
 }
@@ -452,10 +489,55 @@ keep_open_scopes(Engine *e)
 static bool
 open_run(Engine *e, RunRow *run)
 {
-	StepRows rows = {0};
+	e->failed_clusters = map_new(e->cx->mem);
+	return run_get(e->cx, e->home, e->run, run) &&
+	    run_steps(e->cx, e->home, e->run, &e->rows) && group(e);
+}
 
-	return run_get(e->cx, e->home, e->run, run) && run_steps(e->cx, e->home, e->run, &rows) &&
-	    group(e, &rows);
+/* What was read before the leases were ours must still be so. */
+static bool
+check_unmoved(Engine *e)
+{
+	Ctx cx = ctx_new(e->cx->mem);
+	StepRows now = {0};
+	bool ok = run_steps(&cx, e->home, e->run, &now);
+
+	for (size_t i = 0; ok && i < e->rows.n; i++)
+		if (i >= now.n || now.at[i].state != e->rows.at[i].state)
+			ok = fail(&cx, FAIL_REFUSED, arena_printf(cx.mem,
+			    "See: copyhold run show %lld.", (long long)e->run),
+			    "run %lld was continued by another process just now", (long long)e->run);
+	if (!ok)
+		fail_copy(e->cx, &cx);
+	arena_free(cx.mem);
+	return ok;
+}
+
+static bool
+hold_run(Engine *e)
+{
+	if (!lite_begin(e->cx, e->home->db))
+		return false;
+	if (!take_leases(e) || !check_unmoved(e) || !lite_commit(e->cx, e->home->db))
+		return give_up(e);
+	return true;
+}
+
+/* A cluster that this run had to give back is not there for its tenants. */
+static void
+note_lost_clusters(Engine *e)
+{
+	for (size_t i = 0; i < e->scopes.n; i++) {
+		const ScopeRun *s = &e->scopes.at[i];
+		if (strncmp(s->scope, "cluster/", 8) != 0 || !is_finished(s) ||
+		    s->rows.at[0]->state != STEP_UNDONE)
+			continue;
+		ScopeResult *lost = arena_alloc(e->cx->mem, sizeof *lost);
+		Ctx cx = { .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
+		fail(&cx, FAIL_REFUSED, "Apply the manifests anew.", "its steps were rolled back");
+		*lost = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_UNDONE, .fail = cx.fail };
+		map_set(e->failed_clusters, s->scope + 8, lost);
+	}
 }
 
 static bool
@@ -469,6 +551,20 @@ is_backward(const ScopeRun *s)
 	return false;
 }
 
+/* A run that was killed, or whose last open step a person has resolved, is closed as it stands. */
+static bool
+close_run(Engine *e, const RunRow *row, RunReport *out)
+{
+	ExitCode code = closed_as(&e->rows);
+
+	*out = (RunReport){ .run = e->run, .exit = EXIT_DONE };
+	log_say("run %lld has nothing left to do", (long long)e->run);
+	if (strcmp(row->state, "running") != 0 && strcmp(row->state, "stopped") != 0 &&
+	    strcmp(row->state, "person") != 0)
+		return true;
+	return journal_run_end(e->cx, e->home, e->run, state_of(code), (int64_t)code);
+}
+
 bool
 run_resume(Ctx *cx, Home *home, int64_t run, RunReport *out)
 {
@@ -477,19 +573,43 @@ run_resume(Ctx *cx, Home *home, int64_t run, RunReport *out)
 
 	if (!open_run(&e, &row))
 		return false;
+	note_lost_clusters(&e);
 	keep_open_scopes(&e);
-	if (!e.scopes.n) {
-		ExitCode code = row.exit_code < 0 ? EXIT_DONE : (ExitCode)row.exit_code;
-		*out = (RunReport){ .run = run, .exit = EXIT_DONE };
-		log_say("run %lld has nothing left to do", (long long)run);
-		return strcmp(row.state, "running") != 0 ||
-		    journal_run_end(cx, home, run, state_of(code), (int64_t)code);
-	}
-	if (!take_leases(&e))
+	if (!e.scopes.n)
+		return close_run(&e, &row, out);
+	if (!hold_run(&e))
 		return false;
 	for (size_t i = 0; i < e.scopes.n; i++)
 		e.scopes.at[i].backward = is_backward(&e.scopes.at[i]);
 	return execute(&e, out);
+}
+
+static bool
+is_made_by(const ScopeRun *s)
+{
+	for (size_t i = 0; i < s->rows.n; i++)
+		if (strcmp(s->rows.at[i]->step.kind, "object.put") == 0 &&
+		    !js_get_text(s->rows.at[i]->step.args, "was"))
+			return true;
+	return false;
+}
+
+/* A cluster that a run made stays while tenants are on it, of whatever run. */
+static bool
+is_in_use(Engine *e, ScopeRun *s)
+{
+	Ctx cx = { .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
+	int64_t n = 0;
+
+	if (strncmp(s->scope, "cluster/", 8) != 0 || !is_made_by(s) ||
+	    (catalog_tenants_on(&cx, e->home, s->scope + 8, &n) && !n))
+		return false;
+	fail(&cx, FAIL_REFUSED, "Delete or undo them first.", "cluster \"%s\" has %lld tenant%s",
+	    s->scope + 8, (long long)n, n == 1 ? "" : "s");
+	s->result = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_FAILED, .fail = cx.fail };
+	e->ended++;
+	tell(e, s);
+	return true;
 }
 
 /* What was created in a run goes the other way: tenants first, then their groundwork. */
@@ -499,9 +619,11 @@ undo_groundwork(Engine *e)
 	Ctx cx = ctx_new(e->cx->mem);
 	Conns *conns = conns_new(&cx, e->home);
 
-	for (size_t i = e->scopes.n; i-- > 0;)
-		if (!scope_tenant(e->scopes.at[i].scope))
-			walk(e, conns, &e->scopes.at[i]);
+	for (size_t i = e->scopes.n; i-- > 0;) {
+		ScopeRun *s = &e->scopes.at[i];
+		if (!scope_tenant(s->scope) && !is_in_use(e, s))
+			walk(e, conns, s);
+	}
 	arena_free(cx.mem);
 }
 
@@ -538,6 +660,24 @@ keep_undoable_scopes(Engine *e)
 	e->scopes.n = n;
 }
 
+/* An older change is not taken back from under a newer one. */
+static bool
+check_last(Engine *e)
+{
+	int64_t later;
+
+	for (size_t i = 0; i < e->scopes.n; i++) {
+		const char *scope = e->scopes.at[i].scope;
+		if (!journal_later(e->cx, e->home, scope, e->run, &later))
+			return false;
+		if (later)
+			return fail(e->cx, FAIL_REFUSED, arena_printf(e->cx->mem,
+			    "Undo that one first: copyhold run undo %lld.", (long long)later),
+			    "run %lld has changed \"%s\" since", (long long)later, scope);
+	}
+	return true;
+}
+
 bool
 run_undo(Ctx *cx, Home *home, int64_t run, RunReport *out)
 {
@@ -550,15 +690,17 @@ run_undo(Ctx *cx, Home *home, int64_t run, RunReport *out)
 	if (!e.scopes.n)
 		return fail(cx, FAIL_REFUSED, "Go forward: copyhold run resume, or change it with a new run.",
 		    "run %lld has nothing that can be undone", (long long)run);
-	if (!take_leases(&e))
+	if (!hold_run(&e))
 		return false;
-	e.failed_clusters = map_new(cx->mem);
+	if (!check_last(&e)) {
+		drop_leases(&e);
+		return false;
+	}
 	run_tenants(&e);
 	undo_groundwork(&e);
 	ExitCode code = exit_of(&e);
-	if (code == EXIT_UNDONE)
-		code = EXIT_DONE;
-	return finish(&e, code, code == EXIT_DONE ? "undone" : state_of(code), out);
+	finish(&e, code == EXIT_UNDONE ? EXIT_DONE : code, code == EXIT_DONE ? EXIT_UNDONE : code, out);
+	return true;
 }
 
 /* --- a person's decision ---------------------------------------------------- */
@@ -567,7 +709,8 @@ static bool
 resolve_row(Engine *e, StepRow *row, ScopeRun *s, const char *as)
 {
 	const StepKind *kind = step_kind(row->step.kind);
-	StepEnv env = { .home = e->home, .run = e->run, .step = &row->step };
+	StepEnv env = { .home = e->home, .run = e->run, .fence = s->fence, .step = &row->step };
+	bool undoing = row->state == STEP_UNDO_FAILED || row->state == STEP_UNDOING;
 	const char *tenant = scope_tenant(s->scope);
 	TenantRecord t;
 	Placement *at;
@@ -579,11 +722,11 @@ resolve_row(Engine *e, StepRow *row, ScopeRun *s, const char *as)
 		return false;
 	env.at = found ? at : NULL;
 	env.cluster = found ? at->cluster : NULL;
-	if (row->state == STEP_UNDO_FAILED && strcmp(as, "done") == 0)
+	if (undoing && strcmp(as, "done") == 0)
 		return (!kind->unrecord || kind->unrecord(e->cx, &env)) &&
 		    journal_state(e->cx, e->home, e->run, row, STEP_UNDONE, "resolved by a person") &&
 		    journal_event(e->cx, e->home, e->run, row, "resolved: undone");
-	if (row->state == STEP_UNDO_FAILED && strcmp(as, "redo") == 0)
+	if (undoing && strcmp(as, "redo") == 0)
 		return journal_state(e->cx, e->home, e->run, row, STEP_UNDOING, NULL) &&
 		    journal_event(e->cx, e->home, e->run, row, "resolved: undo again");
 	if (strcmp(as, "done") == 0)
@@ -608,7 +751,8 @@ find_open_row(Engine *e, int64_t step, ScopeRun **scope, StepRow **row)
 			if ((*row)->step.id != step)
 				continue;
 			if ((*row)->state == STEP_UNKNOWN || (*row)->state == STEP_UNDO_FAILED ||
-			    (*row)->state == STEP_FAILED || (*row)->state == STEP_INTENT)
+			    (*row)->state == STEP_FAILED || (*row)->state == STEP_INTENT ||
+			    (*row)->state == STEP_UNDOING)
 				return true;
 			return fail(e->cx, FAIL_REFUSED, "Only an open step can be resolved.",
 			    "step %lld.%lld is %s", (long long)e->run, (long long)step,
@@ -630,12 +774,12 @@ run_resolve(Ctx *cx, Home *home, int64_t run, int64_t step, const char *as)
 		return false;
 	e.scopes.at[0] = *scope;
 	e.scopes.n = 1;
-	if (!take_leases(&e))
+	if (!hold_run(&e))
 		return false;
-	bool ok = lite_begin(cx, home->db) && resolve_row(&e, open, scope, as) &&
+	bool ok = lite_begin(cx, home->db) && resolve_row(&e, open, &e.scopes.at[0], as) &&
 	    lite_commit(cx, home->db);
 	if (!ok)
 		lite_rollback(home->db);
-	drop_leases(&e, 1);
+	drop_leases(&e);
 	return ok;
 }

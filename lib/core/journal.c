@@ -90,6 +90,19 @@ journal_unfinished(Ctx *cx, Home *home, const char *scope, int64_t *run)
 }
 
 bool
+journal_later(Ctx *cx, Home *home, const char *scope, int64_t after_run, int64_t *run)
+{
+	LiteRows *rows;
+
+	*run = 0;
+	if (!lite_query(cx, home->db, &SQL_SCOPE_LATER, &rows, "ti", scope, after_run))
+		return false;
+	if (lite_next(rows))
+		*run = lite_int(rows, 0);
+	return lite_end(cx, rows);
+}
+
+bool
 journal_supersede(Ctx *cx, Home *home, const char *scope, int64_t before_run)
 {
 	return lite_do(cx, home->db, &SQL_SCOPE_SUPERSEDE, "ti", scope, before_run);

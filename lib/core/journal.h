@@ -14,6 +14,7 @@ bool	 journal_intent(Ctx *cx, Home *home, int64_t run, StepRow *row);
 bool	 journal_state(Ctx *cx, Home *home, int64_t run, StepRow *row, StepState state, const char *error);
 bool	 journal_abandon_waiting(Ctx *cx, Home *home, int64_t run, const char *scope);
 bool	 journal_unfinished(Ctx *cx, Home *home, const char *scope, int64_t *run);	/* 0: none */
+bool	 journal_later(Ctx *cx, Home *home, const char *scope, int64_t after_run, int64_t *run);	/* 0: none changed it since */
 bool	 journal_supersede(Ctx *cx, Home *home, const char *scope, int64_t before_run);
 bool	 journal_close_superseded(Ctx *cx, Home *home, int64_t before_run);
 bool	 journal_event(Ctx *cx, Home *home, int64_t run, const StepRow *row, const char *outcome);

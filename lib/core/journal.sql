@@ -42,8 +42,14 @@ ORDER BY 1 LIMIT 1;
 UPDATE step SET state = 'abandoned'
 WHERE scope = ?1 AND run < ?2 AND state = 'waiting';
 
+-- name: scope_later server: lite
+SELECT run FROM step WHERE scope = ?1 AND run > ?2 AND state NOT IN ('waiting','abandoned','undone')
+ORDER BY run LIMIT 1;
+
+-- A run that was killed before its first step is closed when a newer one has taken its steps over.
 -- name: run_superseded server: lite
 UPDATE run SET state = 'failed'
-WHERE state = 'stopped' AND id < ?1
+WHERE state IN ('stopped','running') AND id < ?1
+	AND EXISTS (SELECT 1 FROM step s WHERE s.run = run.id AND s.state = 'abandoned')
 	AND NOT EXISTS (SELECT 1 FROM step s WHERE s.run = run.id
 		AND s.state IN ('waiting','intent','unknown','undoing','undo_failed','failed'));

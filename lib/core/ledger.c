@@ -8,7 +8,7 @@
 #include "lib/core/ledger.sql.h"
 
 #define LEDGER_POLL_MS 20
-#define LEDGER_END_MS  60000	/* an ended backend may still have files to remove */
+#define LEDGER_END_MS  60000 /* an ended backend may still have files to remove */
 
 static const char *
 ledger_tenant(const StepEnv *env)
@@ -35,7 +35,8 @@ bool
 ledger_enter(Ctx *cx, Pg *pg, const StepEnv *env, Ledger *out)
 {
 	const char *fence = arena_printf(cx->mem, "%" PRId64, env->fence);
-	const char *params[] = { ledger_tenant(env), fence, ledger_key(cx->mem, env), env->step->kind };
+	const char *params[] = { ledger_tenant(env), fence, ledger_key(cx->mem, env),
+		env->step->kind };
 	PgRows rows;
 
 	if (!pg_query(cx, pg, &SQL_LEDGER_ENTER, &rows, params))
@@ -52,7 +53,8 @@ ledger_enter(Ctx *cx, Pg *pg, const StepEnv *env, Ledger *out)
 bool
 ledger_fence(Ctx *cx, Pg *pg, const StepEnv *env)
 {
-	const char *params[] = { ledger_tenant(env), arena_printf(cx->mem, "%" PRId64, env->fence) };
+	const char *params[] = { ledger_tenant(env),
+		arena_printf(cx->mem, "%" PRId64, env->fence) };
 	PgRows rows;
 
 	if (!pg_query(cx, pg, &SQL_LEDGER_FENCE, &rows, params))
@@ -178,13 +180,14 @@ lock_take(Ctx *cx, Pg *pg, const StepEnv *env, const char *number, int64_t deadl
 		return false;
 	if (ours)
 		return true;
-	if (!pg_do(cx, pg, &SQL_LEDGER_END, &number)
-	    || !lock_until(cx, pg, number, clock_mono_ms() + LEDGER_END_MS, &ours))
+	if (!pg_do(cx, pg, &SQL_LEDGER_END, &number) ||
+	    !lock_until(cx, pg, number, clock_mono_ms() + LEDGER_END_MS, &ours))
 		return false;
-	return ours || fail(cx, FAIL_TIMEOUT,
-	    "A session of copyhold on that server does not end: look at it with pg_stat_activity.",
-	    "the session that works on \"%s\" at \"%s\" could not be ended", env->step->title,
-	    pg_name(pg));
+	return ours ||
+	    fail(cx, FAIL_TIMEOUT,
+		"A session of copyhold on that server does not end: look at it with pg_stat_activity.",
+		"the session that works on \"%s\" at \"%s\" could not be ended", env->step->title,
+		pg_name(pg));
 }
 
 /* A tenant's owner may not call the lock functions, so they are called without its role. */
@@ -212,9 +215,9 @@ ledger_lock(Ctx *cx, Pg *pg, const StepEnv *env, int64_t deadline_ms)
 {
 	const char *was;
 
-	return role_leave(cx, pg, &was)
-	    && lock_take(cx, pg, env, lock_number(cx->mem, env), deadline_ms)
-	    && role_return(cx, pg, was);
+	return role_leave(cx, pg, &was) &&
+	    lock_take(cx, pg, env, lock_number(cx->mem, env), deadline_ms) &&
+	    role_return(cx, pg, was);
 }
 
 void

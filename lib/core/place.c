@@ -92,14 +92,14 @@ place_login(const Placement *p, const char *user)
 /* --- connections ------------------------------------------------------------ */
 
 struct Conns {
-	Arena	*mem;
-	Home	*home;
-	Map	*open;		/* key of conn_key() -> Conn */
+	Arena *mem;
+	Home *home;
+	Map *open; /* key of conn_key() -> Conn */
 };
 
 typedef struct Conn {
-	Arena	*mem;
-	Pg	*pg;
+	Arena *mem;
+	Pg *pg;
 } Conn;
 
 Conns *
@@ -168,8 +168,8 @@ conn_open(Ctx *cx, Conns *c, const Cluster *cluster, const char *dbname, const c
 	PgTarget target;
 
 	out->mem = own.mem;
-	if (conns_target(&own, c->home, cluster, dbname, &target) && pg_open(&own, &target, &out->pg)
-	    && conn_prepare(&own, out->pg, as))
+	if (conns_target(&own, c->home, cluster, dbname, &target) &&
+	    pg_open(&own, &target, &out->pg) && conn_prepare(&own, out->pg, as))
 		return true;
 	fail_copy(cx, &own);
 	arena_free(own.mem);
@@ -177,7 +177,8 @@ conn_open(Ctx *cx, Conns *c, const Cluster *cluster, const char *dbname, const c
 }
 
 bool
-conns_get_as(Ctx *cx, Conns *c, const Cluster *cluster, const char *dbname, const char *as, Pg **out)
+conns_get_as(
+    Ctx *cx, Conns *c, const Cluster *cluster, const char *dbname, const char *as, Pg **out)
 {
 	const char *db = dbname ? dbname : cluster->connect.database;
 	const char *key = conn_key(cx->mem, cluster, db, as);
@@ -229,26 +230,32 @@ conns_drop(Conns *c, const Cluster *cluster, const char *dbname)
 
 /* --- steps -------------------------------------------------------------------- */
 
-/* The step's place among those of its scope, so that other tenants in the plan change no key. */
-static size_t
-scope_count(const Steps *steps, const char *scope, const Step **last)
+static uint64_t
+scope_hash(const char *scope)
 {
-	size_t n = 0;
+	uint64_t h = 14695981039346656037u;	/* FNV-1a */
 
-	*last = NULL;
-	for (size_t i = 0; i < steps->n; i++)
-		if (strcmp(steps->at[i].scope, scope) == 0) {
-			*last = &steps->at[i];
-			n++;
-		}
-	return n;
+	for (; *scope; scope++)
+		h = (h ^ (unsigned char)*scope) * 1099511628211u;
+	return h;
 }
 
+/* The newest of a scope, or NULL; a plan may have a hundred thousand steps. */
+static const Step *
+scope_last(const Steps *steps, const char *scope, uint64_t hash)
+{
+	for (size_t i = steps->n; i-- > 0;)
+		if (steps->at[i].scope_hash == hash && strcmp(steps->at[i].scope, scope) == 0)
+			return &steps->at[i];
+	return NULL;
+}
+
+/* The step's place among those of its scope is in it, so that other tenants in the plan change no key. */
 static const char *
-step_key(Arena *mem, const Step *s, size_t ordinal)
+step_key(Arena *mem, const Step *s)
 {
 	char *args = js_canonical(mem, s->args);
-	char *text = arena_printf(mem, "%s\n%s\n%s\n%zu", s->scope, s->kind, args, ordinal);
+	char *text = arena_printf(mem, "%s\n%s\n%s\n%zu", s->scope, s->kind, args, s->ordinal);
 
 	return arena_dupn(mem, sha256_hex(mem, text, strlen(text)), 32);
 }
@@ -257,13 +264,15 @@ Step *
 steps_add(Arena *mem, Steps *steps, const char *scope, const char *kind, Js *args,
     const char *title_fmt, ...)
 {
-	const Step *last;
-	size_t ordinal = scope_count(steps, scope, &last);
+	uint64_t hash = scope_hash(scope);
+	const Step *last = scope_last(steps, scope, hash);
 	Step s = {
 		.id = (int64_t)steps->n + 1,
 		.scope = arena_dup(mem, scope),
 		.kind = kind,
 		.args = args ? args : js_object(mem),
+		.scope_hash = hash,
+		.ordinal = last ? last->ordinal + 1 : 0,
 	};
 	va_list ap;
 
@@ -272,7 +281,7 @@ steps_add(Arena *mem, Steps *steps, const char *scope, const char *kind, Js *arg
 	va_end(ap);
 	if (last)
 		vec_push(mem, &s.needs, last->id);
-	s.key = step_key(mem, &s, ordinal);
+	s.key = step_key(mem, &s);
 	vec_push(mem, steps, s);
 	return &steps->at[steps->n - 1];
 }

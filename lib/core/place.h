@@ -88,6 +88,8 @@ typedef struct Step {
 	const char	*title;		/* "create database t_k3..." for people */
 	Js		*args;		/* never a secret */
 	struct { int64_t *at; size_t n, cap; } needs;	/* ids that must be done before */
+	uint64_t	 scope_hash;	/* these two are steps_add()'s own */
+	size_t		 ordinal;	/* among those of its scope */
 } Step;
 typedef struct Steps { Step *at; size_t n, cap; } Steps;
 

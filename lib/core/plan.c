@@ -37,6 +37,9 @@ typedef struct Planner {
 	Map			*records;	/* tenant -> TenantRecord * */
 	Map			*spec_hashes;	/* recorded Tenant specs */
 	Map			*merged;	/* model name -> Merged *, without own fields */
+	Map			*applied;	/* shape -> Model * as it was applied */
+	Map			*bodies;	/* shapes that the run's steps name */
+	Map			*down;		/* cluster -> Fail *: no use to knock again */
 	Map			*used;		/* cluster -> int64_t *: tenants there, planned ones too */
 	struct { Work *at; size_t n, cap; } work;
 	size_t			 next_work;
@@ -105,7 +108,7 @@ plan_object(Planner *p, const char *kind, const char *name, const void *loaded, 
 		entry_at(p, i)->note = arena_printf(cx->mem, "%s:%lld, region %s", c->connect.host,
 		    (long long)c->connect.port, c->region);
 		bool vendor = !c->modes.n || names_have(&c->modes, mode_name(MODE_DEDICATED));
-		if (vendor && d->cluster_steps && !d->cluster_steps(cx, c, &p->plan->steps))
+		if (vendor && d && d->cluster_steps && !d->cluster_steps(cx, c, &p->plan->steps))
 			return false;
 	}
 	entry_at(p, i)->first_step = first;
@@ -249,9 +252,17 @@ place_old(Planner *p, Work *w)
 /* --- which tenants need work --------------------------------------------------- */
 
 static bool
+merge(Ctx *cx, Planner *p, const Tenant *t, Merged *out)
+{
+	if (!model_merge(cx, map_get(p->m->models, t->model), t, &out->model))
+		return false;
+	out->shape = hash_of(cx->mem, model_canonical(cx->mem, out->model));
+	return true;
+}
+
+static bool
 merged_for(Planner *p, const Tenant *t, Merged *out)
 {
-	const Model *model = map_get(p->m->models, t->model);
 	bool plain = !t->objects.n && !t->fields.n && !t->drop.n;
 	Merged *known = plain ? map_get(p->merged, t->model) : NULL;
 
@@ -259,15 +270,32 @@ merged_for(Planner *p, const Tenant *t, Merged *out)
 		*out = *known;
 		return true;
 	}
-	if (!model_merge(p->cx, model, t, &out->model))
+	if (!merge(p->cx, p, t, out))
 		return false;
-	out->shape = hash_of(p->cx->mem, model_canonical(p->cx->mem, out->model));
 	if (plain) {
 		known = arena_alloc(p->cx->mem, sizeof *known);
 		*known = *out;
 		map_set(p->merged, t->model, known);
 	}
 	return true;
+}
+
+/* Ten thousand models of ten thousand tenants need not be held to see that nothing has changed. */
+static bool
+shape_same(Planner *p, const Tenant *t, const TenantRecord *r, bool *same)
+{
+	const Merged *known = !t->objects.n && !t->fields.n && !t->drop.n ?
+	    map_get(p->merged, t->model) : NULL;
+	Ctx cx = ctx_new(p->cx->mem);
+	Merged merged = known ? *known : (Merged){0};
+	bool ok = known || merge(&cx, p, t, &merged);
+
+	if (ok)
+		*same = strcmp(r->shape, merged.shape) == 0;
+	else
+		fail_copy(p->cx, &cx);
+	arena_free(cx.mem);
+	return ok;
 }
 
 static bool
@@ -284,13 +312,50 @@ wanted(const Planner *p, const char *tenant)
 }
 
 static bool
-spec_same(Planner *p, const Tenant *t, bool *same)
+spec_same(Planner *p, const Tenant *t)
 {
 	Arena *mem = arena_new(p->cx->mem);
 	const char *recorded = map_get(p->spec_hashes, t->name);
+	bool same = recorded &&
+	    strcmp(recorded, hash_of(mem, manifest_canonical(mem, "Tenant", t))) == 0;
 
-	*same = recorded && strcmp(recorded, hash_of(mem, manifest_canonical(mem, "Tenant", t))) == 0;
 	arena_free(mem);
+	return same;
+}
+
+/* A tenant in the middle of something is its run's. */
+static bool
+check_between(Planner *p, const TenantRecord *r)
+{
+	if (r->state == TENANT_PURGING)
+		return fail(p->cx, FAIL_REFUSED, arena_printf(p->cx->mem,
+		    "Finish it: copyhold run resume %lld.", (long long)r->changed_run),
+		    "tenant \"%s\" is being purged", r->name);
+	if (r->state != TENANT_PROVISIONING)
+		return true;
+	return fail(p->cx, FAIL_REFUSED, arena_printf(p->cx->mem, "Finish it: copyhold run resume "
+	    "%lld, or take it back: copyhold run undo %lld.", (long long)r->changed_run,
+	    (long long)r->changed_run), "tenant \"%s\" is still being provisioned", r->name);
+}
+
+static bool
+is_settled(Planner *p, const TenantRecord *r, const Work *w, bool *settled)
+{
+	bool same;
+
+	*settled = false;
+	if (!r)
+		return true;
+	if (r->state == TENANT_SEALED) {
+		entry_at(p, w->entry)->note = "deleted, its data is still kept: see copyhold tenant show";
+		*settled = true;
+		return true;
+	}
+	if (w->spec_differs || p->options->refresh || r->state == TENANT_PROVISIONING)
+		return true;
+	if (!shape_same(p, w->spec, r, &same))
+		return false;
+	*settled = same;
 	return true;
 }
 
@@ -298,31 +363,21 @@ static bool
 consider(Planner *p, const Tenant *t)
 {
 	TenantRecord *r = map_get(p->records, t->name);
-	Work w = { .spec = t, .exists = r != NULL };
-	Merged desired;
-	bool same;
+	Work w = { .spec = t, .exists = r != NULL, .spec_differs = !spec_same(p, t) };
+	bool settled;
 
 	w.entry = entry_add(p, "tenant", t->name, r ? CHANGE_ALTER : CHANGE_ADD);
-	if (!merged_for(p, t, &desired) || !spec_same(p, t, &same))
-		return false;
-	w.spec_differs = !same;
-	w.desired = desired;
 	if (r)
 		w.record = *r;
-	if (r && r->state == TENANT_SEALED) {
-		entry_at(p, w.entry)->nothing = true;
-		entry_at(p, w.entry)->note = "deleted, its data is still kept: see copyhold tenant show";
-		return true;
-	}
-	if (r && same && !p->options->refresh && strcmp(r->shape, desired.shape) == 0) {
+	if (!is_settled(p, r, &w, &settled))
+		return false;
+	if (settled) {
 		entry_at(p, w.entry)->nothing = true;
 		return true;
 	}
-	if (r && r->state == TENANT_PROVISIONING) {
-		fail(p->cx, FAIL_REFUSED, arena_printf(p->cx->mem, "Finish it: copyhold run resume %lld, "
-		    "or take it back: copyhold run undo %lld.", (long long)r->changed_run,
-		    (long long)r->changed_run), "tenant \"%s\" is still being provisioned", t->name);
-	} else if (r ? place_old(p, &w) : place_new(p, &w)) {
+	if (r ? check_between(p, r) && place_old(p, &w) : place_new(p, &w)) {
+		if (!merged_for(p, t, &w.desired))
+			return false;
 		vec_push(p->cx->mem, &p->work, w);
 		return true;
 	}
@@ -339,6 +394,9 @@ load_recorded(Planner *p)
 	p->records = map_new(p->cx->mem);
 	p->spec_hashes = map_new(p->cx->mem);
 	p->merged = map_new(p->cx->mem);
+	p->applied = map_new(p->cx->mem);
+	p->bodies = map_new(p->cx->mem);
+	p->down = map_new(p->cx->mem);
 	p->used = map_new(p->cx->mem);
 	if (!catalog_tenants(p->cx, p->home, &all) ||
 	    !catalog_object_hashes(p->cx, p->home, "Tenant", p->spec_hashes))
@@ -399,6 +457,27 @@ observe_logins(Ctx *cx, Planner *p, Work *w)
 	return true;
 }
 
+/* One answer is enough of a cluster that cannot be reached: every try would wait for its deadline. */
+static void
+look_at(Ctx *cx, Planner *p, Conns *conns, Work *w)
+{
+	const char *cluster = w->at->cluster->name;
+	const Fail *down = map_get(p->down, cluster);
+	Ctx own = ctx_new(cx->mem);
+
+	if (down)
+		fail_copy(&own, &(Ctx){ .mem = own.mem, .fail = (Fail *)down });
+	if (down || !observe_one(&own, p, conns, w) || !observe_logins(&own, p, w)) {
+		entry_fail(p, w->entry, own.fail);
+		w->fail = entry_at(p, w->entry)->fail;
+		if (w->fail->kind == FAIL_UNREACHABLE && !down) {
+			down = w->fail;
+			map_set(p->down, cluster, w->fail);
+		}
+	}
+	arena_free(own.mem);
+}
+
 static void
 observe_lane(void *ptr)
 {
@@ -406,21 +485,16 @@ observe_lane(void *ptr)
 	Ctx cx = ctx_new(p->cx->mem);
 	Conns *conns = conns_new(&cx, p->home);
 
-	while (p->next_work < p->work.n) {
+	while (p->next_work < p->work.n && !lane_stopping()) {
 		Work *w = &p->work.at[p->next_work++];
-		Ctx own = ctx_new(cx.mem);
 		log_live("looking at %s (%zu/%zu)", w->spec->name, p->next_work, p->work.n);
-		if (!observe_one(&own, p, conns, w) || !observe_logins(&own, p, w)) {
-			entry_fail(p, w->entry, own.fail);
-			w->fail = entry_at(p, w->entry)->fail;
-		}
+		look_at(&cx, p, conns, w);
 		conns_drop(conns, w->at->cluster, w->at->dbname);
-		arena_free(own.mem);
 	}
 	arena_free(cx.mem);
 }
 
-static void
+static bool
 observe_all(Planner *p)
 {
 	Lanes *lanes = lanes_new(p->cx->mem);
@@ -429,6 +503,7 @@ observe_all(Planner *p)
 		lane_spawn(lanes, observe_lane, p);
 	lanes_run(lanes);
 	log_live_end();
+	return !lane_stopping() || fail(p->cx, FAIL_STOPPED, NULL, "stopped by a signal");
 }
 
 static const char *
@@ -493,9 +568,9 @@ steps_for(Planner *p, Work *w)
 
 /* A tenant whose last run is open is left out; the others go on. */
 static bool
-check_finished(Planner *p, const Work *w)
+check_finished(Planner *p, const char *tenant)
 {
-	const char *scope = arena_printf(p->cx->mem, "tenant/%s", w->spec->name);
+	const char *scope = arena_printf(p->cx->mem, "tenant/%s", tenant);
 	int64_t run;
 
 	if (!journal_unfinished(p->cx, p->home, scope, &run))
@@ -505,46 +580,57 @@ check_finished(Planner *p, const Work *w)
 	return fail(p->cx, FAIL_REFUSED, arena_printf(p->cx->mem,
 	    "Finish it: copyhold run resume %lld, or take it back: copyhold run undo %lld.",
 	    (long long)run, (long long)run), "run %lld has not finished with tenant \"%s\"",
-	    (long long)run, w->spec->name);
+	    (long long)run, tenant);
 }
 
+/* What was applied to many tenants is read once. */
 static bool
+applied_shape(Planner *p, Work *w)
+{
+	if (!w->exists || !*w->record.shape)
+		return true;
+	w->recorded = map_get(p->applied, w->record.shape);
+	if (w->recorded)
+		return true;
+	if (!catalog_shape(p->cx, p->home, w->record.shape, &w->recorded))
+		return false;
+	map_set(p->applied, w->record.shape, w->recorded);
+	return true;
+}
+
+static void
+need_body(Planner *p, const Merged *m)
+{
+	if (map_get(p->bodies, m->shape))
+		return;
+	map_set(p->bodies, m->shape, m->model);
+	vec_push(p->cx->mem, &p->plan->run.shapes, m->model);
+}
+
+static void
 plan_work(Planner *p, Work *w)
 {
 	size_t before = p->plan->steps.n;
 	Seen seen = { .tenant = w->spec->name, .changed_run = w->record.changed_run };
-	bool ok = true;
 
 	if (w->fail)
-		return true;
-	if (w->exists && *w->record.shape)
-		ok = catalog_shape(p->cx, p->home, w->record.shape, &w->recorded);
-	if (!ok || !steps_for(p, w)) {
+		return;
+	if (!applied_shape(p, w) || !steps_for(p, w) ||
+	    (p->plan->steps.n > before && !check_finished(p, w->spec->name))) {
 		entry_fail(p, w->entry, p->cx->fail);
 		fail_clear(p->cx);
 		p->plan->steps.n = before;
-		return true;
 	}
 	if (p->plan->steps.n == before)
-		return true;
-	if (!check_finished(p, w)) {
-		entry_fail(p, w->entry, p->cx->fail);
-		fail_clear(p->cx);
-		p->plan->steps.n = before;
-		return true;
-	}
+		return;
 	vec_push(p->cx->mem, &p->plan->run.seen, seen);
-	for (size_t i = 0; i < p->plan->run.shapes.n; i++)
-		if (p->plan->run.shapes.at[i] == w->desired.model)
-			return true;
-	vec_push(p->cx->mem, &p->plan->run.shapes, w->desired.model);
-	return true;
+	need_body(p, &w->desired);
 }
 
 /* --- tenants that no manifest names ------------------------------------------------ */
 
 static bool
-seal_steps(Ctx *cx, Home *home, const TenantRecord *t, int64_t purge_after, Steps *steps)
+seal_steps(Ctx *cx, Home *home, const TenantRecord *t, int64_t keep_ms, Steps *steps)
 {
 	Placement *at;
 
@@ -555,11 +641,32 @@ seal_steps(Ctx *cx, Home *home, const TenantRecord *t, int64_t purge_after, Step
 		if (!place_driver(at->mode)->suspend_steps(cx, at, steps))
 			return false;
 	}
-	records_tenant_state(cx->mem, t, TENANT_SEALED, purge_after, steps);
+	records_tenant_state(cx->mem, t, TENANT_SEALED, keep_ms, steps);
 	return true;
 }
 
-static bool
+static void
+plan_sealing(Planner *p, const TenantRecord *t, size_t i)
+{
+	Steps *steps = &p->plan->steps;
+	size_t first = steps->n;
+	int64_t keep_ms;
+
+	if (!check_between(p, t) || !check_finished(p, t->name) ||
+	    !plan_retention(p->cx, p->home, t->name, &keep_ms) ||
+	    !seal_steps(p->cx, p->home, t, keep_ms, steps)) {
+		entry_fail(p, i, p->cx->fail);
+		fail_clear(p->cx);
+		steps->n = first;
+		return;
+	}
+	entry_at(p, i)->note = "suspended and sealed now; its data is kept for its retention";
+	entry_at(p, i)->first_step = (int64_t)first;
+	entry_at(p, i)->steps = (int64_t)(steps->n - first);
+	vec_push(p->cx->mem, &p->plan->run.seen, ((Seen){ t->name, t->changed_run }));
+}
+
+static void
 plan_absent(Planner *p)
 {
 	const MapItem *it;
@@ -569,21 +676,13 @@ plan_absent(Planner *p)
 		if (map_get(p->m->tenants, it->key) || !wanted(p, it->key) || t->state == TENANT_SEALED)
 			continue;
 		size_t i = entry_add(p, "tenant", it->key, CHANGE_REMOVE);
-		int64_t first = (int64_t)p->plan->steps.n, purge_after;
-		if (!p->options->prune) {
-			entry_at(p, i)->nothing = true;
-			entry_at(p, i)->note = "no manifest names it; it stays (apply --prune deletes it)";
+		if (p->options->prune) {
+			plan_sealing(p, t, i);
 			continue;
 		}
-		if (!plan_purge_after(p->cx, p->home, t->name, &purge_after) ||
-		    !seal_steps(p->cx, p->home, t, purge_after, &p->plan->steps))
-			return false;
-		entry_at(p, i)->note = "suspended and sealed now; its data is kept for its retention";
-		entry_at(p, i)->first_step = first;
-		entry_at(p, i)->steps = (int64_t)p->plan->steps.n - first;
-		vec_push(p->cx->mem, &p->plan->run.seen, ((Seen){ t->name, t->changed_run }));
+		entry_at(p, i)->nothing = true;
+		entry_at(p, i)->note = "no manifest names it; it stays (apply --prune deletes it)";
 	}
-	return true;
 }
 
 /* --- the whole ----------------------------------------------------------------------- */
@@ -619,12 +718,12 @@ plan_tenants(Planner *p)
 	for (it = map_next(p->m->tenants, NULL); it; it = map_next(p->m->tenants, it))
 		if (wanted(p, it->key) && !consider(p, it->value))
 			return false;
-	if (p->options->refresh)
-		observe_all(p);
+	if (p->options->refresh && !observe_all(p))
+		return false;
 	for (size_t i = 0; i < p->work.n; i++)
-		if (!plan_work(p, &p->work.at[i]))
-			return false;
-	return plan_absent(p);
+		plan_work(p, &p->work.at[i]);
+	plan_absent(p);
+	return true;
 }
 
 static bool

@@ -1,7 +1,6 @@
 /* The steps of the verbs: suspend, resume, delete, and the logins of one tenant. */
 #include <string.h>
 
-#include "lib/base/clock.h"
 #include "lib/core/plan.h"
 #include "lib/core/records.h"
 
@@ -21,7 +20,7 @@ plan_for(Ctx *cx, const char *verb, const TenantRecord *t)
 }
 
 bool
-plan_purge_after(Ctx *cx, Home *home, const char *tenant, int64_t *wall_ms)
+plan_retention(Ctx *cx, Home *home, const char *tenant, int64_t *ms)
 {
 	char *spec, *hash;
 	void *loaded = NULL;
@@ -32,7 +31,7 @@ plan_purge_after(Ctx *cx, Home *home, const char *tenant, int64_t *wall_ms)
 		return false;
 	if (loaded)
 		keep = ((const Tenant *)loaded)->retention_ms;
-	*wall_ms = clock_wall_ms() + keep;
+	*ms = keep;
 	return true;
 }
 
@@ -76,15 +75,15 @@ resume(Ctx *cx, const TenantRecord *t, const Placement *at, Plan *plan)
 static bool
 seal(Ctx *cx, Home *home, const TenantRecord *t, const Placement *at, Plan *plan)
 {
-	int64_t purge_after;
+	int64_t keep_ms;
 
 	if (t->state != TENANT_ACTIVE && t->state != TENANT_SUSPENDED)
 		return wrong_state(cx, t, "deleted");
-	if (!plan_purge_after(cx, home, t->name, &purge_after))
+	if (!plan_retention(cx, home, t->name, &keep_ms))
 		return false;
 	if (t->state == TENANT_ACTIVE && !close_steps(cx, at, &plan->steps))
 		return false;
-	records_tenant_state(cx->mem, t, TENANT_SEALED, purge_after, &plan->steps);
+	records_tenant_state(cx->mem, t, TENANT_SEALED, keep_ms, &plan->steps);
 	return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/core/ident.h"
 
 static const char *
@@ -185,6 +186,7 @@ records_tenant_record(Ctx *cx, Home *home, const Tenant *spec, const Placement *
 		js_set_text(args, "was", old_spec);
 		js_set_text(args, "was_hash", old_hash);
 		js_set_text(args, "was_shape", t.shape);
+		js_set_text(args, "was_model", t.model);
 		js_set_int(args, "was_version", t.model_version);
 		js_set_text(args, "was_display", t.display);
 	}
@@ -195,14 +197,14 @@ records_tenant_record(Ctx *cx, Home *home, const Tenant *spec, const Placement *
 
 static bool
 record_tenant(Ctx *cx, StepEnv *env, const char *spec, const char *hash, const char *shape,
-    int64_t version, const char *display)
+    const char *model, int64_t version, const char *display)
 {
 	TenantRecord t;
 
 	if (!catalog_tenant(cx, env->home, arg(env, "tenant"), &t))
 		return false;
 	t.display = display;
-	t.model = arg(env, "model");
+	t.model = model;
 	t.model_version = version;
 	t.shape = shape;
 	t.spec_hash = hash;
@@ -224,7 +226,8 @@ tenant_idents(Ctx *cx, StepEnv *env, IdentWay way)
 static bool
 record_record(Ctx *cx, StepEnv *env)
 {
-	return tenant_idents(cx, env, IDENT_FORWARD) && record_tenant(cx, env, arg(env, "spec"), arg(env, "hash"), arg(env, "shape"),
+	return tenant_idents(cx, env, IDENT_FORWARD) && record_tenant(cx, env, arg(env, "spec"),
+	    arg(env, "hash"), arg(env, "shape"), arg(env, "model"),
 	    js_get_int(env->step->args, "version", 0), js_get_text(env->step->args, "display"));
 }
 
@@ -236,21 +239,23 @@ record_undo(Ctx *cx, StepEnv *env)
 	if (!js_get_text(env->step->args, "was"))
 		return catalog_tenant_state(cx, env->home, arg(env, "tenant"), TENANT_PROVISIONING, 0);
 	return record_tenant(cx, env, arg(env, "was"), arg(env, "was_hash"), arg(env, "was_shape"),
-	    js_get_int(env->step->args, "was_version", 0),
+	    arg(env, "was_model"), js_get_int(env->step->args, "was_version", 0),
 	    js_get_text(env->step->args, "was_display"));
 }
 
 /* --- tenant.state, tenant.forget -------------------------------------------------- */
 
 void
-records_tenant_state(Arena *mem, const TenantRecord *t, TenantState state, int64_t purge_after,
+records_tenant_state(Arena *mem, const TenantRecord *t, TenantState state, int64_t keep_ms,
     Steps *steps)
 {
 	Js *args = js_object(mem);
 
 	js_set_text(args, "tenant", t->name);
 	js_set_int(args, "state", (int64_t)state);
-	js_set_int(args, "purge_after", purge_after);
+	if (state == TENANT_SEALED)	/* a span: the same plan is the same text at any time */
+		js_set_int(args, "keep", keep_ms);
+	js_set_int(args, "purge_after", state == TENANT_PURGING ? t->purge_after : 0);
 	js_set_int(args, "was", (int64_t)t->state);
 	js_set_int(args, "was_purge_after", t->purge_after);
 	steps_add(mem, steps, arena_printf(mem, "tenant/%s", t->name), "tenant.state", args,
@@ -262,8 +267,11 @@ state_record(Ctx *cx, StepEnv *env)
 {
 	const Js *a = env->step->args;
 
-	return catalog_tenant_state(cx, env->home, arg(env, "tenant"),
-	    (TenantState)js_get_int(a, "state", TENANT_ACTIVE), js_get_int(a, "purge_after", 0));
+	TenantState state = (TenantState)js_get_int(a, "state", TENANT_ACTIVE);
+	int64_t purge_after = state == TENANT_SEALED ? clock_wall_ms() + js_get_int(a, "keep", 0) :
+	    js_get_int(a, "purge_after", 0);
+
+	return catalog_tenant_state(cx, env->home, arg(env, "tenant"), state, purge_after);
 }
 
 static bool

@@ -17,8 +17,8 @@ bool	 records_tenant_register(Ctx *cx, const Tenant *spec, const Placement *at, 
 	    Steps *steps);
 bool	 records_tenant_record(Ctx *cx, Home *home, const Tenant *spec, const Placement *at,
 	    const Model *model, Steps *steps);
-void	 records_tenant_state(Arena *mem, const TenantRecord *t, TenantState state, int64_t purge_after,
-	    Steps *steps);
+void	 records_tenant_state(Arena *mem, const TenantRecord *t, TenantState state, int64_t keep_ms,
+	    Steps *steps);	/* keep_ms: the retention of a tenant that is sealed */
 void	 records_tenant_forget(Arena *mem, const TenantRecord *t, Steps *steps);
 
 /* The store name of a password that a setup script has announced: "pending/acme/app". */

@@ -15,22 +15,22 @@
 #include <string.h>
 
 #define SESSIONS 8
-#define WORDS 65536
-#define LOOK_MS 10
-#define PATIENCE 6000	/* looks: a minute */
+#define WORDS    65536
+#define LOOK_MS  10
+#define PATIENCE 6000 /* looks: a minute */
 
 typedef struct Session {
-	char	 name[32];
-	PGconn	*conn;
-	int	 waiting;
+	char name[32];
+	PGconn *conn;
+	int waiting;
 } Session;
 
 static struct {
-	const char	*dsn;
-	PGconn		*watcher;
-	Session		 sessions[SESSIONS];
-	int		 n;
-	const Session	*shown;
+	const char *dsn;
+	PGconn *watcher;
+	Session sessions[SESSIONS];
+	int n;
+	const Session *shown;
 } run;
 
 static void
@@ -79,8 +79,12 @@ session(const char *name)
 static void
 print_error(const PGresult *r)
 {
-	static const struct { const char *word; int field; } fields[] = {
-		{ "constraint", PG_DIAG_CONSTRAINT_NAME }, { "column", PG_DIAG_COLUMN_NAME },
+	static const struct {
+		const char *word;
+		int field;
+	} fields[] = {
+		{ "constraint", PG_DIAG_CONSTRAINT_NAME },
+		{ "column", PG_DIAG_COLUMN_NAME },
 	};
 
 	printf("error %s", PQresultErrorField(r, PG_DIAG_SQLSTATE));
@@ -103,7 +107,8 @@ print_rows(const PGresult *r)
 		putchar('\n');
 	for (int i = 0; i < n; i++) {
 		for (int c = 0; c < columns; c++)
-			printf("%s%s", c == 0 ? "" : " | ", PQgetisnull(r, i, c) ? "(null)" : PQgetvalue(r, i, c));
+			printf("%s%s", c == 0 ? "" : " | ",
+			    PQgetisnull(r, i, c) ? "(null)" : PQgetvalue(r, i, c));
 		putchar('\n');
 	}
 }
@@ -159,7 +164,8 @@ is_blocked(const Session *s)
 	PGresult *r;
 	int blocked;
 
-	snprintf(sql, sizeof sql, "SELECT cardinality(pg_blocking_pids(%d)) > 0", PQbackendPID(s->conn));
+	snprintf(
+	    sql, sizeof sql, "SELECT cardinality(pg_blocking_pids(%d)) > 0", PQbackendPID(s->conn));
 	r = PQexec(run.watcher, sql);
 	if (PQresultStatus(r) != PGRES_TUPLES_OK)
 		die("the watcher failed", PQerrorMessage(run.watcher));

@@ -8,11 +8,11 @@
 static const PlaceDriver *const drivers[] = { &mode_dedicated, &mode_customer_db, NULL };
 
 typedef struct Room {
-	Places		 p;
-	Model		*chinook, *odd;
-	Placement	*shop, *curio;		/* tenants with these models */
-	PgTarget	 source;
-	DataFrom	 from;
+	Places p;
+	Model *chinook, *odd;
+	Placement *shop, *curio; /* tenants with these models */
+	PgTarget source;
+	DataFrom from;
 } Room;
 
 /* --- the room ------------------------------------------------------------------ */
@@ -118,7 +118,8 @@ static int
 empty_tenants(void **state)
 {
 	Room *r = *state;
-	static const char all[] = "SELECT 'TRUNCATE ' || string_agg(oid::regclass::text, ', ') FROM pg_class"
+	static const char all[] =
+	    "SELECT 'TRUNCATE ' || string_agg(oid::regclass::text, ', ') FROM pg_class"
 	    " WHERE relnamespace = 'app'::regnamespace AND relkind = 'r'";
 	const Placement *both[] = { r->shop, r->curio };
 
@@ -132,7 +133,8 @@ empty_tenants(void **state)
 static char *
 rules_of(Room *r, const Placement *at)
 {
-	return asked(r, at, "SELECT string_agg(def, E'\\n' ORDER BY def) FROM ("
+	return asked(r, at,
+	    "SELECT string_agg(def, E'\\n' ORDER BY def) FROM ("
 	    "SELECT conrelid::regclass || ' ' || conname || ' ' || convalidated || ' ' || pg_get_constraintdef(oid) AS def"
 	    " FROM pg_constraint WHERE connamespace = 'app'::regnamespace"
 	    " UNION ALL SELECT pg_get_indexdef(indexrelid) || ' ' || indisvalid FROM pg_index i"
@@ -140,9 +142,11 @@ rules_of(Room *r, const Placement *at)
 }
 
 static bool
-load(Room *r, const Placement *at, const Model *m, const char *database, bool dry_run, DataReport *out)
+load(Room *r, const Placement *at, const Model *m, const char *database, bool dry_run,
+    DataReport *out)
 {
-	return data_load(&r->p.cx, r->p.home, r->p.conns, at, m, from(r, database), 1, dry_run, out);
+	return data_load(
+	    &r->p.cx, r->p.home, r->p.conns, at, m, from(r, database), 1, dry_run, out);
 }
 
 static CompareReport
@@ -216,8 +220,8 @@ a_schema_without_tables_is_not_found(void **state)
 	Model *m;
 
 	from(r, "chinook");
-	must_fail(&r->p, data_import(&r->p.cx, &r->source, "nosuch", "shop", &m, &notes), FAIL_NOT_FOUND,
-	    "no table in schema \"nosuch\" of database \"chinook\"");
+	must_fail(&r->p, data_import(&r->p.cx, &r->source, "nosuch", "shop", &m, &notes),
+	    FAIL_NOT_FOUND, "no table in schema \"nosuch\" of database \"chinook\"");
 }
 
 static void
@@ -226,7 +230,8 @@ a_password_in_a_dsn_is_in_no_message(void **state)
 	Room *r = *state;
 	PgTarget target;
 	Source *source;
-	char *dsn = arena_printf(r->p.cx.mem, "host=127.0.0.1 port=%d user=nobody password=c4nary dbname=chinook", test_port());
+	char *dsn = arena_printf(r->p.cx.mem,
+	    "host=127.0.0.1 port=%d user=nobody password=c4nary dbname=chinook", test_port());
 
 	must(&r->p, source_target(&r->p.cx, NULL, dsn, &target));
 	assert_false(source_open(&r->p.cx, &target, "public", &source));
@@ -251,7 +256,9 @@ a_load_brings_every_row_and_puts_every_rule_back(void **state)
 	assert_int_equal(loaded.objects.n, 11);
 	assert_string_equal(rules_of(r, r->shop), before);
 	assert_true(compared(r, r->shop, r->chinook, "chinook", false).equal);
-	assert_string_equal(asked(r, r->shop, "SELECT count(*) FROM copyhold.applied WHERE kind = 'data.load'"), "1");
+	assert_string_equal(
+	    asked(r, r->shop, "SELECT count(*) FROM copyhold.applied WHERE kind = 'data.load'"),
+	    "1");
 	assert_string_equal(asked(r, r->shop, "SELECT name FROM app.artist WHERE artist_id = 6"),
 	    "Ant\xc3\xb4nio Carlos Jobim");
 }
@@ -262,7 +269,8 @@ a_load_into_objects_with_rows_is_refused_with_their_counts(void **state)
 	Room *r = *state;
 	DataReport loaded;
 
-	psql_must(&r->p, r->shop->dbname, "INSERT INTO app.genre VALUES (1, 'Rock'), (2, 'Pop');"
+	psql_must(&r->p, r->shop->dbname,
+	    "INSERT INTO app.genre VALUES (1, 'Rock'), (2, 'Pop');"
 	    " INSERT INTO app.artist VALUES (1, 'x');");
 	must_fail(&r->p, load(r, r->shop, r->chinook, "chinook", false, &loaded), FAIL_REFUSED,
 	    "the tenant has rows already: \"artist\" has 1, \"genre\" has 2");
@@ -298,24 +306,34 @@ a_newer_holder_has_fenced_a_load_off(void **state)
 	assert_string_equal(asked(r, r->shop, "SELECT count(*) FROM app.album"), "0");
 }
 
-static const struct { const char *change; FailKind kind; const char *what; } broken[] = {
+static const struct {
+	const char *change;
+	FailKind kind;
+	const char *what;
+} broken[] = {
 	{ "ALTER TABLE artist ALTER name TYPE text; UPDATE artist SET name = repeat('c4nary', 21) WHERE artist_id = 3",
-	  FAIL_DATA, "row 275 of object \"artist\" has a text that is too long: field \"name\", rule \"artist_name_max\"" },
+	    FAIL_DATA,
+	    "row 275 of object \"artist\" has a text that is too long: field \"name\", rule \"artist_name_max\"" },
 	{ "ALTER TABLE track ALTER name DROP NOT NULL; UPDATE track SET name = NULL WHERE track_id = 5",
-	  FAIL_DATA, "row 3503 of object \"track\" has no value for a required field: field \"name\"" },
+	    FAIL_DATA,
+	    "row 3503 of object \"track\" has no value for a required field: field \"name\"" },
 	{ "ALTER TABLE invoice ALTER total TYPE numeric; UPDATE invoice SET total = 1e12 WHERE invoice_id = 2",
-	  FAIL_DATA, "row 412 of object \"invoice\" has a number that is too large: field \"total\"" },
+	    FAIL_DATA,
+	    "row 412 of object \"invoice\" has a number that is too large: field \"total\"" },
 	{ "ALTER TABLE genre DROP CONSTRAINT genre_pkey CASCADE; INSERT INTO genre VALUES (1, 'c4nary')",
-	  FAIL_DATA, "row 26 of object \"genre\" repeats a value that must be unique: rule \"genre_pkey\"" },
+	    FAIL_DATA,
+	    "row 26 of object \"genre\" repeats a value that must be unique: rule \"genre_pkey\"" },
 	{ "ALTER TABLE album DROP CONSTRAINT album_artist_id_fkey; UPDATE album SET artist_id = 9999 WHERE album_id = 1",
-	  FAIL_DATA, "a row of object \"album\" refers to a row that is not there: field \"artist_id\","
-	  " rule \"album_artist_id_fkey\"" },
+	    FAIL_DATA,
+	    "a row of object \"album\" refers to a row that is not there: field \"artist_id\","
+	    " rule \"album_artist_id_fkey\"" },
 	{ "ALTER TABLE track ALTER unit_price TYPE numeric(10,4); UPDATE track SET unit_price = 0.9999 WHERE track_id < 4",
-	  FAIL_DATA, "object \"track\": 3 rows have numbers with more decimal places than the model allows" },
-	{ "ALTER TABLE invoice ALTER total TYPE text",
-	  FAIL_REFUSED, "object \"invoice\": field \"total\" is number, column \"total\" is text" },
-	{ "ALTER TABLE invoice DROP COLUMN total",
-	  FAIL_REFUSED, "object \"invoice\": the source has nothing for the required field \"total\"" },
+	    FAIL_DATA,
+	    "object \"track\": 3 rows have numbers with more decimal places than the model allows" },
+	{ "ALTER TABLE invoice ALTER total TYPE text", FAIL_REFUSED,
+	    "object \"invoice\": field \"total\" is number, column \"total\" is text" },
+	{ "ALTER TABLE invoice DROP COLUMN total", FAIL_REFUSED,
+	    "object \"invoice\": the source has nothing for the required field \"total\"" },
 };
 
 static void
@@ -326,7 +344,8 @@ a_row_that_breaks_a_rule_is_named_by_ordinal_and_nothing_is_loaded(void **state)
 	DataReport loaded;
 
 	for (size_t i = 0; i < LENGTH(broken); i++) {
-		psql_must(&r->p, "postgres", "DROP DATABASE IF EXISTS chinook_bad;\nCREATE DATABASE chinook_bad TEMPLATE chinook;\n");
+		psql_must(&r->p, "postgres",
+		    "DROP DATABASE IF EXISTS chinook_bad;\nCREATE DATABASE chinook_bad TEMPLATE chinook;\n");
 		psql_must(&r->p, "chinook_bad", broken[i].change);
 		bool good = load(r, r->shop, r->chinook, "chinook_bad", false, &loaded);
 		if (!good)
@@ -344,8 +363,10 @@ columns_of_every_type_arrive_as_the_model_says(void **state)
 	Room *r = *state;
 	DataReport loaded;
 
-	psql_must(&r->p, "odd", "TRUNCATE \"Order\", \"order\", child, keyless, pair, parted CASCADE;\n"
-	    "INSERT INTO \"Order\" (\"Id\", \"user\", \"gr\xc3\xb6\xc3\x9f" "e\", \"\xe5\xae\xa2\xe6\x88\xb7\", mail, tags, at,"
+	psql_must(&r->p, "odd",
+	    "TRUNCATE \"Order\", \"order\", child, keyless, pair, parted CASCADE;\n"
+	    "INSERT INTO \"Order\" (\"Id\", \"user\", \"gr\xc3\xb6\xc3\x9f"
+	    "e\", \"\xe5\xae\xa2\xe6\x88\xb7\", mail, tags, at,"
 	    " raw, doc, spot, \"Total Price\", weird, took) VALUES\n"
 	    "(1, E'tab\\there\\\\n', 0.1, 'ab', 'a@b', '{x,NULL,\"y,z\"}', '2026-03-29 02:30:00', '\\x0001',"
 	    " '{\"z\":1,\"a\":1,\"a\":2}', '(1,2)', 12.345, 0.0012, '1 mon 2 days'),\n"
@@ -356,11 +377,15 @@ columns_of_every_type_arrive_as_the_model_says(void **state)
 	    "INSERT INTO parted VALUES (1, 1), (99, NULL);\n");
 	must(&r->p, load(r, r->curio, r->odd, "odd", false, &loaded));
 	assert_int_equal(loaded.rows, 10);
-	assert_string_equal(asked(r, r->curio, "SELECT concat_ws('|', user_, gr__e, x_ad4af312, tags, at, raw, doc, spot,"
-	    " total_price, twice, weird, took) FROM app.order_ WHERE id = 1"),
+	assert_string_equal(
+	    asked(r, r->curio,
+		"SELECT concat_ws('|', user_, gr__e, x_ad4af312, tags, at, raw, doc, spot,"
+		" total_price, twice, weird, took) FROM app.order_ WHERE id = 1"),
 	    "tab\there\\n|0.1|ab|[\"x\", null, \"y,z\"]|2026-03-29 02:30:00+00|\\x0001|{\"a\": 2, \"z\": 1}|"
 	    "{\"x\": 1, \"y\": 2}|12.345|24.690|0.0012|P1M2D");
-	assert_string_equal(asked(r, r->curio, "SELECT concat_ws('|', gr__e, at, user_ IS NULL) FROM app.order_ WHERE id = 2"),
+	assert_string_equal(
+	    asked(r, r->curio,
+		"SELECT concat_ws('|', gr__e, at, user_ IS NULL) FROM app.order_ WHERE id = 2"),
 	    "NaN|infinity|t");
 	assert_string_equal(asked(r, r->curio, "SELECT count(DISTINCT id) FROM app.keyless"), "2");
 	assert_true(compared(r, r->curio, r->odd, "odd", false).equal);
@@ -391,8 +416,10 @@ a_comparison_names_what_differs_by_surrogates(void **state)
 	spoil(r);
 	c = compared(r, r->shop, r->chinook, "chinook", false);
 	assert_false(c.equal);
-	const CompareObject *links = compared_object(&c, "playlist_track"), *track = compared_object(&c, "track");
-	const CompareObject *genre = compared_object(&c, "genre"), *customer = compared_object(&c, "customer");
+	const CompareObject *links = compared_object(&c, "playlist_track"),
+			    *track = compared_object(&c, "track");
+	const CompareObject *genre = compared_object(&c, "genre"),
+			    *customer = compared_object(&c, "customer");
 	assert_int_equal(links->rows_here, 8714);
 	assert_int_equal(links->rows_there, 8715);
 	assert_int_equal(links->missing_here, 1);
@@ -420,7 +447,8 @@ a_comparison_adds_numeric_fields_up_on_both_sides(void **state)
 
 	spoil(r);
 	c = compared(r, r->shop, r->chinook, "chinook", false);
-	const CompareObject *track = compared_object(&c, "track"), *invoice = compared_object(&c, "invoice");
+	const CompareObject *track = compared_object(&c, "track"),
+			    *invoice = compared_object(&c, "invoice");
 	assert_int_equal(invoice->sums.n, 1);
 	assert_string_equal(invoice->sums.at[0].field, "total");
 	assert_string_equal(invoice->sums.at[0].here, "2328.6");
@@ -444,7 +472,8 @@ keys_are_shown_where_that_was_asked_for_and_surrogates_change_each_time(void **s
 	assert_string_equal(compared_object(&shown, "genre")->diffs.at[0].key, "(99)");
 	assert_string_not_equal(compared_object(&one, "genre")->diffs.at[0].key,
 	    compared_object(&two, "genre")->diffs.at[0].key);
-	assert_string_not_equal(compared_object(&one, "genre")->digest_here, compared_object(&two, "genre")->digest_here);
+	assert_string_not_equal(compared_object(&one, "genre")->digest_here,
+	    compared_object(&two, "genre")->digest_here);
 }
 
 static void
@@ -454,10 +483,12 @@ rows_without_a_key_are_counted_as_often_as_they_are_there(void **state)
 	DataReport loaded;
 	CompareReport c;
 
-	psql_must(&r->p, "odd", "TRUNCATE \"Order\", \"order\", child, keyless, heir, pair, parted CASCADE;\n"
+	psql_must(&r->p, "odd",
+	    "TRUNCATE \"Order\", \"order\", child, keyless, heir, pair, parted CASCADE;\n"
 	    "INSERT INTO keyless VALUES (1, 'x'), (1, 'x'), (1, 'x'), (2, NULL);\n");
 	must(&r->p, load(r, r->curio, r->odd, "odd", false, &loaded));
-	psql_must(&r->p, r->curio->dbname, "DELETE FROM app.keyless WHERE id = (SELECT min(id::text)::uuid FROM app.keyless WHERE a = 1);"
+	psql_must(&r->p, r->curio->dbname,
+	    "DELETE FROM app.keyless WHERE id = (SELECT min(id::text)::uuid FROM app.keyless WHERE a = 1);"
 	    " INSERT INTO app.keyless (a, b) VALUES (2, '');");
 	c = compared(r, r->curio, r->odd, "odd", false);
 	assert_int_equal(compared_object(&c, "keyless")->missing_here, 1);
@@ -485,7 +516,8 @@ only_the_first_twenty_differing_keys_are_listed_but_all_are_counted(void **state
 static void
 close_databases(Room *r)
 {
-	char *all = one_value(&r->p, r->p.super, "SELECT string_agg(format('REVOKE ALL ON DATABASE %I FROM PUBLIC', datname), ';')"
+	char *all = one_value(&r->p, r->p.super,
+	    "SELECT string_agg(format('REVOKE ALL ON DATABASE %I FROM PUBLIC', datname), ';')"
 	    " FROM pg_database");
 
 	psql_must(&r->p, "postgres", all);
@@ -497,7 +529,9 @@ verified(Room *r)
 	Secret password = secret_new(r->p.cx.mem, APP_PASSWORD, strlen(APP_PASSWORD));
 	Attempts all = { 0 };
 
-	must(&r->p, verify_plain(&r->p.cx, r->p.conns, r->shop, r->chinook, &r->shop->logins.at[0], &password, &all));
+	must(&r->p,
+	    verify_plain(&r->p.cx, r->p.conns, r->shop, r->chinook, &r->shop->logins.at[0],
+		&password, &all));
 	return all;
 }
 
@@ -536,11 +570,15 @@ a_tenant_as_it_was_made_works_and_nothing_gets_through(void **state)
 			fprintf(stderr, "%s: %s\n", all.at[i].what, all.at[i].result);
 	assert_int_equal(count_of(&all, HEAD_FAILED), 0);
 	assert_int_equal(count_of(&all, HEAD_WORKS), 1);
-	assert_string_equal(result_of(&all, HEAD_WORKS, "insert, select, update and delete in a transaction that is rolled back"),
+	assert_string_equal(
+	    result_of(&all, HEAD_WORKS,
+		"insert, select, update and delete in a transaction that is rolled back"),
 	    "11 of 11 objects");
-	assert_string_equal(result_of(&all, HEAD_ISOLATED, "SET ROLE to copyhold's login"), "refused (42501)");
+	assert_string_equal(
+	    result_of(&all, HEAD_ISOLATED, "SET ROLE to copyhold's login"), "refused (42501)");
 	assert_string_equal(result_of(&all, HEAD_ISOLATED, "CREATE DATABASE"), "refused (42501)");
-	assert_string_equal(result_of(&all, HEAD_ISOLATED, "connect to database \"postgres\""), "refused (42501)");
+	assert_string_equal(
+	    result_of(&all, HEAD_ISOLATED, "connect to database \"postgres\""), "refused (42501)");
 	assert_string_equal(result_of(&all, HEAD_OPEN, "its own password changed"), "works");
 	assert_string_equal(result_of(&all, HEAD_OPEN, "its own objects locked"), "works");
 	assert_true(compared(r, r->shop, r->chinook, "chinook", false).equal);
@@ -548,27 +586,38 @@ a_tenant_as_it_was_made_works_and_nothing_gets_through(void **state)
 	assert_true(password_ok(&r->p, r->shop, &r->shop->logins.at[0], APP_PASSWORD));
 }
 
-static const struct { const char *database, *open, *close, *what, *result; } breaches[] = {
+static const struct {
+	const char *database, *open, *close, *what, *result;
+} breaches[] = {
 	{ NULL, "GRANT pg_read_all_data TO %s", "REVOKE pg_read_all_data FROM %s",
-	  "SET ROLE to a role that reads everything", "got through" },
-	{ NULL, "GRANT pg_read_all_data TO %s", "REVOKE pg_read_all_data FROM %s",
-	  "read copyhold's fence", "got through" },
-	{ NULL, "GRANT CREATE ON SCHEMA app TO %s", "REVOKE CREATE ON SCHEMA app FROM %s", "CREATE TABLE", "got through" },
-	{ NULL, "GRANT TRUNCATE ON app.genre TO %s; GRANT TRUNCATE ON app.album TO %s", "REVOKE TRUNCATE ON app.genre, app.album FROM %s",
-	  "TRUNCATE of its object", "got through" },
-	{ NULL, "ALTER ROLE %s CREATEDB", "ALTER ROLE %s NOCREATEDB", "CREATE DATABASE", "not for want of a right (3D000)" },
-	{ "postgres", "GRANT CONNECT ON DATABASE postgres TO %s", "REVOKE CONNECT ON DATABASE postgres FROM %s",
-	  "connect to database \"postgres\"", "got in" },
-	{ NULL, "CREATE FUNCTION app.back() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';"
-	  " GRANT EXECUTE ON FUNCTION app.back() TO %s", "DROP FUNCTION app.back() -- %s",
-	  "SECURITY DEFINER functions that it may call", "shows rows" },
-	{ NULL, "GRANT pg_read_all_stats TO %s; GRANT SELECT ON pg_stat_activity TO %s",
-	  "REVOKE pg_read_all_stats FROM %s; REVOKE SELECT ON pg_stat_activity FROM %s",
-	  "what others' sessions are running", "shows rows" },
+	    "SET ROLE to a role that reads everything", "got through" },
+	{ NULL, "GRANT USAGE ON SCHEMA copyhold TO %s; GRANT SELECT ON copyhold.fence TO %s",
+	    "REVOKE USAGE ON SCHEMA copyhold FROM %s; REVOKE SELECT ON copyhold.fence FROM %s",
+	    "read copyhold's fence", "got through" },
+	{ NULL, "GRANT CREATE ON SCHEMA app TO %s", "REVOKE CREATE ON SCHEMA app FROM %s",
+	    "CREATE TABLE", "got through" },
+	{ NULL, "GRANT TRUNCATE ON app.album TO %s", "REVOKE TRUNCATE ON app.album FROM %s",
+	    "TRUNCATE of its object", "not for want of a right (0A000)" },
+	{ NULL, "ALTER ROLE %s CREATEDB", "ALTER ROLE %s NOCREATEDB", "CREATE DATABASE",
+	    "not for want of a right (3D000)" },
+	{ "postgres", "GRANT CONNECT ON DATABASE postgres TO %s",
+	    "REVOKE CONNECT ON DATABASE postgres FROM %s", "connect to database \"postgres\"",
+	    "got in" },
+	{ NULL,
+	    "CREATE FUNCTION app.back() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';"
+	    " GRANT EXECUTE ON FUNCTION app.back() TO %s",
+	    "DROP FUNCTION app.back() -- %s", "SECURITY DEFINER functions that it may call",
+	    "shows rows" },
+	{ NULL,
+	    "ALTER ROLE %s INHERIT; GRANT pg_read_all_stats TO %s; GRANT SELECT ON pg_stat_activity TO %s;"
+	    " GRANT EXECUTE ON FUNCTION pg_stat_get_activity(integer) TO %s",
+	    "REVOKE EXECUTE ON FUNCTION pg_stat_get_activity(integer) FROM %s; REVOKE SELECT ON pg_stat_activity FROM %s;"
+	    " REVOKE pg_read_all_stats FROM %s; ALTER ROLE %s NOINHERIT",
+	    "what others' sessions are running", "shows rows" },
 	{ NULL, "REVOKE INSERT ON app.genre FROM %s", "GRANT INSERT ON app.genre TO %s",
-	  "insert of object \"genre\"", "refused (42501)" },
+	    "insert of object \"genre\"", "refused (42501)" },
 	{ NULL, "REVOKE DELETE ON app.artist FROM %s", "GRANT DELETE ON app.artist TO %s",
-	  "delete of object \"artist\"", "refused (42501)" },
+	    "delete of object \"artist\"", "refused (42501)" },
 };
 
 static const char *
@@ -593,13 +642,15 @@ every_hole_that_is_made_is_found(void **state)
 
 	close_databases(r);
 	for (size_t i = 0; i < LENGTH(breaches); i++) {
-		const char *database = breaches[i].database != NULL ? breaches[i].database : r->shop->dbname;
+		const char *database = breaches[i].database != NULL ? breaches[i].database
+								    : r->shop->dbname;
 		psql_must(&r->p, database, with_role(r, breaches[i].open));
 		Attempts all = verified(r);
 		psql_must(&r->p, database, with_role(r, breaches[i].close));
 		if (strcmp(result_of(&all, HEAD_FAILED, breaches[i].what), breaches[i].result) != 0)
 			fprintf(stderr, "not found: %s\n", breaches[i].what);
-		assert_string_equal(result_of(&all, HEAD_FAILED, breaches[i].what), breaches[i].result);
+		assert_string_equal(
+		    result_of(&all, HEAD_FAILED, breaches[i].what), breaches[i].result);
 	}
 	Attempts all = verified(r);
 	assert_int_equal(count_of(&all, HEAD_FAILED), 0);

@@ -24,12 +24,16 @@ setup(void **state)
 	static Room r;
 
 	places_open(&r.p);
-	psql_must(&r.p, "postgres", "DROP DATABASE IF EXISTS ledger_test WITH (FORCE);\n"
+	psql_must(&r.p, "postgres",
+	    "DROP DATABASE IF EXISTS ledger_test WITH (FORCE);\n"
 	    "CREATE DATABASE ledger_test;\n");
 	r.pg = open_again(&r);
 	must(&r.p, ledger_schema_create(&r.p.cx, r.pg));
-	r.step = (Step){ .key = "00112233445566778899aabbccddeeff", .scope = "cluster/bj-1",
-		.kind = "test.step", .title = "a step", .args = js_object(r.p.cx.mem) };
+	r.step = (Step){ .key = "00112233445566778899aabbccddeeff",
+		.scope = "cluster/bj-1",
+		.kind = "test.step",
+		.title = "a step",
+		.args = js_object(r.p.cx.mem) };
 	r.env = (StepEnv){ .home = r.p.home, .run = 7, .fence = 10, .step = &r.step };
 	*state = &r;
 	return 0;

@@ -4,6 +4,7 @@
 #include "tests/pg/places.h"
 
 #include "deployer/roles.h"
+#include "tests/pg/forbidden.h"
 
 static const PlaceDriver *const drivers[] = { &mode_dedicated, &mode_customer_db, NULL };
 
@@ -82,8 +83,11 @@ count(Room *r, const char *text)
 static int
 left_of(Room *r, const Placement *at)
 {
-	return count(r, arena_printf(r->p.cx.mem, "SELECT (SELECT count(*) FROM pg_roles WHERE rolname LIKE 't_%s%%')"
-	    " + (SELECT count(*) FROM pg_database WHERE datname LIKE 't_%s%%')", at->id, at->id));
+	return count(r,
+	    arena_printf(r->p.cx.mem,
+		"SELECT (SELECT count(*) FROM pg_roles WHERE rolname LIKE 't_%s%%')"
+		" + (SELECT count(*) FROM pg_database WHERE datname LIKE 't_%s%%')",
+		at->id, at->id));
 }
 
 /* --- names -------------------------------------------------------------------- */
@@ -139,8 +143,11 @@ odd_names_in_the_script_stay_names(void **state)
 	psql_must(&r->p, "postgres", "DROP DATABASE IF EXISTS \"da=ta 'b\"\"\\ c\";\n");
 	run_script(&r->p, &odd);
 	run_script(&r->p, &odd);
-	assert_int_equal(count(r, "SELECT count(*) FROM pg_database d JOIN pg_roles r ON r.oid = datdba"
-	    " WHERE datname = 'da=ta ''b\"\\ c' AND rolname = 'we''ird\"x\\ :u $harden$'"), 1);
+	assert_int_equal(
+	    count(r,
+		"SELECT count(*) FROM pg_database d JOIN pg_roles r ON r.oid = datdba"
+		" WHERE datname = 'da=ta ''b\"\\ c' AND rolname = 'we''ird\"x\\ :u $harden$'"),
+	    1);
 	odd.connect.user = "a\nb";
 	Buf script = buf_new(r->p.cx.mem);
 
@@ -159,11 +166,13 @@ the_script_refuses_to_make_a_superuser_less(void **state)
 	must(&r->p, setup_cluster_script(&r->p.cx, r->p.home, &bad, &script));
 	assert_int_equal(psql(&r->p, "postgres", script.text).exit_code, 3);
 	assert_string_equal(one_value(&r->p, r->p.super,
-	    "SELECT rolsuper FROM pg_roles WHERE rolname = 'postgres'"), "t");
+				"SELECT rolsuper FROM pg_roles WHERE rolname = 'postgres'"),
+	    "t");
 }
 
 static void
-refused(Room *r, const char *broken, FailKind kind, const char *what, const char *hint, const char *mended)
+refused(Room *r, const char *broken, FailKind kind, const char *what, const char *hint,
+    const char *mended)
 {
 	psql_must(&r->p, "postgres", broken);
 	bool ok = mode_dedicated.preflight(&r->p.cx, r->p.conns, r->at, false);
@@ -182,7 +191,8 @@ what_is_missing_is_found_before_the_first_change(void **state)
 	refused(r, "ALTER ROLE modes_ops NOCREATEDB", FAIL_MISSING_RIGHT,
 	    "login \"modes_ops\" on \"bj-1\" may not create databases and roles",
 	    "ALTER ROLE \"modes_ops\" CREATEDB CREATEROLE;", "ALTER ROLE modes_ops CREATEDB");
-	refused(r, "COMMENT ON DATABASE copyhold_template IS 'copyhold template 0'", FAIL_UNPREPARED,
+	refused(r, "COMMENT ON DATABASE copyhold_template IS 'copyhold template 0'",
+	    FAIL_UNPREPARED,
 	    "cluster \"bj-1\" is not set up: its template database is of another version of the script",
 	    "A superuser runs the output of: copyhold cluster setup-script bj-1.",
 	    "COMMENT ON DATABASE copyhold_template IS 'copyhold template 1'");
@@ -203,7 +213,8 @@ another_homes_cluster_is_refused(void **state)
 	StepEnv env;
 	Steps steps = { 0 };
 
-	psql_must(&r->p, "modes_ops", "UPDATE copyhold.home SET id = '00000000-0000-4000-8000-000000000000'");
+	psql_must(&r->p, "modes_ops",
+	    "UPDATE copyhold.home SET id = '00000000-0000-4000-8000-000000000000'");
 	must_fail(&r->p, mode_dedicated.preflight(&r->p.cx, r->p.conns, r->at, false), FAIL_FOREIGN,
 	    "\"bj-1\" belongs to another copyhold home");
 	must(&r->p, cluster_claim_steps(&r->p.cx, &r->p.vendor, &steps));
@@ -276,7 +287,8 @@ rows_are_loaded_with_the_tenants_own_rights(void **state)
 	must(&r->p, data_session(&r->p.cx, r->p.conns, r->at, &pg));
 	assert_string_equal(one_value(&r->p, pg, "SELECT current_user"), r->at->logins.at[0].role);
 	assert_string_equal(sqlstate_of(&r->p, pg, "CREATE TABLE app.mine ()"), "42501");
-	assert_string_equal(sqlstate_of(&r->p, pg, "INSERT INTO account (name) VALUES ('y')"), "00000");
+	assert_string_equal(
+	    sqlstate_of(&r->p, pg, "INSERT INTO account (name) VALUES ('y')"), "00000");
 }
 
 static void
@@ -296,83 +308,6 @@ a_tenants_login_gets_into_no_other_database(void **state)
 	}
 }
 
-/* What the hardened template forbids; the SQLSTATE is the proof. */
-static const struct { const char *sql, *state; } forbidden[] = {
-	{ "CREATE TABLE app.x ()", "42501" },
-	{ "CREATE TABLE public.x ()", "42501" },
-	{ "CREATE SCHEMA x", "42501" },
-	{ "CREATE TEMP TABLE x ()", "42501" },
-	{ "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "42501" },
-	{ "DO 'BEGIN NULL; END'", "42501" },
-	{ "CREATE EXTENSION plpgsql_check", "0A000" },
-	{ "CREATE EXTENSION pgcrypto", "42501" },
-	{ "CREATE ROLE x", "42501" },
-	{ "CREATE DATABASE x", "42501" },
-	{ "SELECT * FROM pg_database", "42501" },
-	{ "SELECT datdba FROM pg_database", "42501" },
-	{ "SELECT subname FROM pg_subscription", "42501" },
-	{ "SELECT * FROM pg_roles", "42501" },
-	{ "SELECT rolsuper FROM pg_roles", "42501" },
-	{ "SELECT * FROM pg_user", "42501" },
-	{ "SELECT * FROM pg_shadow", "42501" },
-	{ "SELECT * FROM pg_authid", "42501" },
-	{ "SELECT * FROM pg_group", "42501" },
-	{ "SELECT * FROM pg_auth_members", "42501" },
-	{ "SELECT * FROM pg_db_role_setting", "42501" },
-	{ "SELECT * FROM pg_shdepend", "42501" },
-	{ "SELECT * FROM pg_shdescription", "42501" },
-	{ "SELECT * FROM pg_shseclabel", "42501" },
-	{ "SELECT * FROM pg_stat_activity", "42501" },
-	{ "SELECT * FROM pg_stat_database", "42501" },
-	{ "SELECT * FROM pg_stat_user_tables", "42501" },
-	{ "SELECT * FROM pg_stat_replication", "42501" },
-	{ "SELECT * FROM pg_stat_ssl", "42501" },
-	{ "SELECT * FROM pg_statio_all_tables", "42501" },
-	{ "SELECT * FROM pg_locks", "42501" },
-	{ "SELECT * FROM pg_prepared_xacts", "42501" },
-	{ "SELECT * FROM pg_replication_slots", "42501" },
-	{ "SELECT * FROM pg_hba_file_rules", "42501" },
-	{ "SELECT pg_stat_get_activity(NULL)", "42501" },
-	{ "SELECT pg_stat_get_db_numbackends(1)", "42501" },
-	{ "SELECT pg_lock_status()", "42501" },
-	{ "SELECT pg_blocking_pids(1)", "42501" },
-	{ "SELECT pg_advisory_lock(1)", "42501" },
-	{ "SELECT pg_try_advisory_xact_lock(1, 2)", "42501" },
-	{ "SELECT pg_advisory_unlock_all()", "42501" },
-	{ "SELECT pg_notify('a', 'b')", "42501" },
-	{ "SELECT pg_terminate_backend(1)", "42501" },
-	{ "SELECT pg_cancel_backend(1)", "42501" },
-	{ "SELECT pg_database_size('postgres')", "42501" },
-	{ "SELECT pg_relation_size('account')", "42501" },
-	{ "SELECT pg_total_relation_size('account')", "42501" },
-	{ "SELECT pg_tablespace_size('pg_default')", "42501" },
-	{ "SELECT pg_tablespace_databases(1663)", "42501" },
-	{ "SELECT lo_create(0)", "42501" },
-	{ "SELECT lo_from_bytea(0, 'x')", "42501" },
-	{ "SELECT lo_import('/etc/passwd')", "42501" },
-	{ "SELECT pg_read_file('/etc/passwd')", "42501" },
-	{ "SELECT pg_ls_dir('.')", "42501" },
-	{ "COPY account TO '/tmp/x'", "42501" },
-	{ "COPY account FROM PROGRAM 'id'", "42501" },
-	{ "SELECT pg_export_snapshot()", "42501" },
-	{ "SELECT txid_current()", "42501" },
-	{ "SELECT pg_current_xact_id()", "42501" },
-	{ "SELECT pg_current_wal_lsn()", "42501" },
-	{ "SELECT pg_logical_emit_message(false, 'a', 'b')", "42501" },
-	{ "SELECT pg_control_system()", "42501" },
-	{ "SELECT pg_postmaster_start_time()", "42501" },
-	{ "SELECT query_to_xml('SELECT 1', true, true, '')", "42501" },
-	{ "SELECT ts_stat('SELECT to_tsvector(''a'')')", "42501" },
-	{ "SELECT * FROM copyhold.fence", "42501" },
-	{ "SELECT * FROM copyhold.home", "42501" },
-	{ "ALTER SYSTEM SET work_mem = '1GB'", "42501" },
-	{ "SET ROLE modes_ops", "42501" },
-	{ "SET SESSION AUTHORIZATION postgres", "42501" },
-	{ "ALTER TABLE account ADD x int", "42501" },
-	{ "TRUNCATE account", "42501" },
-	{ "GRANT SELECT ON copyhold.fence TO PUBLIC", "42501" },
-};
-
 static void
 the_hardened_template_forbids_what_reaches_further(void **state)
 {
@@ -383,24 +318,12 @@ the_hardened_template_forbids_what_reaches_further(void **state)
 		const char *got = sqlstate_of(&r->p, pg, forbidden[i].sql);
 
 		if (strcmp(got, forbidden[i].state) != 0)
-			fprintf(stderr, "%s: %s, not %s\n", forbidden[i].sql, got, forbidden[i].state);
+			fprintf(
+			    stderr, "%s: %s, not %s\n", forbidden[i].sql, got, forbidden[i].state);
 		assert_string_equal(got, forbidden[i].state);
 	}
 	pg_close(pg);
 }
-
-/* And what tools need, it leaves. */
-static const char *const allowed[] = {
-	"SELECT oid, rolname FROM pg_roles",
-	"SHOW server_version",
-	"SELECT * FROM pg_settings",
-	"SELECT pg_is_in_recovery()",
-	"SELECT * FROM pg_stats",
-	"SELECT * FROM information_schema.columns",
-	"SELECT gen_random_uuid(), now(), pg_backend_pid(), version(), current_database()",
-	"SELECT pg_get_userbyid(relowner), pg_table_is_visible(oid), obj_description(oid) FROM pg_class",
-	"BEGIN; SAVEPOINT s; SELECT * FROM account FOR UPDATE; ROLLBACK TO s; COMMIT",
-};
 
 static void
 the_hardened_template_allows_what_tools_need(void **state)
@@ -422,12 +345,14 @@ static void
 psql_and_pg_dump_work_in_a_tenants_database(void **state)
 {
 	Room *r = *state;
-	const char *describe[] = { "psql", "-X", "-v", "ON_ERROR_STOP=1", "-c", "\\d account", "-c", "\\dt",
-		"-c", "\\d", "-c", "\\dn", "-c", "\\df", NULL };
+	const char *describe[] = { "psql", "-X", "-v", "ON_ERROR_STOP=1", "-c", "\\d account", "-c",
+		"\\dt", "-c", "\\d", "-c", "\\dn", "-c", "\\df", NULL };
 	const char *dump[] = { "pg_dump", "--schema=app", NULL };
 	const char *role = r->at->logins.at[0].role;
 
 	assert_int_equal(tool(r, describe, role, "app-p4ss").exit_code, 0);
+	if (pg_version(r->p.super) >= 160000)
+		return; /* the pg_dump of 15 dumps no newer server */
 	assert_int_equal(tool(r, dump, role, "app-p4ss").exit_code, 0);
 	assert_int_equal(tool(r, dump, "modes_ops", "test-p4ssword").exit_code, 0);
 }
@@ -446,8 +371,10 @@ fill(Room *r, const char *text)
 			continue;
 		}
 		text++;
-		buf_add(&b, *text == 'o' ? r->at->owner : *text == 'l' ? r->at->logins.at[0].role
-		    : r->at->dbname);
+		buf_add(&b,
+		    *text == 'o'       ? r->at->owner
+			: *text == 'l' ? r->at->logins.at[0].role
+				       : r->at->dbname);
 	}
 	return b.text;
 }
@@ -468,9 +395,8 @@ static const Drift drifts[] = {
 	{ "ALTER ROLE %l IN DATABASE %d SET search_path = 'x'", "%l.search_path@%d" },
 	{ "ALTER DATABASE %d SET search_path = 'x'", "search_path@%d" },
 	{ "ALTER ROLE %o SET row_security = off", "%o.row_security" },
-	{ "GRANT %o TO %l", "%o.%l" },
-	{ "GRANT %l TO modes_stranger", "%l.modes_stranger" },
-	{ "GRANT pg_read_all_data TO %l", "pg_read_all_data.%l" },
+	{ "SET ROLE modes_ops; GRANT %o TO %l", "%o.%l" },
+	{ "SET ROLE modes_ops; GRANT %l TO modes_stranger", "%l.modes_stranger" },
 	{ "ALTER DATABASE %d ALLOW_CONNECTIONS false", "%d" },
 	{ "ALTER DATABASE %d CONNECTION LIMIT 3", "%d" },
 	{ "ALTER DATABASE %d IS_TEMPLATE true", "%d" },
@@ -486,7 +412,8 @@ every_drift_of_roles_is_found_and_mended(void **state)
 {
 	Room *r = *state;
 
-	psql_must(&r->p, "postgres", "DROP ROLE IF EXISTS modes_stranger; CREATE ROLE modes_stranger LOGIN");
+	psql_must(&r->p, "postgres",
+	    "DROP ROLE IF EXISTS modes_stranger; CREATE ROLE modes_stranger LOGIN");
 	for (size_t i = 0; i < LENGTH(drifts); i++) {
 		Steps steps = { 0 };
 
@@ -511,16 +438,16 @@ what_only_a_superuser_can_mend_is_reported_and_left(void **state)
 	Room *r = *state;
 	Steps steps = { 0 };
 
-	psql_must(&r->p, "postgres", fill(r,
-	    "ALTER ROLE %l REPLICATION; ALTER ROLE %l SET app.tenant = 'x'; ALTER ROLE %l SET log_statement = 'all';"
-	    "CREATE ROLE %d_zz"));
+	psql_must(&r->p, "postgres",
+	    fill(r,
+		"ALTER ROLE %l REPLICATION; ALTER ROLE %l SET app.tenant = 'x'; ALTER ROLE %l SET log_statement = 'all';"
+		"CREATE ROLE %d_zz"));
 	Changes found = role_changes(&r->p, r->at, ops(r), &steps);
 
-	psql_must(&r->p, "postgres", fill(r, "ALTER ROLE %l NOREPLICATION; ALTER ROLE %l RESET app.tenant;"
-	    "ALTER ROLE %l RESET log_statement; DROP ROLE %d_zz"));
-	for (size_t i = 0; i < found.n; i++)
-		if (!found.at[i].kept)
-			fprintf(stderr, "%s %s %s %s\n", found.at[i].what, found.at[i].name, found.at[i].from, found.at[i].to);
+	psql_must(&r->p, "postgres",
+	    fill(r,
+		"ALTER ROLE %l NOREPLICATION; ALTER ROLE %l RESET app.tenant;"
+		"ALTER ROLE %l RESET log_statement; DROP ROLE %d_zz"));
 	assert_int_equal(found.n, 4);
 	assert_int_equal(steps.n, 0);
 	for (size_t i = 0; i < found.n; i++)
@@ -530,6 +457,42 @@ what_only_a_superuser_can_mend_is_reported_and_left(void **state)
 	assert_string_equal(found.at[1].note, "only a superuser can reset it");
 	assert_string_equal(found.at[2].note, "only a superuser can reset it");
 	assert_string_equal(found.at[3].note, "not made by copyhold: its owner may drop it");
+}
+
+static void
+a_dropped_login_is_made_anew_with_its_password(void **state)
+{
+	Room *r = *state;
+	Steps steps = { 0 };
+
+	psql_must(&r->p, r->at->dbname, fill(r, "DROP OWNED BY %l; DROP ROLE %l"));
+	Changes found = role_changes(&r->p, r->at, ops(r), &steps);
+
+	assert_int_equal(found.n, 6);
+	assert_string_equal(found.at[0].what, "role");
+	assert_string_equal(found.at[0].name, r->at->logins.at[0].role);
+	run_steps(&r->p, r->at, &r->p.vendor, &steps, 58);
+	nothing_differs(&r->p, r->at, ops(r));
+	assert_true(password_ok(&r->p, r->at, &r->at->logins.at[0], "app-p4ss"));
+}
+
+/* Since 16 a grant is its grantor's alone; before that whoever may create roles can take it back. */
+static void
+a_membership_that_a_superuser_granted_is_mended_where_the_server_lets_us(void **state)
+{
+	Room *r = *state;
+	bool ours = pg_version(r->p.super) < 160000;
+	Steps steps = { 0 };
+
+	psql_must(&r->p, "postgres", fill(r, "GRANT pg_monitor TO %l"));
+	Changes found = role_changes(&r->p, r->at, ops(r), &steps);
+
+	assert_int_equal(found.n, 1);
+	assert_int_equal(found.at[0].kept, !ours);
+	assert_int_equal(steps.n, ours);
+	run_steps(&r->p, r->at, &r->p.vendor, &steps, 59);
+	psql_must(&r->p, "postgres", fill(r, "REVOKE pg_monitor FROM %l"));
+	nothing_differs(&r->p, r->at, ops(r));
 }
 
 static void
@@ -630,8 +593,10 @@ create_in_child(Room *r, const Placement *at, const Step *step)
 static void
 wait_for_waiting(Room *r, Pg *watcher, const char *dbname)
 {
-	const char *text = arena_printf(r->p.cx.mem, "SELECT count(*) FROM pg_stat_activity WHERE"
-	    " wait_event_type = 'Lock' AND query LIKE 'CREATE DATABASE \"%s\"%%'", dbname);
+	const char *text = arena_printf(r->p.cx.mem,
+	    "SELECT count(*) FROM pg_stat_activity WHERE"
+	    " wait_event_type = 'Lock' AND query LIKE 'CREATE DATABASE \"%s\"%%'",
+	    dbname);
 
 	while (strcmp(one_value(&r->p, watcher, text), "1") != 0)
 		lane_sleep(10);
@@ -653,7 +618,9 @@ create_database_whose_client_was_killed_is_found_done(void **state)
 
 	must(&r->p, step_kind("roles.create")->act(&r->p.cx, &env));
 	must(&r->p, pg_begin(&r->p.cx, holder));
-	must(&r->p, pg_script(&r->p.cx, holder, "LOCK TABLE pg_catalog.pg_database IN SHARE ROW EXCLUSIVE MODE"));
+	must(&r->p,
+	    pg_script(
+		&r->p.cx, holder, "LOCK TABLE pg_catalog.pg_database IN SHARE ROW EXCLUSIVE MODE"));
 	pid_t child = fork();
 
 	if (child == 0)
@@ -696,7 +663,8 @@ a_late_holder_with_a_lower_fence_creates_and_drops_nothing(void **state)
 		StepEnv env = step_env(&r->p, at, &r->p.vendor, &steps.at[i], 120);
 
 		must_fail(&r->p, step_kind(env.step->kind)->act(&r->p.cx, &env), FAIL_FENCED, NULL);
-		must_fail(&r->p, step_kind(env.step->kind)->undo(&r->p.cx, &env), FAIL_FENCED, NULL);
+		must_fail(
+		    &r->p, step_kind(env.step->kind)->undo(&r->p.cx, &env), FAIL_FENCED, NULL);
 	}
 	must(&r->p, mode_dedicated.purge_steps(&r->p.cx, at, false, &purge));
 	StepEnv env = step_env(&r->p, at, &r->p.vendor, &purge.at[0], 120);
@@ -764,6 +732,9 @@ main(void)
 		cmocka_unit_test(psql_and_pg_dump_work_in_a_tenants_database),
 		cmocka_unit_test(every_drift_of_roles_is_found_and_mended),
 		cmocka_unit_test(what_only_a_superuser_can_mend_is_reported_and_left),
+		cmocka_unit_test(a_dropped_login_is_made_anew_with_its_password),
+		cmocka_unit_test(
+		    a_membership_that_a_superuser_granted_is_mended_where_the_server_lets_us),
 		cmocka_unit_test(a_database_that_is_gone_is_told_and_not_made_anew),
 		cmocka_unit_test(a_changed_password_is_found_and_mended),
 		cmocka_unit_test(suspend_ends_the_sessions_and_resume_lets_in_again),

@@ -1,0 +1,91 @@
+#!/bin/bash
+#
+# run.sh [PART...] - measures the speed, each figure beside that of a peer or of the machine taken
+# in turn with it, and prints a table.  Parts: provision plan load start journal (default: all).
+#
+#   BUILD=DIR      where copyhold was built (default: build)
+#   ROUNDS=N       how often each pair is repeated; medians are printed (default: 5)
+#   BENCH_DIR=DIR  where servers and homes are for the time being, on the disk to be measured
+#
+# Servers and homes are made anew, on ports of their own, and removed at the end.
+set -euo pipefail
+umask 077
+unset "${!PG@}" COPYHOLD_HOME
+export LC_ALL=C.UTF-8
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=$(cd "$root" && realpath -m "${BUILD:-build}")
+copyhold=$build/copyhold
+tools=$build/bench
+rounds=${ROUNDS:-5}
+export BJ1_PASSWORD=bench-7c1d
+readonly pg=${COPYHOLD_PGBIN:-/usr/lib/postgresql/15/bin}
+
+# shellcheck source=bench/lib.sh
+. "$root/bench/lib.sh"
+
+build_tools() {
+	local libs
+	mkdir -p "$tools"
+	# shellcheck disable=SC2046 # several words
+	libs=$(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl)
+	set -- "${CC:-gcc}" -O2 -D_GNU_SOURCE -std=c11 -Wall -Wextra -Wshadow -Wconversion -Werror \
+		"-I$root" "-I$build/gen"
+	"$@" -o "$tools/measure" "$root/bench/measure.c"
+	"$@" -o "$tools/limits" "$root/bench/limits.c" -lsqlite3 -lyaml
+	# shellcheck disable=SC2086 # several words
+	"$@" -o "$tools/fill" "$root/bench/fill.c" "$build/libcopyhold.a" $libs -lanl
+}
+
+make_work() {
+	work=$(mktemp -d "${BENCH_DIR:-/var/tmp}/copyhold-bench.XXXXXX")
+	[ "$(id -u)" != 0 ] || chmod 0711 "$work"
+	trap clean EXIT
+	trap 'exit 130' INT TERM
+}
+
+clean() {
+	local server
+	for server in bj-1; do
+		cluster remove "$work" "$server" || true
+	done
+	rm -rf -- "$work"
+}
+
+describe() {
+	local cpu
+	cpu=$(awk -F ': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)
+	echo "date      $(date -u +%Y-%m-%d)"
+	echo "command   bench/run.sh ${*:-} (ROUNDS=$rounds)"
+	echo "copyhold  $("$copyhold" version | head -n 1)"
+	echo "peer      $("$pg/postgres" --version)"
+	echo "machine   $(nproc) x ${cpu:-unknown}, $(awk '/^MemTotal/ { printf "%.0f", $2 / 1048576 }' \
+		/proc/meminfo) GiB, load $(cut -d ' ' -f 1-3 /proc/loadavg)"
+	echo "disk      $("$tools/limits" sync "$work/sync" 500) durable 4 KiB writes a second"
+	echo
+	{
+		printf 'what\tcopyhold\ttarget\tbeside it\tthat\tratio\n'
+		cat "$work/table"
+	} | column -t -s "$(printf '\t')"
+}
+
+[ -x "$copyhold" ] || {
+	echo "bench: there is no $copyhold: run make" >&2
+	exit 1
+}
+parts=("$@")
+[ $# -gt 0 ] || parts=(start journal plan provision load)
+for part in "${parts[@]}"; do
+	[ -r "$root/bench/$part.sh" ] && [[ $part != lib && $part != run ]] || {
+		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load]" >&2
+		exit 64
+	}
+done
+build_tools
+make_work
+for part in "${parts[@]}"; do
+	say "$part"
+	# shellcheck source=/dev/null
+	. "$root/bench/$part.sh"
+done
+describe "$@"

@@ -1,0 +1,108 @@
+# One object interface in every placement mode: the same script, run as the tenant's login, gives
+# the same output; what is no part of it fails, or works, as its own scripts say.
+
+load ../lib/home
+load ../lib/cluster
+
+setup_file() {
+	export VENDOR_PASSWORD=vendor-canary-5f2c CUSTOMER_PASSWORD=customer-canary-91ab
+	clusters_setup
+	cluster_start vendor
+	cluster_start customer --tls
+	home_setup
+	manifests
+	copyhold init
+	copyhold cluster setup-script vendor -f "$TEST_DIR/m" | su_psql vendor -
+	copyhold tenant setup-script own -f "$TEST_DIR/m" | su_psql customer -
+	copyhold apply -f "$TEST_DIR/m" --yes --quiet
+}
+
+teardown_file() {
+	clusters_remove
+	home_teardown
+}
+
+setup() { export COPYHOLD_HOME=$TEST_DIR/home; }
+
+manifests() {
+	mkdir "$TEST_DIR/m"
+	cp "$REPO/tests/conformance/model.yaml" "$TEST_DIR/m"
+	cat >"$TEST_DIR/m/places.yaml" <<-END
+		apiVersion: copyhold/v1
+		kind: Region
+		metadata: {name: here}
+		spec: {country: CN}
+		---
+		apiVersion: copyhold/v1
+		kind: Cluster
+		metadata: {name: vendor}
+		spec:
+		  region: here
+		  modes: [dedicated]
+		  capacity: 10
+		  connect:
+		    host: 127.0.0.1
+		    port: $(cluster_port vendor)
+		    password: {secretRef: "env:VENDOR_PASSWORD"}
+		---
+		apiVersion: copyhold/v1
+		kind: Cluster
+		metadata: {name: customer}
+		spec:
+		  region: here
+		  modes: [customer-db]
+		  connect:
+		    host: localhost
+		    port: $(cluster_port customer)
+		    database: own
+		    password: {secretRef: "env:CUSTOMER_PASSWORD"}
+		    sslmode: verify-full
+		    sslrootcert: $CLUSTERS/certs/ca.crt
+		---
+		apiVersion: copyhold/v1
+		kind: Tenant
+		metadata: {name: rented}
+		spec: {model: conformance, mode: dedicated, cluster: vendor}
+		---
+		apiVersion: copyhold/v1
+		kind: Tenant
+		metadata: {name: own}
+		spec: {model: conformance, mode: customer-db, cluster: customer}
+	END
+}
+
+# TENANT SERVER SCRIPT: what the tenant's login sees, against what is expected.
+conforms() {
+	local watcher
+	watcher="host=$(cluster_socket "$2") port=$(cluster_port "$2") user=postgres dbname=postgres"
+	"$(dirname "$COPYHOLD_BIN")/tests/lib/conform" "$(copyhold route resolve "$1")" "$watcher" \
+		"$REPO/tests/conformance/$3.sql" >"$BATS_TEST_TMPDIR/got"
+	diff -u "$REPO/tests/conformance/$3.out" "$BATS_TEST_TMPDIR/got"
+}
+
+@test "a dedicated tenant has the object interface" { conforms rented vendor interface; }
+
+@test "a tenant on its own server has the object interface" { conforms own customer interface; }
+
+@test "what is no part of the interface is known for a dedicated tenant" {
+	conforms rented vendor plain
+}
+
+@test "what is no part of the interface is known for a tenant on its own server" {
+	conforms own customer plain
+}
+
+@test "the hardened template refuses what it is there to refuse" {
+	conforms rented vendor dedicated
+}
+
+@test "both tenants work and are isolated, and nothing of that is left behind" {
+	try tenant verify rented --output json
+	assert_exit 0
+	assert_lacks FAILED
+	try tenant verify own --output json
+	assert_exit 0
+	assert_lacks FAILED
+	try plan -f "$TEST_DIR/m" --detailed-exitcode
+	assert_exit 0
+}
