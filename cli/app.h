@@ -21,6 +21,8 @@ typedef struct App {
 
 /* A question before a change: --yes answers it; without a terminal and without --yes it is refused (FAIL_REFUSED). */
 bool	 app_confirm(App *app, const char *question, const char *expected);
+/* What was done, where that is the whole result: a line, or {"message": ...}. */
+void	 app_done(App *app, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 ExitCode app_fail(App *app);	/* prints cx->fail as the output form wants it; gives its exit code */
 
 const Command *const *app_commands(size_t *n);	/* all of them */

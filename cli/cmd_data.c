@@ -188,26 +188,47 @@ load_failed_event(App *app)
 }
 
 static bool
-load_leased(App *app, const Wanted *w, DataReport *r)
+load_rows(App *app, const Wanted *w, int64_t fence, DataReport *r)
+{
+	Ctx *cx = app->cx;
+
+	if (!data_event(app, "data.load.begin", "ok", NULL))
+		return false;
+	fault_point("data.load.begun");
+	if (!data_load(cx, app->home, w->conns, w->at, w->model, &w->other, fence, false, r)) {
+		load_failed_event(app);
+		return false;
+	}
+	fault_point("data.load.committed");
+	return data_event(
+	    app, "data.load", "ok", arena_printf(cx->mem, "%" PRId64 " rows", r->rows));
+}
+
+/* The tenant is looked at under its lease: nobody suspends or changes it meanwhile. */
+static bool
+load_leased(App *app, DataReport *r)
 {
 	const char *scope = arena_printf(app->cx->mem, "tenant/%s", arg.tenant);
+	TenantRecord known; /* an unknown one gets no lease */
 	int64_t fence;
+	Wanted w;
 	bool good;
 
-	if (!lease_take(app->cx, app->home, scope, 0, &fence))
+	if (!catalog_tenant(app->cx, app->home, arg.tenant, &known) ||
+	    !lease_take(app->cx, app->home, scope, 0, &fence))
 		return false;
-	good = data_event(app, "data.load.begin", "ok", NULL);
-	if (good) {
-		good = data_load(
-		    app->cx, app->home, w->conns, w->at, w->model, &w->other, fence, false, r);
-		if (good)
-			good = data_event(app, "data.load", "ok",
-			    arena_printf(app->cx->mem, "%" PRId64 " rows", r->rows));
-		else
-			load_failed_event(app);
-	}
+	good = wanted(app, &w) && load_rows(app, &w, fence, r);
 	lease_drop(app->home, scope);
 	return good;
+}
+
+static bool
+load_dry(App *app, DataReport *r)
+{
+	Wanted w;
+
+	return wanted(app, &w) &&
+	    data_load(app->cx, app->home, w.conns, w.at, w.model, &w.other, 0, true, r);
 }
 
 static ExitCode
@@ -215,13 +236,8 @@ run_load(void *ptr)
 {
 	App *app = ptr;
 	DataReport r;
-	Wanted w;
 
-	if (!wanted(app, &w))
-		return app_fail(app);
-	if (arg.dry_run
-		? !data_load(app->cx, app->home, w.conns, w.at, w.model, &w.other, 0, true, &r)
-		: !load_leased(app, &w, &r))
+	if (arg.dry_run ? !load_dry(app, &r) : !load_leased(app, &r))
 		return app_fail(app);
 	say_matches(&r.matches);
 	if (app->output == OUTPUT_TEXT)

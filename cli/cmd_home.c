@@ -13,7 +13,7 @@ run_init(void *ptr)
 
 	if (!home_init(app->cx, app->home_dir, &made))
 		return app_fail(app);
-	out_line(stdout, made ? "made the home %s" : "the home %s stands already", app->home_dir);
+	app_done(app, "%s the home %s", made ? "made" : "there stands already", app->home_dir);
 	return EXIT_DONE;
 }
 
@@ -51,7 +51,7 @@ run_backup(void *ptr)
 	if (!passphrase(app, app->home, &pass) ||
 	    !home_backup(app->cx, app->home, arg.file, &pass))
 		return app_fail(app);
-	out_line(stdout, "wrote %s", arg.file);
+	app_done(app, "wrote %s", arg.file);
 	return EXIT_DONE;
 }
 
@@ -100,7 +100,7 @@ run_probe(void *ptr)
 		lite_rollback(app->home->db);
 		return app_fail(app);
 	}
-	out_line(stdout, "asked %zu of %zu targets; fences and epochs start above %lld",
+	app_done(app, "asked %zu of %zu targets; fences and epochs start above %lld",
 	    all.n - missed, all.n, (long long)highest);
 	if (missed)
 		log_say("ask the others again when they are back: copyhold home probe");
@@ -117,7 +117,7 @@ run_restore(void *ptr)
 	    !home_restore(app->cx, app->home_dir, arg.file, &pass) ||
 	    !home_open(app->cx, app->home_dir, ACCESS_WRITES, &app->home))
 		return app_fail(app);
-	out_line(stdout, "restored the home into %s", app->home_dir);
+	app_done(app, "restored the home into %s", app->home_dir);
 	return run_probe(app);
 }
 

@@ -137,7 +137,7 @@ run_resolve_step(void *ptr)
 	    !app_confirm(app, arena_printf(app->cx->mem, "Resolve step %s as %s? Type yes:", arg.step,
 	    arg.as), "yes") || !run_resolve(app->cx, app->home, run, step, arg.as))
 		return app_fail(app);
-	out_line(stdout, "step %s: %s; go on with: copyhold run resume %lld", arg.step, arg.as,
+	app_done(app, "step %s: %s; go on with: copyhold run resume %lld", arg.step, arg.as,
 	    (long long)run);
 	return EXIT_DONE;
 }

@@ -76,7 +76,7 @@ run_secret_set(void *ptr)
 	}
 	if (!read_input(app->cx, &value) || !in_transaction(app, "secret.set", put, &value))
 		return app_fail(app);
-	out_line(stdout, "sealed; refer to it as {secretRef: \"store:%s\"}", arg.name);
+	app_done(app, "sealed; refer to it as {secretRef: \"store:%s\"}", arg.name);
 	return EXIT_DONE;
 }
 
@@ -87,7 +87,7 @@ run_secret_remove(void *ptr)
 
 	if (!in_transaction(app, "secret.remove", drop, NULL))
 		return app_fail(app);
-	out_line(stdout, "removed store:%s", arg.name);
+	app_done(app, "removed store:%s", arg.name);
 	return EXIT_DONE;
 }
 

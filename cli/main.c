@@ -74,6 +74,22 @@ app_fail(App *app)
 	return fail_exit(f->kind);
 }
 
+void
+app_done(App *app, const char *fmt, ...)
+{
+	va_list ap;
+	Js *o = js_object(app->cx->mem);
+
+	va_start(ap, fmt);
+	char *text = arena_vprintf(app->cx->mem, fmt, ap);
+	va_end(ap);
+	js_set_text(o, "message", text);
+	if (app->output == OUTPUT_TEXT)
+		out_line(stdout, "%s", text);
+	else
+		out_line(stdout, "%s", js_canonical(app->cx->mem, o));
+}
+
 static Output
 output_of(const char *name)
 {

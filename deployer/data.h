@@ -33,10 +33,10 @@ typedef struct Match {		/* one object and its table over there */
 	const SourceTable	*table;
 	Relation		 here;
 	struct { Pair *at; size_t n, cap; } pairs;
-	Names			 left_out;	/* columns there without a field */
-	Names			 missing;	/* fields without a column there */
-	Names			 clashes;	/* "field \"a\" is number, column \"A\" is text" */
-	bool			 key_matched;	/* every field of the key is among the pairs */
+	Names	 left_out;	/* columns there without a field */
+	Names	 missing;	/* fields without a column there */
+	Names	 clashes;	/* "field \"a\" is number, column \"A\" is text" */
+	bool	 key_matched;	/* every field of the key is among the pairs */
 } Match;
 
 typedef struct Matches {
@@ -45,7 +45,8 @@ typedef struct Matches {
 	Names			 strays;	/* tables there without an object */
 } Matches;
 
-bool	 match_source(Ctx *cx, const Placement *at, const Model *m, const Source *s, Matches *out);
+bool	 match_source(Ctx *cx, const Placement *at, const Model *m, const Source *s,
+	    Matches *out);
 
 /* --- load ----------------------------------------------------------------------- */
 
@@ -57,7 +58,7 @@ typedef struct DataObject {
 typedef struct DataReport {
 	Matches		 matches;
 	struct { DataObject *at; size_t n, cap; } objects;
-	int64_t		 rows, bytes, ms;	/* ms: everything, rules and commit included */
+	int64_t		 rows, bytes, ms;	/* ms: rules and commit included */
 } DataReport;
 
 /* Rows of the source into the tenant's empty objects, all or nothing.  `fence` is that of the
@@ -73,7 +74,7 @@ typedef enum DiffKind { DIFF_MISSING_HERE, DIFF_MISSING_THERE, DIFF_VALUES } Dif
 
 typedef struct RowDiff {
 	DiffKind	 kind;
-	const char	*key;		/* a surrogate; the key itself where values may be shown */
+	const char	*key;		/* a surrogate, or the key itself if asked for */
 	Names		 fields;	/* DIFF_VALUES: which */
 } RowDiff;
 
@@ -82,17 +83,18 @@ typedef struct CompareSum { const char *field, *here, *there; } CompareSum;
 typedef struct CompareObject {
 	const Match	*match;
 	int64_t		 rows_here, rows_there;
-	const char	*digest_here, *digest_there;	/* 32 hex digits, independent of order */
-	struct { CompareSum *at; size_t n, cap; } sums;	/* of numeric fields but keys */
+	const char	*digest_here;	/* 32 hex digits, independent of order */
+	const char	*digest_there;
+	struct { CompareSum *at; size_t n, cap; } sums;	/* of numeric fields, no keys */
 	int64_t		 missing_here, missing_there, different;
-	struct { RowDiff *at; size_t n, cap; } diffs;	/* the first COMPARE_SHOWN */
+	struct { RowDiff *at; size_t n, cap; } diffs;	/* the first ones */
 	bool		 equal;
 } CompareObject;
 
 typedef struct CompareReport {
 	Matches		 matches;
 	struct { CompareObject *at; size_t n, cap; } objects;
-	bool		 equal;		/* in everything that both sides have; matches says what only one has */
+	bool		 equal;		/* in what both sides have; see matches for the rest */
 } CompareReport;
 
 bool	 data_compare(Ctx *cx, Conns *conns, const Placement *at, const Model *m,

@@ -7,11 +7,20 @@ const char *
 item_kind_name(ItemKind k)
 {
 	static const char *const names[ITEM_KINDS] = {
-		[ITEM_ROLE] = "role", [ITEM_SETTING] = "setting", [ITEM_MEMBER] = "member",
-		[ITEM_DATABASE] = "database", [ITEM_DATABASE_GRANT] = "database grant",
-		[ITEM_SCHEMA] = "schema", [ITEM_SCHEMA_GRANT] = "schema grant", [ITEM_TABLE] = "table",
-		[ITEM_COLUMN] = "column", [ITEM_DEFAULT] = "default", [ITEM_NOT_NULL] = "required",
-		[ITEM_CONSTRAINT] = "constraint", [ITEM_INDEX] = "index", [ITEM_GRANT] = "grant",
+		[ITEM_ROLE] = "role",
+		[ITEM_SETTING] = "setting",
+		[ITEM_MEMBER] = "member",
+		[ITEM_DATABASE] = "database",
+		[ITEM_DATABASE_GRANT] = "database grant",
+		[ITEM_SCHEMA] = "schema",
+		[ITEM_SCHEMA_GRANT] = "schema grant",
+		[ITEM_TABLE] = "table",
+		[ITEM_COLUMN] = "column",
+		[ITEM_DEFAULT] = "default",
+		[ITEM_NOT_NULL] = "required",
+		[ITEM_CONSTRAINT] = "constraint",
+		[ITEM_INDEX] = "index",
+		[ITEM_GRANT] = "grant",
 		[ITEM_STRANGE] = "strange",
 	};
 	return names[k];
@@ -28,10 +37,10 @@ item_kind_of(const char *name)
 }
 
 void
-items_add(Arena *mem, Items *items, ItemKind kind, const char *object, const char *name,
-    const char *def)
+items_add(
+    Arena *mem, Items *items, ItemKind kind, const char *object, const char *name, const char *def)
 {
-	Item item = { kind, object, name, def };
+	Item item = { (int)kind, object, name, def };
 
 	vec_push(mem, items, item);
 }
@@ -59,7 +68,7 @@ items_sort(Items *items)
 const Item *
 items_find(const Items *sorted, ItemKind kind, const char *object, const char *name)
 {
-	const Item wanted = { kind, object, name, "" };
+	const Item wanted = { (int)kind, object, name, "" };
 	size_t low = 0, high = sorted->n;
 
 	while (low < high) {
@@ -74,5 +83,7 @@ items_find(const Items *sorted, ItemKind kind, const char *object, const char *n
 		return NULL;
 	const Item *found = &sorted->at[low];
 	return found->kind == (int)kind && strcmp(found->object, object) == 0 &&
-	    strcmp(found->name, name) == 0 ? found : NULL;
+		strcmp(found->name, name) == 0
+	    ? found
+	    : NULL;
 }

@@ -64,6 +64,7 @@ bool	 roles_change_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Ch
 extern const StepKind roles_kinds[];	/* dedicated: cluster.claim roles.create database.create tenant.close ... */
 extern const StepKind customer_kinds[];	/* customer-db: customer.logins customer.close ... */
 
+bool	 cluster_strays(Ctx *cx, Conns *conns, const Cluster *cluster, Names *out);
 /* Schema copyhold and the home's row in a cluster's own database; refused if it is another home's. */
 bool	 cluster_claim_steps(Ctx *cx, const Cluster *cluster, Steps *steps);
 bool	 home_claim(Ctx *cx, Pg *pg, const Home *home);	/* in a transaction, after ledger_schema_create() */

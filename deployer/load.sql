@@ -3,8 +3,8 @@
 -- name: load_role
 SELECT current_role::text
 
--- What stands on the tables (their oids, comma-separated): references first, indexes last; each with the
--- statement that drops it and the one that makes it again.
+-- What stands on the tables (their oids, comma-separated): references first, indexes last;
+-- each with the statement that drops it and the one that makes it again.
 -- name: load_rules params: 1
 WITH here AS (
 	SELECT unnest(string_to_array($1, ','))::oid::regclass AS rel

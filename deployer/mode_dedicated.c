@@ -259,6 +259,7 @@ const PlaceDriver mode_dedicated = {
 	.mode = MODE_DEDICATED,
 	.kinds = roles_kinds,
 	.cluster_steps = cluster_claim_steps,
+	.strays = cluster_strays,
 	.preflight = preflight,
 	.expected = plain_expected,
 	.observe = observe,

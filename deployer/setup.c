@@ -247,6 +247,9 @@ setup_cluster_script(Ctx *cx, Home *home, const Cluster *cluster, Buf *out)
 	literal(out, "SET copyhold.login = ", us->user, ";\n");
 	buf_add(out, cluster_harden);
 	reconnect(out, us->database);
+	buf_add(out,
+	    "-- A crash in the middle of CREATE DATABASE leaves a folder that only this shows (copyhold doctor).\n");
+	ident(out, "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text) TO ", us->user, ";\n");
 	buf_add(out, cluster_end);
 	return true;
 }

@@ -39,7 +39,7 @@ typedef struct Strange { const char *object, *name, *def, *mend; } Strange;
 typedef struct Stranges { Strange *at; size_t n, cap; } Stranges;
 
 /* Within a transaction with shape_settings(): in an order in which they can be removed. */
-bool	 shape_strange(Ctx *cx, Pg *pg, const Placement *at, Stranges *out);
+bool	 shape_strange(Ctx *cx, Pg *pg, const Placement *at, bool owner, Stranges *out);	/* owner: its session */
 bool	 shape_settings(Ctx *cx, Pg *pg);	/* SET LOCAL: the normal form above */
 
 /* --- shape_ddl.c ------------------------------------------------------------- */
@@ -90,8 +90,7 @@ typedef struct Guard {		/* names as they are before the run */
 
 Js	*shape_guard_js(Arena *mem, const Guard *g);
 bool	 shape_guard(Ctx *cx, StepEnv *env);	/* every guard of the step's args */
-bool	 shape_guards_check(Ctx *cx, Pg *pg, const Js *array);
-bool	 shape_guard_check(Ctx *cx, Pg *pg, const Guard *g);	/* FAIL_DATA with the count, or true */
+bool	 shape_guard_check(Ctx *cx, Pg *pg, const Placement *at, const Guard *g);	/* FAIL_DATA with the count, or true */
 
 /* --- shape_run.c: sessions and transactions of the steps ------------------------- */
 
@@ -108,6 +107,9 @@ bool	 shape_asked(Ctx *cx, StepEnv *env, ShapeLook look, Probe *out);	/* the sam
 /* One transaction with the step's ledger row (removed on undo), tried again while others hold locks. */
 bool	 shape_transaction(Ctx *cx, StepEnv *env, Pg *pg, ShapeBody body, bool undo);
 bool	 shape_nothing(Ctx *cx, StepEnv *env, Pg *pg);	/* a body: the row alone */
+/* Sizes and the roles' list are for our own login, not for an owner: called as it, within an owner's session. */
+bool	 shape_as_us(Ctx *cx, Pg *pg, const Placement *at, const Sql *sql, PgRows *rows,
+	    const char *const *params);
 bool	 shape_lock_missed(const Pg *pg);			/* the last statement: lock timeout or deadlock */
 
 /* --- shape_online.c: steps that cannot or should not hold a transaction ------------ */
@@ -151,10 +153,18 @@ typedef struct Diff {
 bool	 shape_diff(Diff *d);
 const char *shape_diff_key(Arena *mem, int kind, const char *object, const char *name);
 bool	 shape_diff_renames(Diff *d);	/* shape_rename.c: fills renamed, recorded, observed, renames */
+void	 shape_diff_gone(Diff *d);		/* shape_gone.c: what is there and not wanted */
+const Item *shape_diff_observed(const Diff *d, int kind, const char *object, const char *name);
+const Rule *shape_diff_recorded(const Diff *d, const Item *item);
+const Rule *shape_diff_desired(const Diff *d, int kind, const char *object, const char *name);
+bool	 shape_diff_made(const Diff *d, const char *object, const char *column);
 void	 shape_change(Diff *d, Change change);
+void	 shape_op(Diff *d, Ops *ops, Op op);
 
 /* --- shape_words.c: definitions as people read them ------------------------------- */
 
 const char *shape_rule_what(const Rule *r);
 const char *shape_rule_text(Arena *mem, const Rule *r);
+const char *shape_rule_label(Arena *mem, const Rule *r);	/* "account.fax" */
+bool	 shape_starts(const char *text, const char *with);
 const char *shape_type_text(Arena *mem, const char *def);	/* "number(10,2)" for "numeric(10,2)" */

@@ -5,8 +5,12 @@
 #define FOREIGN "FOREIGN KEY"
 
 static const char *const op_words[OP_CODES] = {
-	[OP_NONE] = "", [OP_RENAME] = "rename", [OP_ADD] = "add", [OP_ALTER] = "alter",
-	[OP_REMOVE] = "remove", [OP_CREATE] = "create",
+	[OP_NONE] = "",
+	[OP_RENAME] = "rename",
+	[OP_ADD] = "add",
+	[OP_ALTER] = "alter",
+	[OP_REMOVE] = "remove",
+	[OP_CREATE] = "create",
 };
 
 static void
@@ -55,7 +59,7 @@ static void
 create_table(Buf *b, const Items *all, size_t at)
 {
 	const char *object = all->at[at].object, *comma = "\n\t";
-	Items own = {0};
+	Items own = { 0 };
 
 	for (size_t i = 0; i < all->n; i++)
 		if (all->at[i].kind >= ITEM_COLUMN && strcmp(all->at[i].object, object) == 0)
@@ -68,7 +72,8 @@ create_table(Buf *b, const Items *all, size_t at)
 
 		if (item->kind == ITEM_COLUMN) {
 			buf_add(b, comma);
-			column_text(b, item->name, item->def, def_of(&own, ITEM_DEFAULT, object, item->name),
+			column_text(b, item->name, item->def,
+			    def_of(&own, ITEM_DEFAULT, object, item->name),
 			    def_of(&own, ITEM_NOT_NULL, object, item->name) != NULL);
 		} else if (item->kind == ITEM_CONSTRAINT &&
 		    strncmp(item->def, FOREIGN, strlen(FOREIGN)) != 0) {
@@ -91,7 +96,8 @@ shape_ddl_create(Buf *b, const Items *items)
 		if (item->kind == ITEM_TABLE)
 			create_table(b, items, i);
 		if (item->kind == ITEM_SCHEMA)
-			shape_ddl_op(b, &(Op){ .code = OP_ADD, .kind = ITEM_SCHEMA, .object = item->object });
+			shape_ddl_op(b,
+			    &(Op){ .code = OP_ADD, .kind = ITEM_SCHEMA, .object = item->object });
 	}
 	for (size_t i = 0; i < items->n; i++) {
 		const Item *item = &items->at[i];
@@ -99,9 +105,14 @@ shape_ddl_create(Buf *b, const Items *items)
 		bool reference = item->kind == ITEM_CONSTRAINT &&
 		    strncmp(item->def, FOREIGN, strlen(FOREIGN)) == 0;
 
-		if (item->kind == ITEM_INDEX || reference || (grant && strcmp(item->def, "ALL") != 0))
-			shape_ddl_op(b, &(Op){ .code = OP_ADD, .kind = (ItemKind)item->kind,
-			    .object = item->object, .name = item->name, .def = item->def });
+		if (item->kind == ITEM_INDEX || reference ||
+		    (grant && strcmp(item->def, "ALL") != 0))
+			shape_ddl_op(b,
+			    &(Op){ .code = OP_ADD,
+				.kind = (ItemKind)item->kind,
+				.object = item->object,
+				.name = item->name,
+				.def = item->def });
 	}
 }
 
@@ -284,17 +295,35 @@ shape_ddl_op(Buf *b, const Op *op)
 		return;
 	}
 	switch (op->kind) {
-	case ITEM_SCHEMA:	schema_text(b, op); return;
+	case ITEM_SCHEMA:
+		schema_text(b, op);
+		return;
 	case ITEM_SCHEMA_GRANT:
-	case ITEM_GRANT:	grant_text(b, op); return;
-	case ITEM_TABLE:	table_text(b, op); return;
-	case ITEM_COLUMN:	column_op_text(b, op); return;
+	case ITEM_GRANT:
+		grant_text(b, op);
+		return;
+	case ITEM_TABLE:
+		table_text(b, op);
+		return;
+	case ITEM_COLUMN:
+		column_op_text(b, op);
+		return;
 	case ITEM_DEFAULT:
 	case ITEM_NOT_NULL:
-	case ITEM_CONSTRAINT:	rule_text(b, op); return;
-	case ITEM_INDEX:	index_op_text(b, op); return;
-	case ITEM_ROLE: case ITEM_SETTING: case ITEM_MEMBER: case ITEM_DATABASE:
-	case ITEM_DATABASE_GRANT: case ITEM_STRANGE: case ITEM_KINDS: return;
+	case ITEM_CONSTRAINT:
+		rule_text(b, op);
+		return;
+	case ITEM_INDEX:
+		index_op_text(b, op);
+		return;
+	case ITEM_ROLE:
+	case ITEM_SETTING:
+	case ITEM_MEMBER:
+	case ITEM_DATABASE:
+	case ITEM_DATABASE_GRANT:
+	case ITEM_STRANGE:
+	case ITEM_KINDS:
+		return;
 	}
 }
 
@@ -316,7 +345,9 @@ bool
 shape_op_inverse(const Op *op, Op *out)
 {
 	static const OpCode turned[OP_CODES] = {
-		[OP_RENAME] = OP_RENAME, [OP_ADD] = OP_REMOVE, [OP_ALTER] = OP_ALTER,
+		[OP_RENAME] = OP_RENAME,
+		[OP_ADD] = OP_REMOVE,
+		[OP_ALTER] = OP_ALTER,
 		[OP_REMOVE] = OP_ADD,
 	};
 
@@ -379,7 +410,8 @@ shape_ops_js(Arena *mem, const Ops *ops)
 static bool
 damaged(Ctx *cx)
 {
-	return fail(cx, FAIL_CATALOG, "The journal's step was changed from outside: restore a backup.",
+	return fail(cx, FAIL_CATALOG,
+	    "The journal's step was changed from outside: restore a backup.",
 	    "a step's arguments are damaged");
 }
 
@@ -390,17 +422,23 @@ shape_ops_read(Ctx *cx, const Js *array, Ops *out)
 		const Js *o = js_at(array, i);
 		const char *word = js_get_text(o, "op");
 		Op op = { .kind = item_kind_of(js_get_text(o, "kind")),
-		    .object = js_get_text(o, "object"), .name = js_get_text(o, "name"),
-		    .def = js_get_text(o, "def"), .from = js_get_text(o, "from"),
-		    .fallback = js_get_text(o, "default"), .required = js_get_bool(o, "required", false),
-		    .filled = js_get_bool(o, "filled", false), .drift = js_get_bool(o, "drift", false) };
+			.object = js_get_text(o, "object"),
+			.name = js_get_text(o, "name"),
+			.def = js_get_text(o, "def"),
+			.from = js_get_text(o, "from"),
+			.fallback = js_get_text(o, "default"),
+			.required = js_get_bool(o, "required", false),
+			.filled = js_get_bool(o, "filled", false),
+			.drift = js_get_bool(o, "drift", false) };
 
 		while (op.code < OP_CODES && (word == NULL || strcmp(op_words[op.code], word) != 0))
 			op.code++;
-		if (op.code == OP_CODES || op.code == OP_NONE || (op.code != OP_CREATE &&
-		    (op.kind == ITEM_KINDS || op.object == NULL || op.name == NULL)))
+		if (op.code == OP_CODES || op.code == OP_NONE ||
+		    (op.code != OP_CREATE &&
+			(op.kind == ITEM_KINDS || op.object == NULL || op.name == NULL)))
 			return damaged(cx);
-		if ((op.code == OP_ADD || op.code == OP_ALTER || op.code == OP_RENAME) && op.def == NULL)
+		if ((op.code == OP_ADD || op.code == OP_ALTER || op.code == OP_RENAME) &&
+		    op.def == NULL)
 			return damaged(cx);
 		if (op.code == OP_ALTER && op.from == NULL)
 			return damaged(cx);
@@ -432,9 +470,10 @@ shape_items_read(Ctx *cx, const Js *array, Items *out)
 	for (size_t i = 0; i < js_count(array); i++) {
 		const Js *o = js_at(array, i);
 		Item item = { (int)item_kind_of(js_get_text(o, "kind")), js_get_text(o, "object"),
-		    js_get_text(o, "name"), js_get_text(o, "def") };
+			js_get_text(o, "name"), js_get_text(o, "def") };
 
-		if (item.kind == ITEM_KINDS || item.object == NULL || item.name == NULL || item.def == NULL)
+		if (item.kind == ITEM_KINDS || item.object == NULL || item.name == NULL ||
+		    item.def == NULL)
 			return damaged(cx);
 		vec_push(cx->mem, out, item);
 	}

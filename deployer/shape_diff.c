@@ -12,20 +12,21 @@ shape_diff_key(Arena *mem, int kind, const char *object, const char *name)
 	return arena_printf(mem, "%d\n%s\n%s", kind, object, name);
 }
 
-static const Item *
-observed(const Diff *d, int kind, const char *object, const char *name)
+const Item *
+shape_diff_observed(const Diff *d, int kind, const char *object, const char *name)
 {
 	return map_get(d->observed_at, shape_diff_key(d->cx->mem, kind, object, name));
 }
 
-static const Rule *
-recorded(const Diff *d, const Item *item)
+const Rule *
+shape_diff_recorded(const Diff *d, const Item *item)
 {
-	return map_get(d->recorded_at, shape_diff_key(d->cx->mem, item->kind, item->object, item->name));
+	return map_get(
+	    d->recorded_at, shape_diff_key(d->cx->mem, item->kind, item->object, item->name));
 }
 
-static const Rule *
-desired(const Diff *d, int kind, const char *object, const char *name)
+const Rule *
+shape_diff_desired(const Diff *d, int kind, const char *object, const char *name)
 {
 	return map_get(d->desired_at, shape_diff_key(d->cx->mem, kind, object, name));
 }
@@ -36,8 +37,8 @@ shape_change(Diff *d, Change change)
 	vec_push(d->cx->mem, d->changes, change);
 }
 
-static void
-op_push(Diff *d, Ops *ops, Op op)
+void
+shape_op(Diff *d, Ops *ops, Op op)
 {
 	vec_push(d->cx->mem, ops, op);
 }
@@ -45,19 +46,13 @@ op_push(Diff *d, Ops *ops, Op op)
 static Op
 rule_op(OpCode code, const Rule *r, bool drift)
 {
-	return (Op){ .code = code, .kind = (ItemKind)r->item.kind, .object = r->item.object,
-	    .name = r->item.name, .def = code == OP_REMOVE ? NULL : r->item.def,
-	    .from = code == OP_REMOVE ? r->item.def : NULL, .drift = drift };
-}
-
-static const char *
-rule_label(Arena *mem, const Rule *r)
-{
-	if (r->field != NULL)
-		return arena_printf(mem, "%s.%s", r->item.object, r->field->name);
-	if (r->item.kind == ITEM_GRANT || r->item.kind == ITEM_SCHEMA_GRANT)
-		return arena_printf(mem, "%s to %s", r->item.object, r->item.name);
-	return r->item.object;
+	return (Op){ .code = code,
+		.kind = (ItemKind)r->item.kind,
+		.object = r->item.object,
+		.name = r->item.name,
+		.def = code == OP_REMOVE ? NULL : r->item.def,
+		.from = code == OP_REMOVE ? r->item.def : NULL,
+		.drift = drift };
 }
 
 static bool
@@ -71,13 +66,17 @@ static void
 rule_change(Diff *d, const Rule *want, const Rule *had, const Item *is, bool drift)
 {
 	Arena *mem = d->cx->mem;
-	const char *from = is == NULL ? NULL : drift || had == NULL ?
-	    shape_type_text(mem, is->def) : shape_rule_text(mem, had);
+	const char *from = is == NULL ? NULL
+	    : drift || had == NULL    ? shape_type_text(mem, is->def)
+				      : shape_rule_text(mem, had);
 
-	shape_change(d, (Change){ .op = is == NULL ? CHANGE_ADD : CHANGE_ALTER,
-	    .what = shape_rule_what(want), .name = rule_label(mem, want), .from = from,
-	    .to = want->item.kind == ITEM_TABLE ? want->item.def : shape_rule_text(mem, want),
-	    .drift = drift });
+	shape_change(d,
+	    (Change){ .op = is == NULL ? CHANGE_ADD : CHANGE_ALTER,
+		.what = shape_rule_what(want),
+		.name = shape_rule_label(mem, want),
+		.from = from,
+		.to = want->item.kind == ITEM_TABLE ? want->item.def : shape_rule_text(mem, want),
+		.drift = drift });
 }
 
 /* --- names before the run, for the guards -------------------------------------------- */
@@ -110,8 +109,8 @@ column_before(const Diff *d, const char *object, const char *name)
 	return name;
 }
 
-static bool
-column_made(const Diff *d, const char *object, const char *name)
+bool
+shape_diff_made(const Diff *d, const char *object, const char *name)
 {
 	return map_get(d->made, shape_diff_key(d->cx->mem, ITEM_COLUMN, object, name)) != NULL;
 }
@@ -129,7 +128,8 @@ guard_of(const Diff *d, GuardSort sort, const char *object, const Names *columns
 static Guard
 field_guard(const Diff *d, GuardSort sort, const Rule *r)
 {
-	return guard_of(d, sort, r->item.object, &(Names){ (const char *[]){ r->field->name }, 1, 1 });
+	return guard_of(
+	    d, sort, r->item.object, &(Names){ (const char *[]){ r->field->name }, 1, 1 });
 }
 
 static void
@@ -144,7 +144,7 @@ guard_push(Diff *d, Guard g)
 static void
 create_object(Diff *d, const Rule *table)
 {
-	bool drift = same_rule(recorded(d, &table->item), table);
+	bool drift = same_rule(shape_diff_recorded(d, &table->item), table);
 	Items *items = drift ? &d->recreate : &d->create;
 
 	for (size_t i = 0; i < d->desired.n; i++) {
@@ -153,19 +153,24 @@ create_object(Diff *d, const Rule *table)
 		if (r->object == table->object && r->sort != RULE_REFERENCE)
 			vec_push(d->cx->mem, items, r->item);
 		else if (r->object == table->object)
-			op_push(d, &d->late, rule_op(OP_ADD, r, drift));
+			shape_op(d, &d->late, rule_op(OP_ADD, r, drift));
 	}
 	map_set(d->made, shape_diff_key(d->cx->mem, ITEM_TABLE, table->item.object, ""),
 	    &d->desired.at[table - d->desired.at]);
-	shape_change(d, (Change){ .op = CHANGE_ADD, .what = "object", .name = table->item.object,
-	    .to = shape_rule_text(d->cx->mem, table), .drift = drift });
+	shape_change(d,
+	    (Change){ .op = CHANGE_ADD,
+		.what = "object",
+		.name = table->item.object,
+		.to = shape_rule_text(d->cx->mem, table),
+		.drift = drift });
 }
 
 static void
 mark_made(Diff *d, const Rule *column)
 {
-	map_set(d->made, shape_diff_key(d->cx->mem, ITEM_COLUMN, column->item.object,
-	    column->item.name), &d->desired.at[column - d->desired.at]);
+	map_set(d->made,
+	    shape_diff_key(d->cx->mem, ITEM_COLUMN, column->item.object, column->item.name),
+	    &d->desired.at[column - d->desired.at]);
 }
 
 static void
@@ -178,18 +183,26 @@ plan_required(Diff *d, const Rule *r, bool drift, bool guarded)
 	buf_add(&check, "CHECK ((");
 	buf_ident(&check, r->field->name);
 	buf_add(&check, " IS NOT NULL))");
-	Op add = { .code = OP_ADD, .kind = ITEM_CONSTRAINT, .object = r->item.object, .name = name,
-	    .def = arena_printf(mem, "%s NOT VALID", check.text), .drift = drift };
-	Op remove = { .code = OP_REMOVE, .kind = ITEM_CONSTRAINT, .object = r->item.object,
-	    .name = name, .from = check.text, .drift = drift };
+	Op add = { .code = OP_ADD,
+		.kind = ITEM_CONSTRAINT,
+		.object = r->item.object,
+		.name = name,
+		.def = arena_printf(mem, "%s NOT VALID", check.text),
+		.drift = drift };
+	Op remove = { .code = OP_REMOVE,
+		.kind = ITEM_CONSTRAINT,
+		.object = r->item.object,
+		.name = name,
+		.from = check.text,
+		.drift = drift };
 	Online validate = { .object = r->item.object, .name = name, .drift = drift };
 
 	if (guarded)
 		validate.guard = field_guard(d, GUARD_NULLS, r);
-	op_push(d, &d->adds, add);
+	shape_op(d, &d->adds, add);
 	vec_push(mem, &d->checks, validate);
-	op_push(d, &d->finish, rule_op(OP_ADD, r, drift));
-	op_push(d, &d->finish, remove);
+	shape_op(d, &d->finish, rule_op(OP_ADD, r, drift));
+	shape_op(d, &d->finish, remove);
 }
 
 static bool
@@ -206,8 +219,8 @@ add_random_column(Diff *d, const Rule *r, const Rule *fallback, const Rule *requ
 	Op add = rule_op(OP_ADD, r, drift);
 
 	add.filled = true;
-	op_push(d, &d->adds, add);
-	op_push(d, &d->adds, rule_op(OP_ADD, fallback, drift));
+	shape_op(d, &d->adds, add);
+	shape_op(d, &d->adds, rule_op(OP_ADD, fallback, drift));
 	vec_push(d->cx->mem, &d->fills, fill);
 	if (required != NULL)
 		plan_required(d, required, drift, false);
@@ -216,9 +229,9 @@ add_random_column(Diff *d, const Rule *r, const Rule *fallback, const Rule *requ
 static void
 add_column(Diff *d, const Rule *r)
 {
-	const Rule *fallback = desired(d, ITEM_DEFAULT, r->item.object, r->item.name);
-	const Rule *required = desired(d, ITEM_NOT_NULL, r->item.object, r->item.name);
-	bool drift = same_rule(recorded(d, &r->item), r);
+	const Rule *fallback = shape_diff_desired(d, ITEM_DEFAULT, r->item.object, r->item.name);
+	const Rule *required = shape_diff_desired(d, ITEM_NOT_NULL, r->item.object, r->item.name);
+	bool drift = same_rule(shape_diff_recorded(d, &r->item), r);
 	Op add = rule_op(OP_ADD, r, drift);
 
 	mark_made(d, r);
@@ -231,23 +244,17 @@ add_column(Diff *d, const Rule *r)
 	add.required = required != NULL;
 	if (required != NULL && fallback == NULL)
 		guard_push(d, field_guard(d, GUARD_ROWS, r));
-	op_push(d, &d->adds, add);
+	shape_op(d, &d->adds, add);
 }
 
 typedef enum Cast { CAST_NO, CAST_QUICK, CAST_REWRITE } Cast;
-
-static bool
-starts(const char *text, const char *with)
-{
-	return strncmp(text, with, strlen(with)) == 0;
-}
 
 static bool
 digits_of(const char *def, int64_t *precision, int64_t *scale)
 {
 	char *end;
 
-	if (!starts(def, "numeric("))
+	if (!shape_starts(def, "numeric("))
 		return false;
 	*precision = strtoll(def + strlen("numeric("), &end, 10);
 	*scale = *end == ',' ? strtoll(end + 1, NULL, 10) : 0;
@@ -261,14 +268,18 @@ cast_of(const char *from, const char *to, int64_t *whole)
 	int64_t p = 0, s = 0, q = 0, t = 0;
 
 	*whole = 0;
-	if (starts(to, "\"text\""))
-		return starts(from, "\"text\"") || starts(from, "character varying") ? CAST_QUICK : CAST_NO;
+	if (shape_starts(to, "\"text\""))
+		return shape_starts(from, "\"text\"") || shape_starts(from, "character varying")
+		    ? CAST_QUICK
+		    : CAST_NO;
 	if (strcmp(to, "bigint") == 0)
-		return strcmp(from, "integer") == 0 || strcmp(from, "smallint") == 0 ? CAST_REWRITE : CAST_NO;
-	if (!starts(to, "numeric"))
+		return strcmp(from, "integer") == 0 || strcmp(from, "smallint") == 0 ? CAST_REWRITE
+										     : CAST_NO;
+	if (!shape_starts(to, "numeric"))
 		return CAST_NO;
 	bool limited = digits_of(to, &q, &t);
-	if (strcmp(from, "bigint") == 0 || strcmp(from, "integer") == 0 || strcmp(from, "smallint") == 0) {
+	if (strcmp(from, "bigint") == 0 || strcmp(from, "integer") == 0 ||
+	    strcmp(from, "smallint") == 0) {
 		*whole = limited && q - t < 19 ? q - t : 0;
 		return CAST_REWRITE;
 	}
@@ -292,36 +303,41 @@ without_suffix(Arena *mem, const char *def)
 static void
 retype(Diff *d, const Rule *r, const Item *is, Op op, bool drift)
 {
-	const Rule *fallback = desired(d, ITEM_DEFAULT, r->item.object, r->item.name);
-	const Item *stands = observed(d, ITEM_DEFAULT, r->item.object, r->item.name);
-	const Rule *had = stands == NULL ? NULL : recorded(d, stands);
+	const Rule *fallback = shape_diff_desired(d, ITEM_DEFAULT, r->item.object, r->item.name);
+	const Item *stands = shape_diff_observed(d, ITEM_DEFAULT, r->item.object, r->item.name);
+	const Rule *had = stands == NULL ? NULL : shape_diff_recorded(d, stands);
 
 	mark_made(d, r);
 	if (stands != NULL)
-		op_push(d, &d->adds, (Op){ .code = OP_REMOVE, .kind = ITEM_DEFAULT, .object = is->object,
-		    .name = is->name, .from = had == NULL ? NULL : had->item.def,
-		    .drift = drift || had == NULL });
-	op_push(d, &d->adds, op);
+		shape_op(d, &d->adds,
+		    (Op){ .code = OP_REMOVE,
+			.kind = ITEM_DEFAULT,
+			.object = is->object,
+			.name = is->name,
+			.from = had == NULL ? NULL : had->item.def,
+			.drift = drift || had == NULL });
+	shape_op(d, &d->adds, op);
 	if (fallback != NULL)
-		op_push(d, &d->adds, rule_op(OP_ADD, fallback, drift));
+		shape_op(d, &d->adds, rule_op(OP_ADD, fallback, drift));
 }
 
 static bool
 refuse_type(Diff *d, const Rule *r, const Rule *had)
 {
 	return fail(d->cx, FAIL_REFUSED, "Add a new field and move the values.",
-	    "\"%s\" cannot change from %s to %s", rule_label(d->cx->mem, r),
+	    "\"%s\" cannot change from %s to %s", shape_rule_label(d->cx->mem, r),
 	    shape_rule_text(d->cx->mem, had), shape_rule_text(d->cx->mem, r));
 }
 
 static bool
 alter_column(Diff *d, const Rule *r, const Item *is)
 {
-	const Rule *had = recorded(d, &r->item);
+	const Rule *had = shape_diff_recorded(d, &r->item);
 	bool drift = same_rule(had, r);
 	int64_t whole = 0;
 	const char *from = without_suffix(d->cx->mem, is->def);
-	Cast cast = strcmp(from, r->item.def) == 0 ? CAST_QUICK : cast_of(from, r->item.def, &whole);
+	Cast cast = strcmp(from, r->item.def) == 0 ? CAST_QUICK
+						   : cast_of(from, r->item.def, &whole);
 	bool shared = object_key_has(r->object, r->field->name) || r->field->type == TYPE_REFERENCE;
 
 	if (!drift && had != NULL && (cast == CAST_NO || shared))
@@ -354,15 +370,19 @@ alter_column(Diff *d, const Rule *r, const Item *is)
 static bool
 plan_key(Diff *d, const Rule *r, const Item *is, bool drift)
 {
-	const Rule *had = recorded(d, &r->item);
-	Online build = { .object = r->item.object, .name = r->item.name, .primary = true,
-	    .columns = r->object->key, .drift = drift };
+	const Rule *had = shape_diff_recorded(d, &r->item);
+	Online build = { .object = r->item.object,
+		.name = r->item.name,
+		.primary = true,
+		.columns = r->object->key,
+		.drift = drift };
 
 	if (had != NULL && !drift)
-		return fail(d->cx, FAIL_REFUSED, "Add a new object with that key and move the rows.",
+		return fail(d->cx, FAIL_REFUSED,
+		    "Add a new object with that key and move the rows.",
 		    "the key of \"%s\" cannot change", r->item.object);
 	if (is != NULL)
-		op_push(d, &d->early, rule_op(OP_REMOVE, r, true));
+		shape_op(d, &d->early, rule_op(OP_REMOVE, r, true));
 	build.guard = guard_of(d, GUARD_UNIQUE, r->item.object, &r->object->key);
 	d->rekeyed = true;
 	vec_push(d->cx->mem, &d->uniques, build);
@@ -373,13 +393,17 @@ static void
 plan_build(Diff *d, const Rule *r, const Item *is, bool drift)
 {
 	bool unique = r->item.kind == ITEM_CONSTRAINT;
-	bool made = column_made(d, r->item.object, r->field->name);
+	bool made = shape_diff_made(d, r->item.object, r->field->name);
 	Online build = { .object = r->item.object, .name = r->item.name, .drift = drift };
 
 	vec_push(d->cx->mem, &build.columns, r->field->name);
 	if (is != NULL)
-		op_push(d, &d->early, (Op){ .code = OP_REMOVE, .kind = (ItemKind)r->item.kind,
-		    .object = r->item.object, .name = r->item.name, .drift = true });
+		shape_op(d, &d->early,
+		    (Op){ .code = OP_REMOVE,
+			.kind = (ItemKind)r->item.kind,
+			.object = r->item.object,
+			.name = r->item.name,
+			.drift = true });
 	if (unique && !made) {
 		build.guard = field_guard(d, GUARD_UNIQUE, r);
 	} else if (unique && r->field->fallback != NULL && !is_random(r->field)) {
@@ -396,9 +420,9 @@ static Guard
 check_guard(const Diff *d, const Rule *r)
 {
 	Field resolved;
-	Guard g = {0};
+	Guard g = { 0 };
 
-	if (column_made(d, r->item.object, r->field->name) ||
+	if (shape_diff_made(d, r->item.object, r->field->name) ||
 	    !field_resolved(d->work->desired, r->field, &resolved))
 		return g;
 	if (r->sort == RULE_LIMIT) {
@@ -420,23 +444,30 @@ plan_check(Diff *d, const Rule *r, const Item *is, bool drift)
 	Arena *mem = d->cx->mem;
 	const char *unproven = arena_printf(mem, "%s NOT VALID", r->item.def);
 	bool reference = r->sort == RULE_REFERENCE;
-	Online validate = { .object = r->item.object, .name = r->item.name,
-	    .guard = check_guard(d, r), .drift = drift };
+	Online validate = { .object = r->item.object,
+		.name = r->item.name,
+		.guard = check_guard(d, r),
+		.drift = drift };
 	Op add = rule_op(OP_ADD, r, drift);
 
 	add.def = unproven;
 	if (is != NULL && strcmp(is->def, unproven) != 0) {
-		const Rule *had = recorded(d, &r->item);
+		const Rule *had = shape_diff_recorded(d, &r->item);
 		Op remove = rule_op(OP_REMOVE, had == NULL || drift ? r : had, drift);
 
-		add.name = validate.name = rule_name(mem, r->item.object, r->field->name,
-		    reference ? "fkeynew" : "maxnew");
-		op_push(d, &d->finish, remove);
-		op_push(d, &d->finish, (Op){ .code = OP_RENAME, .kind = ITEM_CONSTRAINT,
-		    .object = r->item.object, .name = add.name, .def = r->item.name, .drift = drift });
+		add.name = validate.name = rule_name(
+		    mem, r->item.object, r->field->name, reference ? "fkeynew" : "maxnew");
+		shape_op(d, &d->finish, remove);
+		shape_op(d, &d->finish,
+		    (Op){ .code = OP_RENAME,
+			.kind = ITEM_CONSTRAINT,
+			.object = r->item.object,
+			.name = add.name,
+			.def = r->item.name,
+			.drift = drift });
 	}
 	if (is == NULL || strcmp(is->def, unproven) != 0)
-		op_push(d, reference ? &d->late : &d->adds, add);
+		shape_op(d, reference ? &d->late : &d->adds, add);
 	if (reference)
 		vec_push(mem, &d->references, validate);
 	else
@@ -453,14 +484,14 @@ plan_constraint(Diff *d, const Rule *r, const Item *is, bool drift)
 		plan_build(d, r, is, drift);
 	else
 		plan_check(d, r, is, drift);
-	rule_change(d, r, recorded(d, &r->item), is, drift);
+	rule_change(d, r, shape_diff_recorded(d, &r->item), is, drift);
 	return true;
 }
 
 static void
 plan_plain(Diff *d, const Rule *r, const Item *is, bool drift)
 {
-	const Rule *had = recorded(d, &r->item);
+	const Rule *had = shape_diff_recorded(d, &r->item);
 	Op op = rule_op(is == NULL ? OP_ADD : OP_ALTER, r, drift);
 
 	if (is != NULL)
@@ -468,21 +499,21 @@ plan_plain(Diff *d, const Rule *r, const Item *is, bool drift)
 	if (r->item.kind == ITEM_NOT_NULL)
 		plan_required(d, r, drift, true);
 	else
-		op_push(d, r->item.kind == ITEM_SCHEMA ? &d->early : &d->adds, op);
+		shape_op(d, r->item.kind == ITEM_SCHEMA ? &d->early : &d->adds, op);
 	rule_change(d, r, had, is, drift);
 }
 
 static bool
 plan_rule(Diff *d, const Rule *r)
 {
-	const Item *is = observed(d, r->item.kind, r->item.object, r->item.name);
-	bool drift = same_rule(recorded(d, &r->item), r);
+	const Item *is = shape_diff_observed(d, r->item.kind, r->item.object, r->item.name);
+	bool drift = same_rule(shape_diff_recorded(d, &r->item), r);
 	bool column = r->item.kind == ITEM_DEFAULT || r->item.kind == ITEM_NOT_NULL;
 
 	if (is != NULL && strcmp(is->def, r->item.def) == 0)
 		return true;
-	if (r->object != NULL && map_get(d->made, shape_diff_key(d->cx->mem, ITEM_TABLE,
-	    r->item.object, "")) != NULL)
+	if (r->object != NULL &&
+	    map_get(d->made, shape_diff_key(d->cx->mem, ITEM_TABLE, r->item.object, "")) != NULL)
 		return true;
 	if (r->item.kind == ITEM_TABLE && is == NULL) {
 		create_object(d, r);
@@ -494,170 +525,19 @@ plan_rule(Diff *d, const Rule *r)
 		add_column(d, r);
 		return true;
 	}
-	if (column && column_made(d, r->item.object, r->item.name) &&
-	    (r->item.kind == ITEM_DEFAULT || observed(d, ITEM_COLUMN, r->item.object, r->item.name) == NULL))
+	if (column && shape_diff_made(d, r->item.object, r->item.name) &&
+	    (r->item.kind == ITEM_DEFAULT ||
+		shape_diff_observed(d, ITEM_COLUMN, r->item.object, r->item.name) == NULL))
 		return true;
 	if (r->item.kind == ITEM_CONSTRAINT)
 		return plan_constraint(d, r, is, drift);
 	if (r->item.kind == ITEM_INDEX) {
 		plan_build(d, r, is, drift);
-		rule_change(d, r, recorded(d, &r->item), is, drift);
+		rule_change(d, r, shape_diff_recorded(d, &r->item), is, drift);
 		return true;
 	}
 	plan_plain(d, r, is, drift);
 	return true;
-}
-
-/* --- what is there and not wanted ---------------------------------------------------------- */
-
-static bool
-is_gone(const Diff *d, const char *object, const char *field)
-{
-	const char *name = field == NULL ? object : arena_printf(d->cx->mem, "%s.%s", object, field);
-
-	return map_get(d->gone, name) != NULL;
-}
-
-static void
-drop_data(Diff *d, const Item *is, const char *what, const char *name)
-{
-	const Rule *had = recorded(d, is);
-	bool listed = names_have(&d->work->desired->drop, name), drop = listed ||
-	    (had == NULL && d->work->prune);
-	Change c = { .op = CHANGE_REMOVE, .what = what, .name = name, .data_bearing = true,
-	    .from = had == NULL ? shape_type_text(d->cx->mem, is->def) :
-	    shape_rule_text(d->cx->mem, had), .drift = had == NULL, .kept = !drop };
-
-	if (!drop)
-		c.note = had == NULL ? "not of the model: --prune removes it" :
-		    arena_printf(d->cx->mem, "add \"%s\" to drop to remove it", name);
-	else {
-		map_set(d->gone, name, d);
-		op_push(d, &d->drop, (Op){ .code = OP_REMOVE, .kind = (ItemKind)is->kind,
-		    .object = is->object, .name = is->name, .from = is->def, .drift = had == NULL });
-	}
-	shape_change(d, c);
-}
-
-static void
-plan_gone(Diff *d)
-{
-	for (size_t i = 0; i < d->observed.n; i++) {
-		const Item *is = &d->observed.at[i];
-		bool model = desired(d, ITEM_TABLE, is->object, "") != NULL;
-
-		if (is->kind == ITEM_TABLE && !model)
-			drop_data(d, is, "object", is->object);
-		else if (is->kind == ITEM_COLUMN && model && desired(d, is->kind, is->object, is->name) == NULL)
-			drop_data(d, is, "field", arena_printf(d->cx->mem, "%s.%s", is->object, is->name));
-	}
-}
-
-static bool
-is_reference(const Item *is)
-{
-	return is->kind == ITEM_CONSTRAINT && starts(is->def, "FOREIGN KEY");
-}
-
-/* A field or object that is kept keeps its values and loses the rules that could refuse rows. */
-static bool
-to_remove(const Diff *d, const Item *is, const Rule *had)
-{
-	bool model = desired(d, ITEM_TABLE, is->object, "") != NULL;
-	const Item *table = observed(d, ITEM_TABLE, is->object, "");
-
-	if (is->kind == ITEM_SCHEMA_GRANT)
-		return true;
-	if (is->kind < ITEM_DEFAULT || is->kind == ITEM_STRANGE || table == NULL)
-		return false;
-	if (!model)
-		return !is_gone(d, is->object, NULL) && strcmp(table->def, arena_printf(d->cx->mem,
-		    "owner %s", d->at->owner)) == 0 && (is_reference(is) || (is->kind == ITEM_GRANT &&
-		    strcmp(is->name, d->at->owner) != 0));
-	if (is->kind == ITEM_NOT_NULL)
-		return !is_gone(d, is->object, is->name);
-	if (is->kind == ITEM_DEFAULT)
-		return !column_made(d, is->object, is->name) && !is_gone(d, is->object, is->name) &&
-		    desired(d, ITEM_COLUMN, is->object, is->name) != NULL;
-	return had == NULL || had->field == NULL || !is_gone(d, is->object, had->field->name);
-}
-
-static void
-remove_rule(Diff *d, const Item *is)
-{
-	const Rule *had = recorded(d, is);
-	Arena *mem = d->cx->mem;
-	bool dotted = is->kind == ITEM_DEFAULT || is->kind == ITEM_NOT_NULL;
-	const char *what = item_kind_name((ItemKind)is->kind), *name = is->name;
-
-	if (!to_remove(d, is, had))
-		return;
-	if (is->kind == ITEM_GRANT || is->kind == ITEM_SCHEMA_GRANT)
-		name = arena_printf(mem, "%s to %s", is->object, is->name);
-	else if (dotted)
-		name = arena_printf(mem, "%s.%s", is->object, is->name);
-	shape_change(d, (Change){ .op = CHANGE_REMOVE, .what = had == NULL ? what : shape_rule_what(had),
-	    .name = had == NULL ? name : rule_label(mem, had), .drift = had == NULL,
-	    .from = had == NULL ? is->def : shape_rule_text(mem, had) });
-	Op op = { .code = OP_REMOVE, .kind = (ItemKind)is->kind, .object = is->object,
-	    .name = is->name, .from = had == NULL ? NULL : had->item.def, .drift = had == NULL };
-	if (had != NULL)
-		op_push(d, &d->finish, op);
-	else	/* an identity column is "not null" until it is none */
-		op_push(d, dotted && column_made(d, is->object, is->name) ? &d->adds : &d->early, op);
-}
-
-static void
-remove_strange(Diff *d, const Item *is)
-{
-	bool free_of_data = starts(is->def, STRANGE_REMOVABLE), data = starts(is->def, STRANGE_DATA);
-	Op op = { .code = OP_REMOVE, .kind = ITEM_STRANGE, .object = is->object, .name = is->name,
-	    .drift = true };
-	Change c = { .op = CHANGE_REMOVE, .what = "strange", .name = is->name, .drift = true,
-	    .data_bearing = data };
-
-	if (!free_of_data && !data && !starts(is->def, STRANGE_OTHERS))
-		return;
-	if (is->object[0] != '\0')
-		c.name = arena_printf(d->cx->mem, "%s (%s)", is->name, is->object);
-	c.from = strchr(is->def, ' ') + 1;
-	c.kept = !free_of_data && !(data && d->work->prune);
-	if (c.kept)
-		c.note = data ? "--prune removes it" : "only its owner or a superuser can remove it";
-	else
-		op_push(d, data ? &d->drop : &d->early, op);
-	shape_change(d, c);
-}
-
-static void
-take(const Diff *d, Ops *to, bool tables, bool strange)
-{
-	for (size_t i = 0; i < d->drop.n; i++) {
-		const Op *op = &d->drop.at[i];
-
-		if ((op->kind == ITEM_TABLE) == tables && (op->kind == ITEM_STRANGE) == strange)
-			vec_push(d->cx->mem, to, *op);
-	}
-}
-
-/* References between objects that go would dictate an order of dropping: they go first.  What is
- * strange goes last: columns may be of its types. */
-static void
-drop_order(Diff *d)
-{
-	Ops ops = {0};
-
-	for (size_t i = 0; i < d->observed.n; i++) {
-		const Item *is = &d->observed.at[i];
-
-		if (is_reference(is) && is_gone(d, is->object, NULL))
-			vec_push(d->cx->mem, &ops, ((Op){ .code = OP_REMOVE, .kind = ITEM_CONSTRAINT,
-			    .object = is->object, .name = is->name, .drift = true }));
-	}
-	take(d, &ops, false, false);
-	take(d, &ops, true, false);
-	take(d, &ops, false, true);
-	d->drop = ops;
 }
 
 /* --- the whole ------------------------------------------------------------------------------- */
@@ -668,8 +548,10 @@ rules_map(Arena *mem, const Rules *rules)
 	Map *m = map_new(mem);
 
 	for (size_t i = 0; i < rules->n; i++)
-		map_set(m, shape_diff_key(mem, rules->at[i].item.kind, rules->at[i].item.object,
-		    rules->at[i].item.name), &rules->at[i]);
+		map_set(m,
+		    shape_diff_key(mem, rules->at[i].item.kind, rules->at[i].item.object,
+			rules->at[i].item.name),
+		    &rules->at[i]);
 	return m;
 }
 
@@ -686,8 +568,10 @@ prepare(Diff *d)
 	d->recorded_at = rules_map(mem, &d->recorded);
 	d->desired_at = rules_map(mem, &d->desired);
 	for (size_t i = 0; i < d->observed.n; i++)
-		map_set(d->observed_at, shape_diff_key(mem, d->observed.at[i].kind,
-		    d->observed.at[i].object, d->observed.at[i].name), &d->observed.at[i]);
+		map_set(d->observed_at,
+		    shape_diff_key(mem, d->observed.at[i].kind, d->observed.at[i].object,
+			d->observed.at[i].name),
+		    &d->observed.at[i]);
 	return true;
 }
 
@@ -699,15 +583,6 @@ shape_diff(Diff *d)
 	for (size_t i = 0; i < d->desired.n; i++)
 		if (!plan_rule(d, &d->desired.at[i]))
 			return false;
-	plan_gone(d);
-	for (size_t i = 0; i < d->observed.n; i++) {
-		const Item *is = &d->observed.at[i];
-
-		if (is->kind == ITEM_STRANGE)
-			remove_strange(d, is);
-		else if (is->kind >= ITEM_SCHEMA && desired(d, is->kind, is->object, is->name) == NULL)
-			remove_rule(d, is);
-	}
-	drop_order(d);
+	shape_diff_gone(d);
 	return true;
 }

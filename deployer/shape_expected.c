@@ -8,7 +8,7 @@ static void
 rule_add(Arena *mem, Rules *out, Rule rule, ItemKind kind, const char *object, const char *name,
     const char *def)
 {
-	rule.item = (Item){ kind, object, name, def };
+	rule.item = (Item){ (int)kind, object, name, def };
 	vec_push(mem, out, rule);
 }
 
@@ -16,18 +16,31 @@ static const char *
 column_type(Arena *mem, const Field *resolved)
 {
 	switch (resolved->type) {
-	case TYPE_TEXT:		return "\"text\" COLLATE \"C\"";
-	case TYPE_INTEGER:	return "bigint";
-	case TYPE_BOOLEAN:	return "boolean";
-	case TYPE_DATE:		return "\"date\"";
-	case TYPE_TIMESTAMP:	return "timestamp with time zone";
-	case TYPE_UUID:		return "\"uuid\"";
-	case TYPE_JSON:		return "\"jsonb\"";
-	case TYPE_BYTES:	return "\"bytea\"";
+	case TYPE_TEXT:
+		return "\"text\" COLLATE \"C\"";
+	case TYPE_INTEGER:
+		return "bigint";
+	case TYPE_BOOLEAN:
+		return "boolean";
+	case TYPE_DATE:
+		return "\"date\"";
+	case TYPE_TIMESTAMP:
+		return "timestamp with time zone";
+	case TYPE_UUID:
+		return "\"uuid\"";
+	case TYPE_JSON:
+		return "\"jsonb\"";
+	case TYPE_BYTES:
+		return "\"bytea\"";
 	case TYPE_NUMBER:
-		return resolved->precision == 0 ? "numeric" : arena_printf(mem,
-		    "numeric(%" PRId64 ",%" PRId64 ")", resolved->precision, resolved->scale);
-	case TYPE_NONE: case TYPE_REFERENCE: case FIELD_TYPES: break;
+		return resolved->precision == 0
+		    ? "numeric"
+		    : arena_printf(mem, "numeric(%" PRId64 ",%" PRId64 ")", resolved->precision,
+			  resolved->scale);
+	case TYPE_NONE:
+	case TYPE_REFERENCE:
+	case FIELD_TYPES:
+		break;
 	}
 	return NULL;
 }
@@ -126,13 +139,15 @@ default_text(Arena *mem, const Field *f, const Field *resolved)
 		return "CURRENT_DATE";
 	if (resolved->type == TYPE_UUID && strcmp(f->fallback, "random") == 0)
 		return "\"gen_random_uuid\"()";
-	bool point = resolved->type == TYPE_NUMBER && *f->fallback != '-' && strchr(f->fallback, '.');
+	bool point = resolved->type == TYPE_NUMBER && *f->fallback != '-' &&
+	    strchr(f->fallback, '.');
 	if (resolved->type == TYPE_BOOLEAN || point)
-		return f->fallback;	/* the only ones that are printed bare */
+		return f->fallback; /* the only ones that are printed bare */
 	if (resolved->type == TYPE_TIMESTAMP)
 		timestamp_literal(&b, f->fallback);
 	else
-		plain_literal(&b, resolved->type == TYPE_JSON ? json_plain(mem, f->fallback) : f->fallback);
+		plain_literal(
+		    &b, resolved->type == TYPE_JSON ? json_plain(mem, f->fallback) : f->fallback);
 	buf_add(&b, "::");
 	if (resolved->type == TYPE_TEXT)
 		buf_add(&b, "\"text\"");
@@ -170,7 +185,8 @@ static const char *
 reference_text(Arena *mem, const Field *f, const Object *target)
 {
 	static const char *const on_delete[] = {
-		[ON_DELETE_RESTRICT] = "RESTRICT", [ON_DELETE_CASCADE] = "CASCADE",
+		[ON_DELETE_RESTRICT] = "RESTRICT",
+		[ON_DELETE_CASCADE] = "CASCADE",
 		[ON_DELETE_SET_NULL] = "SET NULL",
 	};
 	Buf b = buf_new(mem);
@@ -179,7 +195,8 @@ reference_text(Arena *mem, const Field *f, const Object *target)
 	buf_ident(&b, f->name);
 	buf_add(&b, ") REFERENCES \"" TENANT_SCHEMA "\".");
 	buf_ident(&b, target->name);
-	buf_fmt(&b, "(%s) ON DELETE %s", shape_key_text(mem, &target->key), on_delete[f->on_delete]);
+	buf_fmt(
+	    &b, "(%s) ON DELETE %s", shape_key_text(mem, &target->key), on_delete[f->on_delete]);
 	return b.text;
 }
 
@@ -211,7 +228,8 @@ column_rules(Arena *mem, const Object *o, const Field *f, const Field *resolved,
 
 	rule_add(mem, out, r, ITEM_COLUMN, o->name, f->name, column_type(mem, resolved));
 	if (f->fallback != NULL)
-		rule_add(mem, out, r, ITEM_DEFAULT, o->name, f->name, default_text(mem, f, resolved));
+		rule_add(
+		    mem, out, r, ITEM_DEFAULT, o->name, f->name, default_text(mem, f, resolved));
 	if (f->required || object_key_has(o, f->name))
 		rule_add(mem, out, r, ITEM_NOT_NULL, o->name, f->name, "not null");
 }
@@ -226,14 +244,15 @@ field_rules(Arena *mem, const Object *o, const Field *f, const Field *resolved, 
 
 	if (unique) {
 		r.sort = RULE_UNIQUE;
-		rule_add(mem, out, r, ITEM_CONSTRAINT, o->name, rule_name(mem, o->name, f->name, "key"),
+		rule_add(mem, out, r, ITEM_CONSTRAINT, o->name,
+		    rule_name(mem, o->name, f->name, "key"),
 		    arena_printf(mem, "UNIQUE (%s)",
-		    shape_key_text(mem, &(Names){ (const char *[]){ f->name }, 1, 1 })));
+			shape_key_text(mem, &(Names){ (const char *[]){ f->name }, 1, 1 })));
 	}
 	if (resolved->type == TYPE_TEXT && resolved->max_length > 0) {
 		r.sort = RULE_LIMIT;
-		rule_add(mem, out, r, ITEM_CONSTRAINT, o->name, rule_name(mem, o->name, f->name, "max"),
-		    limit_text(mem, resolved, f->name));
+		rule_add(mem, out, r, ITEM_CONSTRAINT, o->name,
+		    rule_name(mem, o->name, f->name, "max"), limit_text(mem, resolved, f->name));
 	}
 	r.sort = RULE_NONE;
 	if (wanted && !unique && strcmp(o->key.at[0], f->name) != 0) {
@@ -260,11 +279,12 @@ object_rules(Ctx *cx, const Placement *at, const Model *m, const Object *o, Rule
 	Rule r = { .object = o };
 	Field *resolved = arena_alloc(cx->mem, (o->fields.n + 1) * sizeof *resolved);
 
-	rule_add(cx->mem, out, r, ITEM_TABLE, o->name, "",
-	    arena_printf(cx->mem, "owner %s", at->owner));
+	rule_add(
+	    cx->mem, out, r, ITEM_TABLE, o->name, "", arena_printf(cx->mem, "owner %s", at->owner));
 	for (size_t i = 0; i < o->fields.n; i++) {
 		if (!field_resolved(m, &o->fields.at[i], &resolved[i]))
-			return fail(cx, FAIL_MANIFEST, "A reference names an object of the same model.",
+			return fail(cx, FAIL_MANIFEST,
+			    "A reference names an object of the same model.",
 			    "\"%s.%s\" refers to nothing", o->name, o->fields.at[i].name);
 		column_rules(cx->mem, o, &o->fields.at[i], &resolved[i], out);
 	}
@@ -303,7 +323,8 @@ schema_rules(Arena *mem, const Placement *at, Rules *out)
 	rule_add(mem, out, r, ITEM_SCHEMA_GRANT, LEDGER_SCHEMA, at->owner, "ALL");
 	rule_add(mem, out, r, ITEM_SCHEMA_GRANT, TENANT_SCHEMA, at->owner, "ALL");
 	for (size_t i = 0; i < at->logins.n; i++)
-		rule_add(mem, out, r, ITEM_SCHEMA_GRANT, TENANT_SCHEMA, at->logins.at[i].role, "USAGE");
+		rule_add(
+		    mem, out, r, ITEM_SCHEMA_GRANT, TENANT_SCHEMA, at->logins.at[i].role, "USAGE");
 }
 
 bool
@@ -321,7 +342,7 @@ shape_rules(Ctx *cx, const Placement *at, const Model *m, Rules *out)
 bool
 shape_expected(Ctx *cx, const Placement *at, const Model *m, Items *out)
 {
-	Rules rules = {0};
+	Rules rules = { 0 };
 
 	if (!shape_rules(cx, at, m, &rules))
 		return false;

@@ -5,11 +5,16 @@
 
 #include "deployer/shape.sql.h"
 
-#define REWRITE_MAX ((int64_t)64 << 20)	/* more would hold the table's lock for too long */
+#define REWRITE_MAX ((int64_t)64 << 20) /* more would hold the table's lock for too long */
 
 static const char *const sort_words[GUARD_SORTS] = {
-	[GUARD_NONE] = "", [GUARD_ROWS] = "rows", [GUARD_NULLS] = "nulls", [GUARD_LIMIT] = "limit",
-	[GUARD_UNIQUE] = "unique", [GUARD_ORPHANS] = "orphans", [GUARD_REWRITE] = "rewrite",
+	[GUARD_NONE] = "",
+	[GUARD_ROWS] = "rows",
+	[GUARD_NULLS] = "nulls",
+	[GUARD_LIMIT] = "limit",
+	[GUARD_UNIQUE] = "unique",
+	[GUARD_ORPHANS] = "orphans",
+	[GUARD_REWRITE] = "rewrite",
 	[GUARD_RANGE] = "range",
 };
 
@@ -34,15 +39,19 @@ guard_read(Ctx *cx, const Js *o, Guard *g)
 {
 	const char *word = js_get_text(o, "sort");
 
-	*g = (Guard){ .object = js_get_text(o, "object"), .limit = js_get_int(o, "limit", 0),
-	    .to = js_get_text(o, "to"), .to_column = js_get_text(o, "to_column") };
+	*g = (Guard){ .object = js_get_text(o, "object"),
+		.limit = js_get_int(o, "limit", 0),
+		.to = js_get_text(o, "to"),
+		.to_column = js_get_text(o, "to_column") };
 	shape_names_read(cx->mem, js_get(o, "columns"), &g->columns);
 	while (g->sort < GUARD_SORTS && (word == NULL || strcmp(sort_words[g->sort], word) != 0))
 		g->sort++;
 	if (g->sort == GUARD_SORTS || g->object == NULL || g->columns.n == 0 ||
 	    (g->sort == GUARD_ORPHANS && (g->to == NULL || g->to_column == NULL)))
-		return fail(cx, FAIL_CATALOG, "The journal's step was changed from outside: restore a "
-		    "backup.", "a step's arguments are damaged");
+		return fail(cx, FAIL_CATALOG,
+		    "The journal's step was changed from outside: restore a "
+		    "backup.",
+		    "a step's arguments are damaged");
 	return true;
 }
 
@@ -110,11 +119,13 @@ guard_query(Arena *mem, const Guard *g, bool target)
 		buf_fmt(&b, "SELECT count(*), 0 FROM %s WHERE %s IS NULL", table, column);
 		break;
 	case GUARD_LIMIT:
-		buf_fmt(&b, "SELECT count(*), 0 FROM %s WHERE char_length(%s) > %" PRId64, table, column,
-		    g->limit);
+		buf_fmt(&b, "SELECT count(*), 0 FROM %s WHERE char_length(%s) > %" PRId64, table,
+		    column, g->limit);
 		break;
 	case GUARD_UNIQUE:
-		buf_fmt(&b, "SELECT count(*), coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM %s", table);
+		buf_fmt(&b,
+		    "SELECT count(*), coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM %s",
+		    table);
 		where_set(&b, &g->columns);
 		buf_fmt(&b, " GROUP BY %s HAVING count(*) > 1) AS groups", column);
 		break;
@@ -127,10 +138,13 @@ guard_query(Arena *mem, const Guard *g, bool target)
 		buf_add(&b, "), 0");
 		break;
 	case GUARD_RANGE:
-		buf_fmt(&b, "SELECT count(*), 0 FROM %s WHERE abs(%s::numeric) >= 10::numeric ^ %" PRId64,
+		buf_fmt(&b,
+		    "SELECT count(*), 0 FROM %s WHERE abs(%s::numeric) >= 10::numeric ^ %" PRId64,
 		    table, column, g->limit);
 		break;
-	case GUARD_NONE: case GUARD_SORTS: break;
+	case GUARD_NONE:
+	case GUARD_SORTS:
+		break;
 	}
 	return b.text;
 }
@@ -139,16 +153,26 @@ static const char *
 guard_hint(const Guard *g)
 {
 	switch (g->sort) {
-	case GUARD_ROWS: return g->limit == 0 ? "Give the field a default, or add it without required, "
-		"fill it, and require it then." : "Add the field without unique, fill it, and make it "
-		"unique then.";
-	case GUARD_NULLS: return "Fill the field in those rows first.";
-	case GUARD_LIMIT: return "Shorten those values first, or allow for more.";
-	case GUARD_UNIQUE: return "Make the values differ first.";
-	case GUARD_ORPHANS: return "Correct or empty those values first.";
-	case GUARD_REWRITE: return "Add a new field and move the values in parts.";
-	case GUARD_RANGE: return "Give the number more digits.";
-	case GUARD_NONE: case GUARD_SORTS: break;
+	case GUARD_ROWS:
+		return g->limit == 0 ? "Give the field a default, or add it without required, "
+				       "fill it, and require it then."
+				     : "Add the field without unique, fill it, and make it "
+				       "unique then.";
+	case GUARD_NULLS:
+		return "Fill the field in those rows first.";
+	case GUARD_LIMIT:
+		return "Shorten those values first, or allow for more.";
+	case GUARD_UNIQUE:
+		return "Make the values differ first.";
+	case GUARD_ORPHANS:
+		return "Correct or empty those values first.";
+	case GUARD_REWRITE:
+		return "Add a new field and move the values in parts.";
+	case GUARD_RANGE:
+		return "Give the number more digits.";
+	case GUARD_NONE:
+	case GUARD_SORTS:
+		break;
 	}
 	return NULL;
 }
@@ -160,21 +184,44 @@ guard_text(Arena *mem, const Guard *g, int64_t n, int64_t rows)
 	const char *s = n == 1 ? "" : "s";
 
 	switch (g->sort) {
-	case GUARD_ROWS: return g->limit == 0 ? arena_printf(mem, "\"%s\" has %" PRId64 " row%s, and "
-		"its new field \"%s\" is required without a default", o, n, s, f) : arena_printf(mem,
-		"\"%s\" has %" PRId64 " rows that would all get the same \"%s\", which is unique", o, n, f);
-	case GUARD_NULLS: return arena_printf(mem, "\"%s.%s\" is empty in %" PRId64 " row%s", o, f, n, s);
-	case GUARD_LIMIT: return arena_printf(mem, "\"%s.%s\" has %" PRId64 " value%s longer than %"
-		PRId64 " characters", o, f, n, s, g->limit);
-	case GUARD_UNIQUE: return arena_printf(mem, "\"%s.%s\" has %" PRId64 " value%s that occur%s more "
-		"than once, in %" PRId64 " rows", o, f, n, s, n == 1 ? "s" : "", rows);
-	case GUARD_ORPHANS: return arena_printf(mem, "\"%s.%s\" has %" PRId64 " value%s that no row of "
-		"\"%s\" has", o, f, n, s, g->to);
-	case GUARD_REWRITE: return arena_printf(mem, "changing \"%s.%s\" would rewrite a table of %" PRId64
-		" bytes under a lock", o, f, n);
-	case GUARD_RANGE: return arena_printf(mem, "\"%s.%s\" has %" PRId64 " value%s too large for its "
-		"new type", o, f, n, s);
-	case GUARD_NONE: case GUARD_SORTS: break;
+	case GUARD_ROWS:
+		return g->limit == 0
+		    ? arena_printf(mem,
+			  "\"%s\" has %" PRId64 " row%s, and "
+			  "its new field \"%s\" is required without a default",
+			  o, n, s, f)
+		    : arena_printf(mem,
+			  "\"%s\" has %" PRId64
+			  " rows that would all get the same \"%s\", which is unique",
+			  o, n, f);
+	case GUARD_NULLS:
+		return arena_printf(mem, "\"%s.%s\" is empty in %" PRId64 " row%s", o, f, n, s);
+	case GUARD_LIMIT:
+		return arena_printf(mem,
+		    "\"%s.%s\" has %" PRId64 " value%s longer than %" PRId64 " characters", o, f, n,
+		    s, g->limit);
+	case GUARD_UNIQUE:
+		return arena_printf(mem,
+		    "\"%s.%s\" has %" PRId64 " value%s that occur%s more "
+		    "than once, in %" PRId64 " rows",
+		    o, f, n, s, n == 1 ? "s" : "", rows);
+	case GUARD_ORPHANS:
+		return arena_printf(mem,
+		    "\"%s.%s\" has %" PRId64 " value%s that no row of "
+		    "\"%s\" has",
+		    o, f, n, s, g->to);
+	case GUARD_REWRITE:
+		return arena_printf(mem,
+		    "changing \"%s.%s\" would rewrite a table of %" PRId64 " bytes under a lock", o,
+		    f, n);
+	case GUARD_RANGE:
+		return arena_printf(mem,
+		    "\"%s.%s\" has %" PRId64 " value%s too large for its "
+		    "new type",
+		    o, f, n, s);
+	case GUARD_NONE:
+	case GUARD_SORTS:
+		break;
 	}
 	return "";
 }
@@ -193,34 +240,37 @@ table_there(Ctx *cx, Pg *pg, const char *object, bool *out)
 }
 
 bool
-shape_guard_check(Ctx *cx, Pg *pg, const Guard *g)
+shape_guard_check(Ctx *cx, Pg *pg, const Placement *at, const Guard *g)
 {
 	bool applies = false, target = true;
 	PgRows rows;
 
-	if (g->sort == GUARD_ROWS ? !table_there(cx, pg, g->object, &applies) :
-	    !guard_applies(cx, pg, g, &applies))
+	if (g->sort == GUARD_ROWS ? !table_there(cx, pg, g->object, &applies)
+				  : !guard_applies(cx, pg, g, &applies))
 		return false;
 	if (!applies)
 		return true;
 	if (g->sort == GUARD_ORPHANS && !table_there(cx, pg, g->to, &target))
 		return false;
 	const Sql sql = { "shape_guard", guard_query(cx->mem, g, target), 0 };
-	if (!pg_query(cx, pg, &sql, &rows, NULL))
+	if (g->sort == GUARD_REWRITE ? !shape_as_us(cx, pg, at, &sql, &rows, NULL)
+				     : !pg_query(cx, pg, &sql, &rows, NULL))
 		return false;
 	int64_t n = pg_int(&rows, 0, 0), in = pg_int(&rows, 0, 1);
-	int64_t most = g->sort == GUARD_REWRITE ? REWRITE_MAX : g->sort == GUARD_ROWS ? g->limit : 0;
+	int64_t most = g->sort == GUARD_REWRITE ? REWRITE_MAX
+	    : g->sort == GUARD_ROWS             ? g->limit
+						: 0;
 	pg_rows_free(&rows);
 	return n <= most || fail(cx, FAIL_DATA, guard_hint(g), "%s", guard_text(cx->mem, g, n, in));
 }
 
-bool
-shape_guards_check(Ctx *cx, Pg *pg, const Js *array)
+static bool
+guards_check(Ctx *cx, Pg *pg, const Placement *at, const Js *array)
 {
 	Guard g;
 
 	for (size_t i = 0; i < js_count(array); i++)
-		if (!guard_read(cx, js_at(array, i), &g) || !shape_guard_check(cx, pg, &g))
+		if (!guard_read(cx, js_at(array, i), &g) || !shape_guard_check(cx, pg, at, &g))
 			return false;
 	return true;
 }
@@ -236,7 +286,7 @@ shape_guard(Ctx *cx, StepEnv *env)
 	if (!owner_session(cx, env->conns, env->at, &pg))
 		return false;
 	pg_set_statement_ms(pg, SHAPE_LONG_MS);
-	bool ok = shape_guards_check(cx, pg, guards);
+	bool ok = guards_check(cx, pg, env->at, guards);
 	pg_set_statement_ms(pg, SHAPE_STATEMENT_MS);
 	owner_session_end(pg);
 	return ok;

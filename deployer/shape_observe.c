@@ -9,14 +9,16 @@
 bool
 ledger_schema_create(Ctx *cx, Pg *pg)
 {
-	return pg_script(cx, pg, arena_printf(cx->mem, "%s; %s; %s", SQL_SHAPE_LEDGER_SCHEMA.text,
-	    SQL_SHAPE_LEDGER_FENCE.text, SQL_SHAPE_LEDGER_APPLIED.text));
+	return pg_script(cx, pg,
+	    arena_printf(cx->mem, "%s; %s; %s", SQL_SHAPE_LEDGER_SCHEMA.text,
+		SQL_SHAPE_LEDGER_FENCE.text, SQL_SHAPE_LEDGER_APPLIED.text));
 }
 
 bool
 shape_settings(Ctx *cx, Pg *pg)
 {
-	return pg_script(cx, pg, "SET LOCAL search_path = ''; SET LOCAL quote_all_identifiers = on; "
+	return pg_script(cx, pg,
+	    "SET LOCAL search_path = ''; SET LOCAL quote_all_identifiers = on; "
 	    "SET LOCAL standard_conforming_strings = on; SET LOCAL TimeZone = 'UTC'; "
 	    "SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL bytea_output = 'hex'; SET LOCAL jit = off");
 }
@@ -69,18 +71,41 @@ read_items(Ctx *cx, Pg *pg, Items *out)
 	return true;
 }
 
+static bool
+role_set(Ctx *cx, Pg *pg, const char *role)
+{
+	Buf b = buf_new(cx->mem);
+
+	buf_add(&b, "SET ROLE ");
+	if (role == NULL)
+		buf_add(&b, "NONE");
+	else
+		buf_ident(&b, role);
+	return pg_script(cx, pg, b.text);
+}
+
 bool
-shape_strange(Ctx *cx, Pg *pg, const Placement *at, Stranges *out)
+shape_as_us(
+    Ctx *cx, Pg *pg, const Placement *at, const Sql *sql, PgRows *rows, const char *const *params)
+{
+	return role_set(cx, pg, NULL) && pg_query(cx, pg, sql, rows, params) &&
+	    role_set(cx, pg, at->owner);
+}
+
+bool
+shape_strange(Ctx *cx, Pg *pg, const Placement *at, bool owner, Stranges *out)
 {
 	const char *params[] = { at->owner };
 	PgRows rows;
 
-	if (!pg_query(cx, pg, &SQL_SHAPE_STRANGE, &rows, params))
+	if (owner ? !shape_as_us(cx, pg, at, &SQL_SHAPE_STRANGE, &rows, params)
+		  : !pg_query(cx, pg, &SQL_SHAPE_STRANGE, &rows, params))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
 		Strange s = { arena_dup(cx->mem, pg_value(&rows, i, 0)),
-		    arena_dup(cx->mem, pg_value(&rows, i, 1)), arena_dup(cx->mem, pg_value(&rows, i, 2)),
-		    arena_dup(cx->mem, pg_value(&rows, i, 3)) };
+			arena_dup(cx->mem, pg_value(&rows, i, 1)),
+			arena_dup(cx->mem, pg_value(&rows, i, 2)),
+			arena_dup(cx->mem, pg_value(&rows, i, 3)) };
 
 		vec_push(cx->mem, out, s);
 	}
@@ -91,11 +116,11 @@ shape_strange(Ctx *cx, Pg *pg, const Placement *at, Stranges *out)
 static bool
 observe(Ctx *cx, Pg *pg, const Placement *at, Items *out)
 {
-	Stranges strange = {0};
+	Stranges strange = { 0 };
 
 	if (!pg_script(cx, pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") ||
 	    !shape_settings(cx, pg) || !read_items(cx, pg, out) ||
-	    !shape_strange(cx, pg, at, &strange) || !pg_commit(cx, pg))
+	    !shape_strange(cx, pg, at, false, &strange) || !pg_commit(cx, pg))
 		return false;
 	for (size_t i = 0; i < strange.n; i++)
 		items_add(cx->mem, out, ITEM_STRANGE, strange.at[i].object, strange.at[i].name,

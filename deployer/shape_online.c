@@ -7,14 +7,14 @@
 #include "lib/base/clock.h"
 #include "lib/base/lane.h"
 
-#define FILL_BLOCKS 256		/* of a table, in one short transaction */
+#define FILL_BLOCKS 256 /* of a table, in one short transaction */
 
 typedef enum IndexState { INDEX_ABSENT, INDEX_INVALID, INDEX_VALID } IndexState;
 
-typedef struct Build {		/* the arguments of index.build and unique.build */
-	const char	*object, *name;
-	Names		 columns;
-	bool		 unique, primary, drift;
+typedef struct Build { /* the arguments of index.build and unique.build */
+	const char *object, *name;
+	Names columns;
+	bool unique, primary, drift;
 } Build;
 
 static bool
@@ -22,13 +22,16 @@ build_read(Ctx *cx, const StepEnv *env, Build *out)
 {
 	const Js *args = env->step->args;
 
-	*out = (Build){ .object = js_get_text(args, "object"), .name = js_get_text(args, "name"),
-	    .unique = js_get_bool(args, "unique", false), .primary = js_get_bool(args, "primary", false),
-	    .drift = js_get_bool(args, "drift", false) };
+	*out = (Build){ .object = js_get_text(args, "object"),
+		.name = js_get_text(args, "name"),
+		.unique = js_get_bool(args, "unique", false),
+		.primary = js_get_bool(args, "primary", false),
+		.drift = js_get_bool(args, "drift", false) };
 	shape_names_read(cx->mem, js_get(args, "columns"), &out->columns);
 	if (out->object != NULL && out->name != NULL && out->columns.n > 0)
 		return true;
-	return fail(cx, FAIL_CATALOG, "The journal's step was changed from outside: restore a backup.",
+	return fail(cx, FAIL_CATALOG,
+	    "The journal's step was changed from outside: restore a backup.",
 	    "a step's arguments are damaged");
 }
 
@@ -70,8 +73,8 @@ constraint_there(Ctx *cx, Pg *pg, const Build *b, bool *out)
 static bool
 index_drop(Ctx *cx, Pg *pg, const char *name)
 {
-	return pg_script(cx, pg, arena_printf(cx->mem, "DROP INDEX CONCURRENTLY IF EXISTS %s",
-	    quoted(cx->mem, name)));
+	return pg_script(cx, pg,
+	    arena_printf(cx->mem, "DROP INDEX CONCURRENTLY IF EXISTS %s", quoted(cx->mem, name)));
 }
 
 /* A build that failed leaves an invalid index, which would slow every write and serve nobody. */
@@ -86,12 +89,12 @@ clean_up(Pg *pg, const char *name)
 }
 
 static bool
-explain_duplicates(Ctx *cx, Pg *pg, const Build *b)
+explain_duplicates(Ctx *cx, const StepEnv *env, Pg *pg, const Build *b)
 {
 	const Guard g = { .sort = GUARD_UNIQUE, .object = b->object, .columns = b->columns };
 
 	fail_clear(cx);
-	if (!shape_guard_check(cx, pg, &g))
+	if (!shape_guard_check(cx, pg, env->at, &g))
 		return false;
 	return fail(cx, FAIL_DATA, "Make the values differ first.",
 	    "\"%s.%s\" had values that occur more than once", b->object, b->columns.at[0]);
@@ -109,7 +112,7 @@ index_create(Ctx *cx, StepEnv *env, Pg *pg, const Build *b)
 
 		clean_up(pg, b->name);
 		if (twice)
-			return explain_duplicates(cx, pg, b);
+			return explain_duplicates(cx, env, pg, b);
 		if (!again || clock_mono_ms() >= deadline)
 			return false;
 		fail_clear(cx);
@@ -138,7 +141,8 @@ index_locked(Ctx *cx, StepEnv *env, Pg *pg)
 {
 	Build b;
 
-	if (!build_read(cx, env, &b) || !ledger_fence(cx, pg, env) || !index_ensure(cx, env, pg, &b))
+	if (!build_read(cx, env, &b) || !ledger_fence(cx, pg, env) ||
+	    !index_ensure(cx, env, pg, &b))
 		return false;
 	fault_point("index.build.built");
 	return shape_transaction(cx, env, pg, shape_nothing, false);
@@ -219,7 +223,8 @@ unique_locked(Ctx *cx, StepEnv *env, Pg *pg)
 {
 	Build b;
 
-	if (!build_read(cx, env, &b) || !ledger_fence(cx, pg, env) || !index_ensure(cx, env, pg, &b))
+	if (!build_read(cx, env, &b) || !ledger_fence(cx, pg, env) ||
+	    !index_ensure(cx, env, pg, &b))
 		return false;
 	fault_point("unique.build.built");
 	if (!shape_transaction(cx, env, pg, attach_body, false))
@@ -289,9 +294,10 @@ unique_undo(Ctx *cx, StepEnv *env)
 static bool
 fill_part(Ctx *cx, Pg *pg, const char *table, const char *column, int64_t from)
 {
-	const char *ddl = arena_printf(cx->mem, "UPDATE %s SET %s = DEFAULT WHERE %s IS NULL AND "
-	    "ctid >= '(%" PRId64 ",0)' AND ctid < '(%" PRId64 ",0)'", table, column, column, from,
-	    from + FILL_BLOCKS);
+	const char *ddl = arena_printf(cx->mem,
+	    "UPDATE %s SET %s = DEFAULT WHERE %s IS NULL AND "
+	    "ctid >= '(%" PRId64 ",0)' AND ctid < '(%" PRId64 ",0)'",
+	    table, column, column, from, from + FILL_BLOCKS);
 
 	while (!pg_script(cx, pg, ddl)) {
 		if (!shape_lock_missed(pg))
@@ -304,12 +310,13 @@ fill_part(Ctx *cx, Pg *pg, const char *table, const char *column, int64_t from)
 
 /* Rows that a writer moves meanwhile are met by the next pass; new rows have the default. */
 static bool
-fill_pass(Ctx *cx, Pg *pg, const char *table, const char *column, int64_t *filled)
+fill_pass(
+    Ctx *cx, const StepEnv *env, Pg *pg, const char *table, const char *column, int64_t *filled)
 {
 	const char *params[] = { table };
 	PgRows rows;
 
-	if (!pg_query(cx, pg, &SQL_SHAPE_BLOCKS, &rows, params))
+	if (!shape_as_us(cx, pg, env->at, &SQL_SHAPE_BLOCKS, &rows, params))
 		return false;
 	int64_t blocks = pg_int(&rows, 0, 0);
 	pg_rows_free(&rows);
@@ -327,6 +334,7 @@ fill_locked(Ctx *cx, StepEnv *env, Pg *pg)
 {
 	const char *object = js_get_text(env->step->args, "object");
 	const char *name = js_get_text(env->step->args, "name");
+	const char *table = quoted(cx->mem, object == NULL ? "" : object);
 	Buf column = buf_new(cx->mem);
 	int64_t filled = 1;
 
@@ -334,7 +342,7 @@ fill_locked(Ctx *cx, StepEnv *env, Pg *pg)
 	if (!ledger_fence(cx, pg, env))
 		return false;
 	while (filled > 0)
-		if (!fill_pass(cx, pg, quoted(cx->mem, object == NULL ? "" : object), column.text, &filled))
+		if (!fill_pass(cx, env, pg, table, column.text, &filled))
 			return false;
 	fault_point("field.fill.filled");
 	return shape_transaction(cx, env, pg, shape_nothing, false);

@@ -86,7 +86,8 @@ renamed_model(Diff *d, const Items *observed)
 		Object *o = object_named(m, wanted->name);
 		const char *old = wanted->name;
 
-		if (o == NULL && wanted->was != NULL && seen(observed, ITEM_TABLE, wanted->was, "") &&
+		if (o == NULL && wanted->was != NULL &&
+		    seen(observed, ITEM_TABLE, wanted->was, "") &&
 		    !seen(observed, ITEM_TABLE, wanted->name, "")) {
 			o = object_named(m, wanted->was);
 			old = wanted->was;
@@ -114,19 +115,30 @@ rename_ops(Diff *d, const Rules *old, const Items *observed, ItemKind kind)
 		const Item *was = &old->at[i].item, *now = &d->recorded.at[i].item;
 		bool table = kind == ITEM_TABLE;
 
-		if (was->kind != (int)kind || strcmp(table ? was->object : was->name,
-		    table ? now->object : now->name) == 0 || !seen(observed, kind, was->object, was->name))
+		if (was->kind != (int)kind ||
+		    strcmp(table ? was->object : was->name, table ? now->object : now->name) == 0 ||
+		    !seen(observed, kind, was->object, was->name))
 			continue;
-		Op op = { .code = OP_RENAME, .kind = kind, .object = table ? was->object : now->object,
-		    .name = was->name, .def = table ? now->object : now->name };
+		Op op = { .code = OP_RENAME,
+			.kind = kind,
+			.object = table ? was->object : now->object,
+			.name = was->name,
+			.def = table ? now->object : now->name };
 		vec_push(d->cx->mem, &d->renames, op);
 		if (table)
-			shape_change(d, (Change){ .op = CHANGE_RENAME, .what = what_is(kind),
-			    .name = now->object, .from = was->object, .to = now->object });
+			shape_change(d,
+			    (Change){ .op = CHANGE_RENAME,
+				.what = what_is(kind),
+				.name = now->object,
+				.from = was->object,
+				.to = now->object });
 		else if (kind == ITEM_COLUMN)
-			shape_change(d, (Change){ .op = CHANGE_RENAME, .what = what_is(kind),
-			    .name = arena_printf(d->cx->mem, "%s.%s", now->object, now->name),
-			    .from = was->name, .to = now->name });
+			shape_change(d,
+			    (Change){ .op = CHANGE_RENAME,
+				.what = what_is(kind),
+				.name = arena_printf(d->cx->mem, "%s.%s", now->object, now->name),
+				.from = was->name,
+				.to = now->name });
 	}
 }
 
@@ -140,23 +152,25 @@ rename_observed(Diff *d, const Rules *old, const Items *observed)
 	for (size_t i = 0; i < old->n; i++) {
 		const Item *was = &old->at[i].item;
 
-		map_set(places, shape_diff_key(mem, was->kind, was->object, was->name), &old->at[i]);
+		map_set(
+		    places, shape_diff_key(mem, was->kind, was->object, was->name), &old->at[i]);
 		if (was->kind == ITEM_TABLE)
 			map_set(tables, was->object, &d->recorded.at[i].item);
 	}
 	for (size_t i = 0; i < observed->n; i++) {
 		Item item = observed->at[i];
-		const Rule *was = map_get(places, shape_diff_key(mem, item.kind, item.object, item.name));
+		const Rule *was = map_get(
+		    places, shape_diff_key(mem, item.kind, item.object, item.name));
 		const Item *table = map_get(tables, item.object);
 
 		if (was != NULL) {
 			const Item *now = &d->recorded.at[was - old->at].item;
 
 			item = (Item){ item.kind, now->object, now->name,
-			    strcmp(item.def, was->item.def) == 0 ? now->def : item.def };
+				strcmp(item.def, was->item.def) == 0 ? now->def : item.def };
 		} else if (table != NULL && item.kind >= ITEM_TABLE && item.kind != ITEM_STRANGE) {
-			const Rule *column = map_get(places, shape_diff_key(mem, ITEM_COLUMN, item.object,
-			    item.name));
+			const Rule *column = map_get(
+			    places, shape_diff_key(mem, ITEM_COLUMN, item.object, item.name));
 
 			if (column != NULL && item.kind <= ITEM_NOT_NULL)
 				item.name = d->recorded.at[column - old->at].item.name;
@@ -169,8 +183,8 @@ rename_observed(Diff *d, const Rules *old, const Items *observed)
 bool
 shape_diff_renames(Diff *d)
 {
-	Items observed = {0};
-	Rules old = {0};
+	Items observed = { 0 };
+	Rules old = { 0 };
 
 	if (!shape_rules(d->cx, d->at, d->work->recorded, &old))
 		return false;

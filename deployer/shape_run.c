@@ -7,7 +7,7 @@
 #include "lib/base/lane.h"
 #include "lib/core/catalog.h"
 
-#define HOLDER_MS 5000	/* what another session of this step is given before it is ended */
+#define HOLDER_MS 5000 /* what another session of this step is given before it is ended */
 
 /* --- sessions and transactions ------------------------------------------------- */
 
@@ -87,8 +87,8 @@ attempt(Ctx *cx, StepEnv *env, Pg *pg, ShapeBody body, bool undo)
 {
 	Ledger entry = LEDGER_NEW;
 
-	if (!pg_script(cx, pg, "BEGIN; SET LOCAL lock_timeout = '200ms'") || !shape_settings(cx, pg) ||
-	    !ledger_ready(cx, env, pg))
+	if (!pg_script(cx, pg, "BEGIN; SET LOCAL lock_timeout = '200ms'") ||
+	    !shape_settings(cx, pg) || !ledger_ready(cx, env, pg))
 		return false;
 	if (undo ? !ledger_remove(cx, pg, env) : !ledger_enter(cx, pg, env, &entry))
 		return false;
@@ -105,7 +105,7 @@ touched(Ctx *cx, const StepEnv *env)
 {
 	const Js *ops = js_get(env->step->args, "ops");
 	const char *one = js_get_text(env->step->args, "object");
-	Names seen = {0};
+	Names seen = { 0 };
 	Buf b = buf_new(cx->mem);
 
 	if (one != NULL)
@@ -127,9 +127,11 @@ too_long(Ctx *cx, const StepEnv *env, int64_t patience)
 	const char *objects = touched(cx, env);
 
 	fail_clear(cx);
-	return fail(cx, FAIL_TIMEOUT, "A session holds a lock there for long: look for an open "
-	    "transaction in pg_stat_activity.", "no lock on %s of \"%s\" within %s", objects,
-	    env->at->tenant, clock_human(cx->mem, patience));
+	return fail(cx, FAIL_TIMEOUT,
+	    "A session holds a lock there for long: look for an open "
+	    "transaction in pg_stat_activity.",
+	    "no lock on %s of \"%s\" within %s", objects, env->at->tenant,
+	    clock_human(cx->mem, patience));
 }
 
 /* Rows that came after the guards looked. */
@@ -141,8 +143,10 @@ explain(Ctx *cx, const StepEnv *env, const Pg *pg)
 	for (size_t i = 0; i < LENGTH(forbids); i++)
 		if (pg_failed_with(pg, forbids[i])) {
 			fail_clear(cx);
-			fail(cx, FAIL_DATA, "Rows that forbid it came while the run went on: plan again to "
-			    "have them counted.", "the data forbids \"%s\"", env->step->title);
+			fail(cx, FAIL_DATA,
+			    "Rows that forbid it came while the run went on: plan again to "
+			    "have them counted.",
+			    "the data forbids \"%s\"", env->step->title);
 			return fail_cause(cx, "SQLSTATE %s", forbids[i]);
 		}
 	return false;
@@ -197,7 +201,7 @@ static bool
 create_items(Ctx *cx, StepEnv *env, Items *out)
 {
 	const char *hash = js_get_text(env->step->args, "shape");
-	Rules rules = {0};
+	Rules rules = { 0 };
 	Model *model;
 
 	if (hash == NULL || !catalog_shape(cx, env->home, hash, &model) ||
@@ -212,7 +216,7 @@ static bool
 create_body(Ctx *cx, StepEnv *env, Pg *pg)
 {
 	Buf ddl = buf_new(cx->mem);
-	Items items = {0};
+	Items items = { 0 };
 
 	if (!create_items(cx, env, &items))
 		return false;
@@ -222,7 +226,8 @@ create_body(Ctx *cx, StepEnv *env, Pg *pg)
 	if (!pg_failed_with(pg, "42P06"))
 		return false;
 	fail_clear(cx);
-	return fail(cx, FAIL_EXISTS, "Give the tenant an empty database, or drop that schema first.",
+	return fail(cx, FAIL_EXISTS,
+	    "Give the tenant an empty database, or drop that schema first.",
 	    "schema \"" TENANT_SCHEMA "\" is already in database \"%s\"", env->at->dbname);
 }
 
@@ -267,9 +272,12 @@ require_empty(Ctx *cx, Pg *pg, const Items *items)
 		return false;
 	int64_t full = pg_int(&rows, 0, 0);
 	pg_rows_free(&rows);
-	return full == 0 || fail(cx, FAIL_UNDO, "Keep the objects and go forward (run resume), or empty "
-	    "them first.", "%lld new object%s that would be dropped already hold%s rows",
-	    (long long)full, full == 1 ? "" : "s", full == 1 ? "s" : "");
+	return full == 0 ||
+	    fail(cx, FAIL_UNDO,
+		"Keep the objects and go forward (run resume), or empty "
+		"them first.",
+		"%lld new object%s that would be dropped already hold%s rows", (long long)full,
+		full == 1 ? "" : "s", full == 1 ? "s" : "");
 }
 
 static void
@@ -295,15 +303,17 @@ ledger_leave(Ctx *cx, Pg *pg)
 		return false;
 	bool used = pg_bool(&rows, 0, 0);
 	pg_rows_free(&rows);
-	return used || pg_script(cx, pg, "DROP TABLE copyhold.fence, copyhold.applied; "
-	    "DROP TABLE IF EXISTS copyhold.home; DROP SCHEMA copyhold");
+	return used ||
+	    pg_script(cx, pg,
+		"DROP TABLE copyhold.fence, copyhold.applied; "
+		"DROP TABLE IF EXISTS copyhold.home; DROP SCHEMA copyhold");
 }
 
 static bool
 uncreate_body(Ctx *cx, StepEnv *env, Pg *pg)
 {
 	Buf ddl = buf_new(cx->mem);
-	Items items = {0};
+	Items items = { 0 };
 
 	if (!create_items(cx, env, &items) || !require_empty(cx, pg, &items))
 		return false;
@@ -327,8 +337,8 @@ create_undo(Ctx *cx, StepEnv *env)
 /* --- shape.change, shape.drop -------------------------------------------------------- */
 
 typedef struct ChangeArgs {
-	Ops	 ops;
-	Items	 create, recreate;	/* for OP_CREATE; the second one for drift */
+	Ops ops;
+	Items create, recreate; /* for OP_CREATE; the second one for drift */
 } ChangeArgs;
 
 static bool
@@ -346,7 +356,8 @@ wanted(const Ops *ops, const Strange *s)
 {
 	for (size_t i = 0; i < ops->n; i++)
 		if (ops->at[i].code == OP_REMOVE && ops->at[i].kind == ITEM_STRANGE &&
-		    strcmp(ops->at[i].object, s->object) == 0 && strcmp(ops->at[i].name, s->name) == 0)
+		    strcmp(ops->at[i].object, s->object) == 0 &&
+		    strcmp(ops->at[i].name, s->name) == 0)
 			return true;
 	return false;
 }
@@ -355,14 +366,14 @@ wanted(const Ops *ops, const Strange *s)
 static bool
 remove_strange(Ctx *cx, StepEnv *env, Pg *pg, const Ops *ops)
 {
-	Stranges found = {0};
+	Stranges found = { 0 };
 	Buf b = buf_new(cx->mem), back = buf_new(cx->mem);
 
 	/* the owner may not read what the template keeps from PUBLIC: we look as ourselves */
 	buf_add(&back, "SET LOCAL ROLE ");
 	buf_ident(&back, env->at->owner);
-	if (!pg_script(cx, pg, "SET LOCAL ROLE NONE") || !shape_strange(cx, pg, env->at, &found) ||
-	    !pg_script(cx, pg, back.text))
+	if (!pg_script(cx, pg, "SET LOCAL ROLE NONE") ||
+	    !shape_strange(cx, pg, env->at, true, &found) || !pg_script(cx, pg, back.text))
 		return false;
 	for (size_t i = 0; i < found.n; i++)
 		if (found.at[i].mend != NULL && wanted(ops, &found.at[i]))
@@ -383,7 +394,7 @@ static bool
 change_body(Ctx *cx, StepEnv *env, Pg *pg)
 {
 	Buf ddl = buf_new(cx->mem);
-	ChangeArgs args = {0};
+	ChangeArgs args = { 0 };
 	bool strange = false;
 
 	if (!change_args(cx, env, &args))
@@ -436,8 +447,10 @@ written_where(Arena *mem, const Op *op)
 		buf_fmt(&b, " IS DISTINCT FROM %s", op->fallback);
 		return b.text;
 	}
-	buf_fmt(&b, " IS DISTINCT FROM (SELECT (attmissingval::text::%s[])[1] FROM pg_attribute "
-	    "WHERE attrelid = '", cast);
+	buf_fmt(&b,
+	    " IS DISTINCT FROM (SELECT (attmissingval::text::%s[])[1] FROM pg_attribute "
+	    "WHERE attrelid = '",
+	    cast);
 	shape_ddl_table(&b, op->object);
 	buf_add(&b, "'::regclass AND attname = ");
 	buf_literal(&b, op->name);
@@ -452,16 +465,22 @@ require_unwritten(Ctx *cx, Pg *pg, const Op *op)
 	PgRows rows;
 
 	shape_ddl_table(&table, op->object);
-	const Sql sql = { "shape_written", arena_printf(cx->mem, "SELECT count(*) FROM %s WHERE %s",
-	    table.text, written_where(cx->mem, op)), 0 };
-	if (!pg_script(cx, pg, arena_printf(cx->mem, "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE",
-	    table.text)) || !pg_query(cx, pg, &sql, &rows, NULL))
+	const Sql sql = { "shape_written",
+		arena_printf(cx->mem, "SELECT count(*) FROM %s WHERE %s", table.text,
+		    written_where(cx->mem, op)),
+		0 };
+	if (!pg_script(cx, pg,
+		arena_printf(cx->mem, "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", table.text)) ||
+	    !pg_query(cx, pg, &sql, &rows, NULL))
 		return false;
 	int64_t n = pg_int(&rows, 0, 0);
 	pg_rows_free(&rows);
-	return n == 0 || fail(cx, FAIL_UNDO, "Keep the field and go forward (run resume), or empty it "
-	    "first.", "\"%s.%s\" has %lld value%s that would be lost", op->object, op->name,
-	    (long long)n, n == 1 ? "" : "s");
+	return n == 0 ||
+	    fail(cx, FAIL_UNDO,
+		"Keep the field and go forward (run resume), or empty it "
+		"first.",
+		"\"%s.%s\" has %lld value%s that would be lost", op->object, op->name, (long long)n,
+		n == 1 ? "" : "s");
 }
 
 static bool
@@ -483,7 +502,7 @@ static bool
 unchange_body(Ctx *cx, StepEnv *env, Pg *pg)
 {
 	Buf ddl = buf_new(cx->mem);
-	ChangeArgs args = {0};
+	ChangeArgs args = { 0 };
 	Op inverse;
 
 	if (!change_args(cx, env, &args) || !unchange_checks(cx, pg, &args))
@@ -511,8 +530,10 @@ change_undo(Ctx *cx, StepEnv *env)
 	if (cx->fail->kind != FAIL_DATA)
 		return false;
 	fail_clear(cx);
-	return fail(cx, FAIL_UNDO, "Rows were written that the earlier rules forbid: go forward (run "
-	    "resume), or correct them first.", "the data forbids to undo \"%s\"", env->step->title);
+	return fail(cx, FAIL_UNDO,
+	    "Rows were written that the earlier rules forbid: go forward (run "
+	    "resume), or correct them first.",
+	    "the data forbids to undo \"%s\"", env->step->title);
 }
 
 /* --- constraint.validate, field.fill -------------------------------------------------- */
@@ -560,19 +581,46 @@ row_undo(Ctx *cx, StepEnv *env)
 }
 
 const StepKind shape_kinds[] = {
-	{ .name = "shape.create", .undo_class = UNDO_REVERSIBLE, .act = create_act, .probe = row_probe,
+	{ .name = "shape.create",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .act = create_act,
+	    .probe = row_probe,
 	    .undo = create_undo },
-	{ .name = "shape.change", .undo_class = UNDO_REVERSIBLE, .guard = shape_guard,
-	    .act = change_act, .probe = row_probe, .undo = change_undo },
-	{ .name = "field.fill", .undo_class = UNDO_REVERSIBLE, .act = fill_act, .probe = row_probe,
+	{ .name = "shape.change",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .guard = shape_guard,
+	    .act = change_act,
+	    .probe = row_probe,
+	    .undo = change_undo },
+	{ .name = "field.fill",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .act = fill_act,
+	    .probe = row_probe,
 	    .undo = row_undo },
-	{ .name = "constraint.validate", .undo_class = UNDO_REVERSIBLE, .guard = shape_guard,
-	    .act = validate_act, .probe = row_probe, .undo = row_undo },
-	{ .name = "index.build", .undo_class = UNDO_REVERSIBLE, .guard = shape_guard,
-	    .act = index_act, .probe = index_probe, .undo = index_undo },
-	{ .name = "unique.build", .undo_class = UNDO_REVERSIBLE, .guard = shape_guard,
-	    .act = unique_act, .probe = unique_probe, .undo = unique_undo },
-	{ .name = "shape.drop", .undo_class = UNDO_IRREVERSIBLE, .pivot = true, .data_bearing = true,
-	    .guard = shape_guard, .act = change_act, .probe = row_probe },
+	{ .name = "constraint.validate",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .guard = shape_guard,
+	    .act = validate_act,
+	    .probe = row_probe,
+	    .undo = row_undo },
+	{ .name = "index.build",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .guard = shape_guard,
+	    .act = index_act,
+	    .probe = index_probe,
+	    .undo = index_undo },
+	{ .name = "unique.build",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .guard = shape_guard,
+	    .act = unique_act,
+	    .probe = unique_probe,
+	    .undo = unique_undo },
+	{ .name = "shape.drop",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .data_bearing = true,
+	    .guard = shape_guard,
+	    .act = change_act,
+	    .probe = row_probe },
 	{ .name = NULL },
 };

@@ -11,16 +11,19 @@ scope_of(Arena *mem, const Placement *at)
 /* --- a new tenant ------------------------------------------------------------------ */
 
 bool
-shape_create_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes,
-    Steps *steps)
+shape_create_steps(
+    Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
 {
 	Js *args = js_object(cx->mem);
 	size_t n = work->desired->objects.n;
 
 	for (size_t i = 0; i < n; i++) {
 		const Object *o = &work->desired->objects.at[i];
-		Change c = { .op = CHANGE_ADD, .what = "object", .name = o->name,
-		    .to = arena_printf(cx->mem, "%zu field%s", o->fields.n, o->fields.n == 1 ? "" : "s") };
+		Change c = { .op = CHANGE_ADD,
+			.what = "object",
+			.name = o->name,
+			.to = arena_printf(
+			    cx->mem, "%zu field%s", o->fields.n, o->fields.n == 1 ? "" : "s") };
 
 		vec_push(cx->mem, changes, c);
 	}
@@ -33,16 +36,16 @@ shape_create_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes 
 /* --- one that is there ----------------------------------------------------------------- */
 
 typedef struct Emit {
-	Ctx		*cx;
-	const Diff	*d;
-	Steps		*steps;
-	const char	*scope;
+	Ctx *cx;
+	const Diff *d;
+	Steps *steps;
+	const char *scope;
 } Emit;
 
 static const char *
 title_of(Arena *mem, const char *verb, const Ops *ops, const Diff *d)
 {
-	Names seen = {0};
+	Names seen = { 0 };
 	Buf b = buf_new(mem);
 
 	for (size_t i = 0; i < ops->n; i++) {
@@ -76,8 +79,9 @@ drop_title(Arena *mem, const Ops *ops)
 		if (shown++ == 3)
 			buf_add(&b, " and others");
 		else
-			buf_fmt(&b, "%s%s%s%s", shown == 1 ? "" : ", ", op->kind == ITEM_STRANGE ? op->name :
-			    op->object, op->kind == ITEM_COLUMN ? "." : "",
+			buf_fmt(&b, "%s%s%s%s", shown == 1 ? "" : ", ",
+			    op->kind == ITEM_STRANGE ? op->name : op->object,
+			    op->kind == ITEM_COLUMN ? "." : "",
 			    op->kind == ITEM_COLUMN ? op->name : "");
 	}
 	return b.text;
@@ -119,6 +123,7 @@ emit_online(const Emit *e, const char *kind, const char *verb, const Onlines *li
 	for (size_t i = 0; i < list->n; i++) {
 		const Online *o = &list->at[i];
 		Js *args = js_object(mem);
+		bool fill = list == &e->d->fills;
 
 		js_set_text(args, "object", o->object);
 		js_set_text(args, "name", o->name);
@@ -132,7 +137,8 @@ emit_online(const Emit *e, const char *kind, const char *verb, const Onlines *li
 			js_set_bool(args, "drift", true);
 		if (o->guard.sort != GUARD_NONE)
 			js_set(args, "guards", guards_js(mem, &o->guard, 1));
-		steps_add(mem, e->steps, e->scope, kind, args, "%s %s", verb, o->name);
+		steps_add(mem, e->steps, e->scope, kind, args, "%s %s%s%s", verb,
+		    fill ? o->object : "", fill ? "." : "", o->name);
 	}
 }
 
@@ -146,7 +152,7 @@ append(Arena *mem, Ops *to, const Ops *from)
 static Ops
 first_ops(Arena *mem, const Diff *d)
 {
-	Ops ops = {0};
+	Ops ops = { 0 };
 
 	append(mem, &ops, &d->renames);
 	append(mem, &ops, &d->early);
@@ -173,16 +179,16 @@ emit(const Emit *e)
 	emit_online(e, "index.build", "build", &d->indexes, false);
 	emit_online(e, "unique.build", "build", &d->uniques, true);
 	if (d->rekeyed)
-		emit_ops(e, "shape.change", title_of(mem, "add the references of", &d->late, d), &d->late,
-		    false);
+		emit_ops(e, "shape.change", title_of(mem, "add the references of", &d->late, d),
+		    &d->late, false);
 	emit_online(e, "constraint.validate", "check", &d->references, false);
 	emit_ops(e, "shape.change", title_of(mem, "settle", &d->finish, d), &d->finish, false);
 	emit_ops(e, "shape.drop", drop_title(mem, &d->drop), &d->drop, false);
 }
 
 bool
-shape_change_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes,
-    Steps *steps)
+shape_change_steps(
+    Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
 {
 	Diff d = { .cx = cx, .at = at, .work = work, .changes = changes };
 	const Emit e = { cx, &d, steps, scope_of(cx->mem, at) };

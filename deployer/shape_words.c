@@ -1,14 +1,18 @@
 #include "deployer/shape.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *
 shape_rule_what(const Rule *r)
 {
 	static const char *const sorts[] = {
-		[RULE_NONE] = "constraint", [RULE_KEY] = "key", [RULE_UNIQUE] = "unique",
-		[RULE_LIMIT] = "limit", [RULE_REFERENCE] = "reference",
+		[RULE_NONE] = "constraint",
+		[RULE_KEY] = "key",
+		[RULE_UNIQUE] = "unique",
+		[RULE_LIMIT] = "limit",
+		[RULE_REFERENCE] = "reference",
 	};
 
 	if (r->item.kind == ITEM_TABLE)
@@ -23,10 +27,17 @@ shape_rule_what(const Rule *r)
 const char *
 shape_type_text(Arena *mem, const char *def)
 {
-	static const struct { const char *def, *text; } words[] = {
-		{ "\"text\" COLLATE \"C\"", "text" }, { "bigint", "integer" }, { "numeric", "number" },
-		{ "boolean", "boolean" }, { "\"date\"", "date" }, { "\"uuid\"", "uuid" },
-		{ "timestamp with time zone", "timestamp" }, { "\"jsonb\"", "json" },
+	static const struct {
+		const char *def, *text;
+	} words[] = {
+		{ "\"text\" COLLATE \"C\"", "text" },
+		{ "bigint", "integer" },
+		{ "numeric", "number" },
+		{ "boolean", "boolean" },
+		{ "\"date\"", "date" },
+		{ "\"uuid\"", "uuid" },
+		{ "timestamp with time zone", "timestamp" },
+		{ "\"jsonb\"", "json" },
 		{ "\"bytea\"", "bytes" },
 	};
 
@@ -63,16 +74,17 @@ static const char *
 limit_text(Arena *mem, const Rule *r)
 {
 	const char *at = strstr(r->item.def, "<= ");
+	long n = at == NULL ? 0 : strtol(at + 3, NULL, 10);
 
-	return at == NULL ? r->item.def : arena_printf(mem, "%.*s characters",
-	    (int)strspn(at + 3, "0123456789"), at + 3);
+	return arena_printf(mem, "%ld character%s", n, n == 1 ? "" : "s");
 }
 
 static const char *
 reference_text(Arena *mem, const Field *f)
 {
 	static const char *const words[] = {
-		[ON_DELETE_RESTRICT] = "restrict", [ON_DELETE_CASCADE] = "cascade",
+		[ON_DELETE_RESTRICT] = "restrict",
+		[ON_DELETE_CASCADE] = "cascade",
 		[ON_DELETE_SET_NULL] = "set-null",
 	};
 	return arena_printf(mem, "%s, on delete %s", f->to, words[f->on_delete]);
@@ -82,8 +94,8 @@ const char *
 shape_rule_text(Arena *mem, const Rule *r)
 {
 	if (r->item.kind == ITEM_TABLE)
-		return arena_printf(mem, "%zu field%s", r->object->fields.n,
-		    r->object->fields.n == 1 ? "" : "s");
+		return arena_printf(
+		    mem, "%zu field%s", r->object->fields.n, r->object->fields.n == 1 ? "" : "s");
 	if (r->item.kind == ITEM_COLUMN)
 		return field_text(mem, r);
 	if (r->item.kind == ITEM_DEFAULT)
@@ -97,4 +109,20 @@ shape_rule_text(Arena *mem, const Rule *r)
 	if (r->sort == RULE_REFERENCE)
 		return reference_text(mem, r->field);
 	return r->item.def;
+}
+
+const char *
+shape_rule_label(Arena *mem, const Rule *r)
+{
+	if (r->field != NULL)
+		return arena_printf(mem, "%s.%s", r->item.object, r->field->name);
+	if (r->item.kind == ITEM_GRANT || r->item.kind == ITEM_SCHEMA_GRANT)
+		return arena_printf(mem, "%s to %s", r->item.object, r->item.name);
+	return r->item.object;
+}
+
+bool
+shape_starts(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
 }

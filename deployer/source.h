@@ -27,7 +27,7 @@ typedef struct SourceColumn {
 	FieldType	 to;
 	Carry		 carry;
 	const char	*note;		/* what the carrying changes, or NULL */
-	int64_t		 max_length, precision, scale;	/* precision 0: no limit */
+	int64_t		 max_length, precision, scale;	/* 0: no limit */
 	bool		 required, generated, counted;	/* counted: serial or identity */
 	const char	*fallback;	/* the default's expression as the server prints it, or NULL */
 	const char	*domain;	/* its type is this domain, or NULL */

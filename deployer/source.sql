@@ -6,7 +6,8 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-		WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+		WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+			AND d.deptype = 'e')
 ORDER BY c.relname COLLATE "C"
 
 -- name: source_columns params: 1
@@ -17,7 +18,8 @@ WITH RECURSIVE base AS (
 	UNION ALL
 	SELECT b.top, t.oid, t.typname, t.typtype, t.typcategory, t.typnamespace,
 		t.typbasetype,
-		CASE WHEN t.typtype = 'd' AND t.typtypmod <> -1 THEN t.typtypmod ELSE b.typtypmod END,
+		CASE WHEN t.typtype = 'd' AND t.typtypmod <> -1 THEN t.typtypmod
+			ELSE b.typtypmod END,
 		b.typnotnull OR t.typnotnull
 	FROM base b
 	JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype
@@ -33,7 +35,8 @@ SELECT a.attrelid::text, a.attname::text,
 	CASE WHEN a.attgenerated = '' THEN
 		coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), top.typdefault) END,
 	a.attgenerated <> '',
-	a.attidentity <> '' OR coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', FALSE),
+	a.attidentity <> ''
+		OR coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', FALSE),
 	CASE WHEN top.typtype = 'd' THEN top.typname::text END,
 	(SELECT l.collname::text FROM pg_catalog.pg_collation l
 		WHERE l.oid = a.attcollation AND a.attcollation <> top.typcollation)

@@ -123,8 +123,7 @@ take_stack(Lanes *l)
 		perror("copyhold: no memory for a lane's stack");
 		abort();
 	}
-	char *low = s->map + s->guard;
-	s->valgrind_id = VALGRIND_STACK_REGISTER(low, low + STACK_BYTES);
+	s->valgrind_id = VALGRIND_STACK_REGISTER(s->map + s->guard, s->map + s->guard + STACK_BYTES);
 	arena_on_free(l->mem, give_back_map, s);
 	return s;
 }

@@ -514,13 +514,19 @@ check_unmoved(Engine *e)
 }
 
 static bool
-hold_run(Engine *e)
+hold_run(Engine *e, bool (*also)(Engine *e))
 {
 	if (!lite_begin(e->cx, e->home->db))
 		return false;
-	if (!take_leases(e) || !check_unmoved(e) || !lite_commit(e->cx, e->home->db))
+	if (!take_leases(e) || !check_unmoved(e) || !also(e) || !lite_commit(e->cx, e->home->db))
 		return give_up(e);
 	return true;
+}
+
+static bool
+set_running(Engine *e)
+{
+	return journal_run_again(e->cx, e->home, e->run);
 }
 
 /* A cluster that this run had to give back is not there for its tenants. */
@@ -577,7 +583,7 @@ run_resume(Ctx *cx, Home *home, int64_t run, RunReport *out)
 	keep_open_scopes(&e);
 	if (!e.scopes.n)
 		return close_run(&e, &row, out);
-	if (!hold_run(&e))
+	if (!hold_run(&e, set_running))
 		return false;
 	for (size_t i = 0; i < e.scopes.n; i++)
 		e.scopes.at[i].backward = is_backward(&e.scopes.at[i]);
@@ -662,7 +668,7 @@ keep_undoable_scopes(Engine *e)
 
 /* An older change is not taken back from under a newer one. */
 static bool
-check_last(Engine *e)
+set_returning(Engine *e)
 {
 	int64_t later;
 
@@ -675,7 +681,7 @@ check_last(Engine *e)
 			    "Undo that one first: copyhold run undo %lld.", (long long)later),
 			    "run %lld has changed \"%s\" since", (long long)later, scope);
 	}
-	return true;
+	return set_running(e);
 }
 
 bool
@@ -687,15 +693,13 @@ run_undo(Ctx *cx, Home *home, int64_t run, RunReport *out)
 	if (!open_run(&e, &row))
 		return false;
 	keep_undoable_scopes(&e);
+	if (!e.scopes.n && strcmp(row.state, "running") == 0 && closed_as(&e.rows) == EXIT_UNDONE)
+		return close_run(&e, &row, out);	/* killed when all was taken back */
 	if (!e.scopes.n)
 		return fail(cx, FAIL_REFUSED, "Go forward: copyhold run resume, or change it with a new run.",
 		    "run %lld has nothing that can be undone", (long long)run);
-	if (!hold_run(&e))
+	if (!hold_run(&e, set_returning))
 		return false;
-	if (!check_last(&e)) {
-		drop_leases(&e);
-		return false;
-	}
 	run_tenants(&e);
 	undo_groundwork(&e);
 	ExitCode code = exit_of(&e);
@@ -774,12 +778,11 @@ run_resolve(Ctx *cx, Home *home, int64_t run, int64_t step, const char *as)
 		return false;
 	e.scopes.at[0] = *scope;
 	e.scopes.n = 1;
-	if (!hold_run(&e))
+	if (!lite_begin(cx, home->db))
 		return false;
-	bool ok = lite_begin(cx, home->db) && resolve_row(&e, open, &e.scopes.at[0], as) &&
-	    lite_commit(cx, home->db);
-	if (!ok)
-		lite_rollback(home->db);
+	if (!take_leases(&e) || !check_unmoved(&e) || !resolve_row(&e, open, &e.scopes.at[0], as) ||
+	    !lite_commit(cx, home->db))
+		return give_up(&e);
 	drop_leases(&e);
-	return ok;
+	return true;
 }

@@ -42,6 +42,12 @@ journal_run_add(Ctx *cx, Home *home, const char *verb, int64_t *run)
 }
 
 bool
+journal_run_again(Ctx *cx, Home *home, int64_t run)
+{
+	return lite_do(cx, home->db, &SQL_RUN_AGAIN, "i", run);
+}
+
+bool
 journal_run_end(Ctx *cx, Home *home, int64_t run, const char *state, int64_t exit_code)
 {
 	return lite_do(cx, home->db, &SQL_RUN_END, "itii", run, state, clock_wall_ms(), exit_code);

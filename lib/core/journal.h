@@ -8,6 +8,7 @@
 #include "lib/core/engine.h"
 
 bool	 journal_run_add(Ctx *cx, Home *home, const char *verb, int64_t *run);
+bool	 journal_run_again(Ctx *cx, Home *home, int64_t run);	/* resumed, or on its way back */
 bool	 journal_run_end(Ctx *cx, Home *home, int64_t run, const char *state, int64_t exit_code);
 bool	 journal_step_add(Ctx *cx, Home *home, int64_t run, const Step *step);
 bool	 journal_intent(Ctx *cx, Home *home, int64_t run, StepRow *row);

@@ -4,6 +4,9 @@ INSERT INTO run (verb, state, actor, reason, started) VALUES (?1, 'running', ?2,
 -- name: run_end server: lite
 UPDATE run SET state = ?2, ended = ?3, exit_code = ?4 WHERE id = ?1;
 
+-- name: run_again server: lite
+UPDATE run SET state = 'running', ended = NULL, exit_code = NULL WHERE id = ?1;
+
 -- name: run_get server: lite
 SELECT id, verb, state, actor, reason, started, ended, exit_code FROM run WHERE id = ?1;
 

@@ -187,8 +187,8 @@ rule_name(Arena *mem, const char *object, const char *field, const char *suffix)
 /* --- order ------------------------------------------------------------------ */
 
 typedef struct Sorter {
-	const Model *m;
-	Map *left; /* name -> Object *, not yet visited */
+	Map *left;	/* name -> Object *, not yet visited */
+	bool required;	/* only references that a row must have are followed */
 	VEC(const Object *) out;
 	Arena *mem;
 } Sorter;
@@ -199,8 +199,9 @@ visit(Sorter *s, const Object *o)
 {
 	map_remove(s->left, o->name);
 	for (size_t i = 0; i < o->fields.n; i++) {
-		const char *to = o->fields.at[i].to;
-		const Object *target = to == NULL ? NULL : map_get(s->left, to);
+		const Field *f = &o->fields.at[i];
+		const Object *target = f->to == NULL || (s->required && !f->required) ? NULL :
+		    map_get(s->left, f->to);
 
 		if (target != NULL)
 			visit(s, target);
@@ -208,20 +209,32 @@ visit(Sorter *s, const Object *o)
 	vec_push(s->mem, &s->out, o);
 }
 
+static void
+sort(Sorter *s, const Object *const *roots, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		map_set(s->left, roots[i]->name, (void *)roots[i]);
+	for (size_t i = 0; i < n; i++)
+		if (map_get(s->left, roots[i]->name) != NULL)
+			visit(s, roots[i]);
+}
+
+/* All references first; then, where that met a cycle, the required ones decide. */
 bool
 model_order(Ctx *cx, const Model *m, const Object ***order)
 {
-	Sorter s = { .m = m, .left = map_new(cx->mem), .mem = cx->mem };
+	Sorter all = { .left = map_new(cx->mem), .mem = cx->mem };
+	Sorter must = { .left = map_new(cx->mem), .mem = cx->mem, .required = true };
+	VEC(const Object *) given = { 0 };
 
 	if (m->objects.n > 2 * MODEL_OBJECTS_MAX)
 		return fail(cx, FAIL_LIMIT, "Split the model.",
 		    "a model has %zu objects, more than %d", m->objects.n, 2 * MODEL_OBJECTS_MAX);
 	for (size_t i = 0; i < m->objects.n; i++)
-		map_set(s.left, m->objects.at[i].name, &m->objects.at[i]);
-	for (size_t i = 0; i < m->objects.n; i++)
-		if (map_get(s.left, m->objects.at[i].name) != NULL)
-			visit(&s, &m->objects.at[i]);
-	*order = s.out.at;
+		vec_push(cx->mem, &given, &m->objects.at[i]);
+	sort(&all, given.at, given.n);
+	sort(&must, all.out.at, all.out.n);
+	*order = must.out.at;
 	return true;
 }
 

@@ -233,7 +233,7 @@ conns_drop(Conns *c, const Cluster *cluster, const char *dbname)
 static uint64_t
 scope_hash(const char *scope)
 {
-	uint64_t h = 14695981039346656037u;	/* FNV-1a */
+	uint64_t h = 14695981039346656037u; /* FNV-1a */
 
 	for (; *scope; scope++)
 		h = (h ^ (unsigned char)*scope) * 1099511628211u;

@@ -154,6 +154,7 @@ route_resolve(Ctx *cx, Home *home, const char *tenant, const char *user, RouteFo
 	    !write_passfile(cx, home, at, login, &passfile))
 		return false;
 	const Connect *c = &at->cluster->connect;
+	/* the cluster's client certificate is ours, not the application's: it is not handed on */
 	const Param params[] = {
 		{ NULL, "PGHOST", c->host },
 		{ NULL, "PGPORT", arena_printf(cx->mem, "%lld", (long long)c->port) },

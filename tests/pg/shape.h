@@ -37,7 +37,16 @@ shape_fresh(Shape *s)
 	    "CREATE DATABASE " SHAPE_DB " OWNER shape_owner;\n"
 	    "REVOKE ALL ON DATABASE " SHAPE_DB " FROM PUBLIC;\n"
 	    "GRANT CONNECT ON DATABASE " SHAPE_DB " TO shape_us, shape_app, shape_reader;\n"
-	    "\\connect " SHAPE_DB "\nREVOKE ALL ON SCHEMA public FROM PUBLIC;\n");
+	    "\\connect " SHAPE_DB "\nREVOKE ALL ON SCHEMA public FROM PUBLIC;\n"
+	    /* as in a hardened copy: for our login, neither for owners nor for tenants */
+	    "REVOKE ALL ON pg_roles, pg_database, pg_locks FROM PUBLIC;\n"
+	    "GRANT SELECT ON pg_roles, pg_database, pg_locks TO shape_us;\n"
+	    "REVOKE ALL ON FUNCTION pg_relation_size(regclass), pg_relation_size(regclass, text), "
+	    "pg_total_relation_size(regclass), pg_try_advisory_lock(bigint), pg_advisory_unlock(bigint) "
+	    "FROM PUBLIC;\n"
+	    "GRANT EXECUTE ON FUNCTION pg_relation_size(regclass), pg_relation_size(regclass, text), "
+	    "pg_total_relation_size(regclass), pg_try_advisory_lock(bigint), pg_advisory_unlock(bigint) "
+	    "TO shape_us;\n");
 	psql_must(&s->p, "postgres", b.text);
 	s->super = super_open(&s->p, SHAPE_DB);
 }

@@ -4,6 +4,7 @@
  */
 #include "tests/pg/shape.h"
 
+/* clang-format off */
 static const char objects[] =
 "    - name: account\n      fields:\n"
 "        - {name: name, type: text, maxLength: 20, required: true, default: x}\n"
@@ -13,6 +14,7 @@ static const char objects[] =
 "        - {name: parent, type: reference, to: account, onDelete: set-null}\n"
 "    - name: contact\n      fields:\n"
 "        - {name: account, type: reference, to: account, onDelete: cascade, required: true}\n";
+/* clang-format on */
 
 static int
 setup(void **state)
@@ -38,13 +40,17 @@ fresh(void **state)
 
 	shape_fresh(s);
 	shape_create(s, shape_model(s, objects));
-	shape_sql(s, "INSERT INTO app.account (code) VALUES ('a'), ('b'); "
+	shape_sql(s,
+	    "INSERT INTO app.account (code) VALUES ('a'), ('b'); "
 	    "INSERT INTO app.contact (account) SELECT id FROM app.account");
 	return 0;
 }
 
-typedef struct Hand { const char *sql, *changes; } Hand;
+typedef struct Hand {
+	const char *sql, *changes;
+} Hand;
 
+/* clang-format off */
 static const Hand mended[] = {
 /* columns */
 { "ALTER TABLE app.account DROP COLUMN n",
@@ -142,6 +148,7 @@ static const Hand mended[] = {
   "- strange function p;q(IN \"a\" integer, IN \"b\" \"text\"[]) (extra \"one): beside the objects -> - drift\n"
   "- strange view v (extra \"one): beside the objects -> - drift\n" },
 };
+/* clang-format on */
 
 static void
 drift_that_costs_no_data_is_found_and_mended(void **state)
@@ -155,7 +162,8 @@ drift_that_costs_no_data_is_found_and_mended(void **state)
 		shape_sql(s, mended[i].sql);
 		Planned p = shape_plan(s, m, m);
 		if (mended[i].changes != NULL)
-			assert_string_equal(changes_text(s->p.cx.mem, &p.changes), mended[i].changes);
+			assert_string_equal(
+			    changes_text(s->p.cx.mem, &p.changes), mended[i].changes);
 		assert_true(p.changes.n > 0);
 		for (size_t k = 0; k < p.changes.n; k++)
 			assert_true(p.changes.at[k].drift);
@@ -172,11 +180,12 @@ mended_drift_is_not_put_back_by_an_undo(void **state)
 {
 	Shape *s = *state;
 	const Model *from = shape_model(s, objects);
-	const Model *to = shape_model(s, arena_printf(s->p.cx.mem, "%s%s", objects,
-	    "        - {name: note, type: text}\n"));
+	const Model *to = shape_model(
+	    s, arena_printf(s->p.cx.mem, "%s%s", objects, "        - {name: note, type: text}\n"));
 	size_t done;
 
-	shape_sql(s, "ALTER TABLE app.account ALTER n DROP DEFAULT; DROP INDEX app.account_n_idx; "
+	shape_sql(s,
+	    "ALTER TABLE app.account ALTER n DROP DEFAULT; DROP INDEX app.account_n_idx; "
 	    "GRANT SELECT ON app.account TO PUBLIC; ALTER TABLE app.account DROP CONSTRAINT account_code_key; "
 	    "CREATE VIEW app.v AS SELECT 1; ALTER VIEW app.v OWNER TO shape_owner");
 	Planned p = shape_plan(s, from, to);
@@ -186,6 +195,7 @@ mended_drift_is_not_put_back_by_an_undo(void **state)
 	shape_is(s, from);
 }
 
+/* clang-format off */
 static const Hand kept[] = {
 { "SET ROLE shape_owner; CREATE TABLE app.own (n int PRIMARY KEY); CREATE SEQUENCE app.seq; "
   "ALTER TABLE app.account ADD COLUMN more text NOT NULL DEFAULT 'x'; CREATE SCHEMA rest; "
@@ -204,6 +214,7 @@ static const Hand kept[] = {
   "- strange type age (app): beside the objects -> - drift data kept (--prune removes it)\n"
   "- strange table t (rest): beside the objects -> - drift data kept (--prune removes it)\n" },
 };
+/* clang-format on */
 
 static void
 what_holds_data_is_kept_unless_pruned(void **state)
@@ -217,8 +228,10 @@ what_holds_data_is_kept_unless_pruned(void **state)
 	p = shape_plan(s, m, m);
 	assert_string_equal(changes_text(s->p.cx.mem, &p.changes), kept[0].changes);
 	must(&s->p, shape_run(s, &p.steps, &done));
-	assert_string_equal(shape_value(s, "SELECT concat(to_regclass('app.own'), to_regclass('rest.t'), "
-	    "to_regclass('app.seq'), (SELECT string_agg(more, '') FROM app.account))"),
+	assert_string_equal(
+	    shape_value(s,
+		"SELECT concat(to_regclass('app.own'), to_regclass('rest.t'), "
+		"to_regclass('app.seq'), (SELECT string_agg(more, '') FROM app.account))"),
 	    "app.ownrest.tapp.seqxx");
 	must(&s->p, shape_plan_with(s, m, m, true, true, &p));
 	must(&s->p, shape_run(s, &p.steps, &done));
@@ -234,7 +247,8 @@ what_belongs_to_others_is_reported_and_left(void **state)
 	const Model *m = shape_model(s, objects);
 	size_t done;
 
-	shape_sql(s, "CREATE FUNCTION app.theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'; "
+	shape_sql(s,
+	    "CREATE FUNCTION app.theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'; "
 	    "CREATE FUNCTION public.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; "
 	    "CREATE EVENT TRIGGER watcher ON sql_drop EXECUTE FUNCTION public.watch(); "
 	    "CREATE PUBLICATION out FOR ALL TABLES; ALTER TABLE app.contact DISABLE TRIGGER ALL; "
@@ -287,6 +301,7 @@ references_to_rows_that_were_lost_are_counted(void **state)
 
 /* --- others at work ------------------------------------------------------------------- */
 
+/* clang-format off */
 static const char wider[] =
 "    - name: account\n      fields:\n"
 "        - {name: name, type: text, maxLength: 40, required: true, default: x}\n"
@@ -297,20 +312,23 @@ static const char wider[] =
 "        - {name: note, type: text}\n"
 "    - name: contact\n      fields:\n"
 "        - {name: account, type: reference, to: account, onDelete: cascade, required: true}\n";
+/* clang-format on */
 
 typedef struct Writer {
-	Shape	*s;
-	Steps	*steps;
-	Pg	*pg, *eye;
-	bool	 worked, stop;
-	int	 waits, rows;
+	Shape *s;
+	Steps *steps;
+	Pg *pg, *eye;
+	bool worked, stop;
+	int waits, rows;
 } Writer;
 
 static bool
 somebody_waits(Writer *w)
 {
-	return strcmp(one_value(&w->s->p, w->eye, "SELECT count(*)::text FROM pg_locks "
-	    "WHERE NOT granted AND relation = 'app.account'::regclass"), "0") != 0;
+	return strcmp(one_value(&w->s->p, w->eye,
+			  "SELECT count(*)::text FROM pg_locks "
+			  "WHERE NOT granted AND relation = 'app.account'::regclass"),
+		   "0") != 0;
 }
 
 /* Lets go only after the change has waited, given up, and come back. */
@@ -346,7 +364,9 @@ a_change_waits_for_a_writer_in_short_attempts(void **state)
 	Shape *s = *state;
 	const Model *from = shape_model(s, objects), *to = shape_model(s, wider);
 	Planned p = shape_plan(s, from, to);
-	Writer w = { .s = s, .steps = &p.steps, .pg = super_open(&s->p, SHAPE_DB),
+	Writer w = { .s = s,
+		.steps = &p.steps,
+		.pg = super_open(&s->p, SHAPE_DB),
 		.eye = super_open(&s->p, SHAPE_DB) };
 	Lanes *lanes = lanes_new(s->p.cx.mem);
 
@@ -366,8 +386,9 @@ write_on(void *arg)
 	Ctx cx = ctx_new(NULL);
 
 	while (!w->stop) {
-		if (!pg_script(&cx, w->pg, "INSERT INTO app.account (name) VALUES ('w'); "
-		    "UPDATE app.account SET n = n + 1 WHERE code = 'a'"))
+		if (!pg_script(&cx, w->pg,
+			"INSERT INTO app.account (name) VALUES ('w'); "
+			"UPDATE app.account SET n = n + 1 WHERE code = 'a'"))
 			print_error("%s", fail_text(cx.mem, cx.fail));
 		assert_int_equal(cx.fail->kind, FAIL_NONE);
 		w->rows++;
@@ -391,7 +412,8 @@ a_writer_goes_on_through_every_step(void **state)
 	must(&s->p, w.worked);
 	assert_true(w.rows > 0);
 	shape_is(s, to);
-	assert_string_equal(shape_value(s, "SELECT count(*)::text FROM app.account WHERE name = 'w'"),
+	assert_string_equal(
+	    shape_value(s, "SELECT count(*)::text FROM app.account WHERE name = 'w'"),
 	    arena_printf(s->p.cx.mem, "%d", w.rows));
 }
 
@@ -451,7 +473,8 @@ a_probe_finds_how_far_a_build_came(void **state)
 
 	must(&s->p, k->probe(&s->p.cx, &env, &probe));
 	assert_int_equal(probe, PROBE_NOT_DONE);
-	shape_sql(s, "CREATE UNIQUE INDEX account_size_key ON app.account (size); "
+	shape_sql(s,
+	    "CREATE UNIQUE INDEX account_size_key ON app.account (size); "
 	    "ALTER INDEX app.account_size_key OWNER TO shape_owner; UPDATE pg_index SET indisvalid = false "
 	    "WHERE indexrelid = 'app.account_size_key'::regclass");
 	must(&s->p, k->probe(&s->p.cx, &env, &probe));

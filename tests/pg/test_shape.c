@@ -30,6 +30,7 @@ teardown(void **state)
 
 /* --- what is expected is what is seen ------------------------------------------- */
 
+/* clang-format off */
 static const char every_type[] =
 "    - name: part\n"
 "      key: [code]\n"
@@ -74,6 +75,7 @@ static const char every_type[] =
 "        - {name: thing, type: reference, to: thing, onDelete: cascade}\n"
 "        - {name: number, type: integer}\n"
 "        - {name: part, type: reference, to: part}\n";
+/* clang-format on */
 
 static void
 every_type_flag_and_default_is_seen_as_expected(void **state)
@@ -94,11 +96,15 @@ defaults_have_their_values(void **state)
 	Shape *s = *state;
 
 	shape_create(s, shape_model(s, every_type));
-	shape_sql(s, "SET TimeZone = 'UTC'; SET search_path = app; INSERT INTO part VALUES ('p1'); "
+	shape_sql(s,
+	    "SET TimeZone = 'UTC'; SET search_path = app; INSERT INTO part VALUES ('p1'); "
 	    "INSERT INTO thing (part) VALUES ('p1')");
-	assert_string_equal(shape_value(s, "SELECT concat_ws('|', short, lines, whole, most, price, rate, "
-	    "yes, no, day, at, fixed, extra, list, numbers, raw, empty, today = CURRENT_DATE, born = now(), "
-	    "token IS NULL) FROM thing"), "it's \\ \"ok\" 北京|a\nb|-9223372036854775808|"
+	assert_string_equal(
+	    shape_value(s,
+		"SELECT concat_ws('|', short, lines, whole, most, price, rate, "
+		"yes, no, day, at, fixed, extra, list, numbers, raw, empty, today = CURRENT_DATE, born = now(), "
+		"token IS NULL) FROM thing"),
+	    "it's \\ \"ok\" 北京|a\nb|-9223372036854775808|"
 	    "9223372036854775807|-3.25|1.5|t|f|2026-02-28|2026-11-21 02:00:00.12+00|"
 	    "00000000-0000-0000-0000-00000000000a|{\"a\": {\"c\": null}, \"b\": [1, 2.50, \"it's\"]}|[]|"
 	    "[1000, 15.0, 0.5, 0.005, 0, 0.0, -150, 0, 1.25, 12.5, \"1e3\"]|"
@@ -114,18 +120,21 @@ names_of_48_characters_fit(void **state)
 	memset(a, 'a', sizeof a);
 	memset(b, 'b', sizeof b);
 	a[48] = b[48] = '\0';
-	const Model *m = shape_model(s, arena_printf(s->p.cx.mem,
-	    "    - name: %s\n      fields:\n"
-	    "        - {name: %s, type: text, maxLength: 9, unique: true}\n"
-	    "        - {name: c%.47s, type: reference, to: %s, onDelete: set-null}\n", a, b, b, a));
+	const Model *m = shape_model(s,
+	    arena_printf(s->p.cx.mem,
+		"    - name: %s\n      fields:\n"
+		"        - {name: %s, type: text, maxLength: 9, unique: true}\n"
+		"        - {name: c%.47s, type: reference, to: %s, onDelete: set-null}\n",
+		a, b, b, a));
 
 	shape_create(s, m);
 	shape_is(s, m);
-	const Model *wider = shape_model(s, arena_printf(s->p.cx.mem,
-	    "    - name: z%.47s\n      was: %s\n      fields:\n"
-	    "        - {name: y%.47s, was: %s, type: text, maxLength: 12, unique: true, required: true}\n"
-	    "        - {name: x%.47s, was: c%.47s, type: reference, to: z%.47s, onDelete: restrict}\n",
-	    a, a, b, b, b, b, a));
+	const Model *wider = shape_model(s,
+	    arena_printf(s->p.cx.mem,
+		"    - name: z%.47s\n      was: %s\n      fields:\n"
+		"        - {name: y%.47s, was: %s, type: text, maxLength: 12, unique: true, required: true}\n"
+		"        - {name: x%.47s, was: c%.47s, type: reference, to: z%.47s, onDelete: restrict}\n",
+		a, a, b, b, b, b, a));
 	Planned p = shape_plan(s, m, wider);
 	size_t done;
 	must(&s->p, shape_run(s, &p.steps, &done));
@@ -138,7 +147,8 @@ the_logins_work_with_their_grants_alone(void **state)
 	Shape *s = *state;
 
 	shape_create(s, shape_model(s, every_type));
-	shape_sql(s, "SET ROLE shape_app; SET search_path = app; INSERT INTO part VALUES ('p1', 2); "
+	shape_sql(s,
+	    "SET ROLE shape_app; SET search_path = app; INSERT INTO part VALUES ('p1', 2); "
 	    "INSERT INTO thing (part) VALUES ('p1'); UPDATE thing SET whole = 3; "
 	    "DELETE FROM thing; RESET ROLE; SET ROLE shape_reader; SELECT * FROM thing");
 	assert_false(pg_script(&s->p.cx, s->super, "INSERT INTO part VALUES ('p2')"));
@@ -164,8 +174,10 @@ a_schema_that_is_there_already_is_refused(void **state)
 	shape_sql(s, "CREATE SCHEMA app AUTHORIZATION shape_owner");
 	must_fail(&s->p, shape_run(s, &steps, &done), FAIL_EXISTS,
 	    "schema \"app\" is already in database \"shape_test\"");
-	assert_string_equal(shape_value(s, "SELECT count(*)::text FROM pg_namespace "
-	    "WHERE nspname = 'copyhold'"), "0");
+	assert_string_equal(shape_value(s,
+				"SELECT count(*)::text FROM pg_namespace "
+				"WHERE nspname = 'copyhold'"),
+	    "0");
 }
 
 static void
@@ -199,6 +211,7 @@ a_creation_with_rows_is_not_undone(void **state)
 
 /* --- from one model to another ------------------------------------------------------- */
 
+/* clang-format off */
 #define ACCOUNT "    - name: account\n      fields:\n"
 #define CONTACT "    - name: contact\n      fields:\n"
 #define NAME	"        - {name: name, type: text, maxLength: 20}\n"
@@ -208,7 +221,7 @@ a_creation_with_rows_is_not_undone(void **state)
 typedef struct Case {
 	const char	*name, *from, *to, *rows;
 	const char	*changes, *steps;
-	bool		 forward;	/* there is no way back */
+	bool		 forward;	/* data goes: with --prune, and there is no way back */
 } Case;
 
 static const Case cases[] = {
@@ -229,7 +242,7 @@ static const Case cases[] = {
   "        - {name: token, type: uuid, required: true, unique: true, default: random}\n", TWO,
   "+ field account.token: - -> uuid, required, unique, default random\n"
   "+ unique account.token: - -> account_token_key\n",
-  "shape.change: change account\nfield.fill: fill token\n"
+  "shape.change: change account\nfield.fill: fill account.token\n"
   "constraint.validate: check account_token_notnull\nunique.build: build account_token_key\n"
   "shape.change: settle account\n", false },
 { "add a reference", ACCOUNT NAME CONTACT NAME, ACCOUNT NAME CONTACT NAME OWNER,
@@ -243,7 +256,7 @@ static const Case cases[] = {
   "shape.change: change account\nconstraint.validate: check account_name_maxnew\n"
   "shape.change: settle account\n", false },
 { "narrow a text", ACCOUNT NAME, ACCOUNT "        - {name: name, type: text, maxLength: 1}\n", TWO,
-  "~ limit account.name: 20 characters -> 1 characters\n",
+  "~ limit account.name: 20 characters -> 1 character\n",
   "shape.change: change account\nconstraint.validate: check account_name_maxnew\n"
   "shape.change: settle account\n", false },
 { "free a text of its limit", ACCOUNT NAME, ACCOUNT "        - {name: name, type: text}\n", TWO,
@@ -324,6 +337,7 @@ static const Case cases[] = {
   "- object contact: 3 fields -> - data\n- field account.fax: text(9), required, unique -> - data\n",
   "shape.drop: drop account.fax, contact\n", true },
 };
+/* clang-format on */
 
 static void
 run_case(Shape *s, const Case *c)
@@ -336,11 +350,12 @@ run_case(Shape *s, const Case *c)
 	shape_clean(s);
 	shape_create(s, from);
 	shape_sql(s, c->rows);
-	Planned p = shape_plan(s, from, to), blind;
+	Planned p, blind;
+	must(&s->p, shape_plan_with(s, from, to, true, c->forward, &p));
 	assert_string_equal(changes_text(mem, &p.changes), c->changes);
 	if (c->steps != NULL)
 		assert_string_equal(steps_text(mem, &p.steps), c->steps);
-	must(&s->p, shape_plan_with(s, from, to, false, false, &blind));
+	must(&s->p, shape_plan_with(s, from, to, false, c->forward, &blind));
 	assert_string_equal(changes_text(mem, &blind.changes), c->changes);
 	must(&s->p, shape_run(s, &p.steps, &done));
 	shape_is(s, to);
@@ -364,7 +379,8 @@ each_step_can_be_the_last_before_the_way_back(void **state)
 	Shape *s = *state;
 
 	for (size_t i = 0; i < LENGTH(cases); i++) {
-		const Model *from = shape_model(s, cases[i].from), *to = shape_model(s, cases[i].to);
+		const Model *from = shape_model(s, cases[i].from),
+			    *to = shape_model(s, cases[i].to);
 
 		if (cases[i].forward)
 			continue;
@@ -388,28 +404,33 @@ rows_keep_their_values(void **state)
 {
 	Shape *s = *state;
 	const Model *from = shape_model(s, ACCOUNT NAME);
-	const Model *to = shape_model(s, "    - name: client\n      was: account\n      fields:\n"
+	const Model *to = shape_model(s,
+	    "    - name: client\n      was: account\n      fields:\n"
 	    "        - {name: title, was: name, type: text, maxLength: 50}\n"
 	    "        - {name: n, type: integer, required: true, default: 7}\n"
 	    "        - {name: token, type: uuid, required: true, default: random}\n");
 	size_t done;
 
 	shape_create(s, from);
-	shape_sql(s, "INSERT INTO app.account (name) SELECT 'name ' || n FROM generate_series(1, 3000) n");
+	shape_sql(s,
+	    "INSERT INTO app.account (name) SELECT 'name ' || n FROM generate_series(1, 3000) n");
 	Planned p = shape_plan(s, from, to);
 	must(&s->p, shape_run(s, &p.steps, &done));
-	assert_string_equal(shape_value(s, "SELECT concat_ws('|', count(*), count(DISTINCT title), sum(n), "
-	    "count(DISTINCT token)) FROM app.client"), "3000|3000|21000|3000");
+	assert_string_equal(shape_value(s,
+				"SELECT concat_ws('|', count(*), count(DISTINCT title), sum(n), "
+				"count(DISTINCT token)) FROM app.client"),
+	    "3000|3000|21000|3000");
 }
 
 /* --- what is refused ------------------------------------------------------------------------ */
 
 typedef struct Refused {
-	const char	*from, *to, *rows;
-	FailKind	 kind;
-	const char	*what;
+	const char *from, *to, *rows;
+	FailKind kind;
+	const char *what;
 } Refused;
 
+/* clang-format off */
 static const Refused refused[] = {
 { ACCOUNT NAME, ACCOUNT NAME "        - {name: n, type: integer, required: true}\n", TWO, FAIL_DATA,
   "\"account\" has 2 rows, and its new field \"n\" is required without a default" },
@@ -436,6 +457,7 @@ static const Refused refused[] = {
   "INSERT INTO app.account (name) VALUES ('a'), ('a')", FAIL_DATA,
   "\"account.name\" has 1 value that occurs more than once, in 2 rows" },
 };
+/* clang-format on */
 
 static void
 data_that_forbids_a_change_is_counted_before_the_first_step(void **state)
@@ -457,6 +479,7 @@ data_that_forbids_a_change_is_counted_before_the_first_step(void **state)
 	}
 }
 
+/* clang-format off */
 static const Refused impossible[] = {
 { ACCOUNT NAME, ACCOUNT "        - {name: name, type: integer}\n", NULL, FAIL_REFUSED,
   "\"account.name\" cannot change from text(20) to integer" },
@@ -472,6 +495,7 @@ static const Refused impossible[] = {
   "    - name: account\n      key: [n]\n      fields:\n        - {name: n, type: integer}\n" NAME, NULL,
   FAIL_REFUSED, "the key of \"account\" cannot change" },
 };
+/* clang-format on */
 
 static void
 what_cannot_be_done_online_is_refused_in_the_plan(void **state)
@@ -494,8 +518,8 @@ duplicates_that_come_during_the_build_leave_no_index(void **state)
 {
 	Shape *s = *state;
 	const Model *from = shape_model(s, ACCOUNT NAME);
-	const Model *to = shape_model(s,
-	    ACCOUNT "        - {name: name, type: text, maxLength: 20, unique: true}\n");
+	const Model *to = shape_model(
+	    s, ACCOUNT "        - {name: name, type: text, maxLength: 20, unique: true}\n");
 
 	shape_create(s, from);
 	Planned p = shape_plan(s, from, to);
@@ -510,26 +534,31 @@ static void
 a_dropped_part_that_the_manifest_does_not_name_is_kept_without_its_rules(void **state)
 {
 	Shape *s = *state;
-	const Model *from = shape_model(s, ACCOUNT NAME
-	    "        - {name: fax, type: text, maxLength: 9, unique: true, required: true}\n" CONTACT OWNER);
+	const Model *from = shape_model(s,
+	    ACCOUNT NAME
+	    "        - {name: fax, type: text, maxLength: 9, unique: true, required: true}\n" CONTACT
+		OWNER);
 	const Model *to = shape_model(s, ACCOUNT NAME);
+	const Model *listed = shape_model(s, ACCOUNT NAME "  drop: [account.fax, contact]\n");
 	size_t done;
 
 	shape_create(s, from);
-	shape_sql(s, "INSERT INTO app.account (name, fax) VALUES ('a', '1'); "
+	shape_sql(s,
+	    "INSERT INTO app.account (name, fax) VALUES ('a', '1'); "
 	    "INSERT INTO app.contact (owner) SELECT id FROM app.account");
 	Planned p = shape_plan(s, from, to);
 	assert_string_equal(changes_text(s->p.cx.mem, &p.changes),
-	    "- object contact: 2 fields -> - data kept (add \"contact\" to drop to remove it)\n"
+	    "- object contact: 2 fields -> - data kept (add \"contact\" to drop and say --prune to remove it)\n"
 	    "- field account.fax: text(9), required, unique -> - data kept "
-	    "(add \"account.fax\" to drop to remove it)\n"
+	    "(add \"account.fax\" to drop and say --prune to remove it)\n"
 	    "- required account.fax: required -> -\n- unique account.fax: account_fax_key -> -\n"
 	    "- limit account.fax: 9 characters -> -\n"
 	    "- reference contact.owner: account, on delete restrict -> -\n"
 	    "- grant contact to shape_app: DELETE,INSERT,SELECT,UPDATE -> -\n"
 	    "- grant contact to shape_reader: SELECT -> -\n");
 	must(&s->p, shape_run(s, &p.steps, &done));
-	shape_sql(s, "SET ROLE shape_app; INSERT INTO app.account (name) VALUES ('b'); RESET ROLE; "
+	shape_sql(s,
+	    "SET ROLE shape_app; INSERT INTO app.account (name) VALUES ('b'); RESET ROLE; "
 	    "DELETE FROM app.account WHERE name = 'a'");
 	assert_string_equal(shape_value(s, "SELECT count(*)::text FROM app.contact"), "1");
 	Planned again = shape_plan(s, to, to);
@@ -537,6 +566,10 @@ a_dropped_part_that_the_manifest_does_not_name_is_kept_without_its_rules(void **
 	    "- object contact: owner shape_owner -> - drift data kept (not of the model: --prune removes it)\n"
 	    "- field account.fax: text -> - drift data kept (not of the model: --prune removes it)\n");
 	assert_int_equal(again.steps.n, 0);
+	again = shape_plan(s, to, listed);
+	assert_string_equal(changes_text(s->p.cx.mem, &again.changes),
+	    "- object contact: owner shape_owner -> - drift data kept (listed in drop: --prune removes it)\n"
+	    "- field account.fax: text -> - drift data kept (listed in drop: --prune removes it)\n");
 	must(&s->p, shape_plan_with(s, to, to, true, true, &again));
 	must(&s->p, shape_run(s, &again.steps, &done));
 	shape_is(s, to);
@@ -564,10 +597,11 @@ values_that_a_tenant_wrote_are_not_undone_away(void **state)
 {
 	Shape *s = *state;
 
-	written(s, ACCOUNT NAME "        - {name: fax, type: text}\n", "UPDATE app.account SET fax = '1'",
-	    "\"account.fax\" has 2 values that would be lost");
+	written(s, ACCOUNT NAME "        - {name: fax, type: text}\n",
+	    "UPDATE app.account SET fax = '1'", "\"account.fax\" has 2 values that would be lost");
 	written(s, ACCOUNT NAME "        - {name: n, type: integer, default: 1}\n",
-	    "UPDATE app.account SET n = 2 WHERE name = 'a'", "\"account.n\" has 1 value that would be lost");
+	    "UPDATE app.account SET n = 2 WHERE name = 'a'",
+	    "\"account.n\" has 1 value that would be lost");
 	written(s, ACCOUNT NAME "        - {name: at, type: timestamp, default: now}\n",
 	    "UPDATE app.account SET at = '2020-01-01' WHERE name = 'a'",
 	    "\"account.at\" has 1 value that would be lost");
@@ -596,7 +630,8 @@ main(void)
 		cmocka_unit_test(what_cannot_be_done_online_is_refused_in_the_plan),
 		cmocka_unit_test_setup(duplicates_that_come_during_the_build_leave_no_index, fresh),
 		cmocka_unit_test_setup(
-		    a_dropped_part_that_the_manifest_does_not_name_is_kept_without_its_rules, fresh),
+		    a_dropped_part_that_the_manifest_does_not_name_is_kept_without_its_rules,
+		    fresh),
 		cmocka_unit_test(values_that_a_tenant_wrote_are_not_undone_away),
 	};
 
