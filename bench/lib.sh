@@ -34,18 +34,21 @@ timed() {
 # NAME VALUE: keeps a measurement of this round.
 keep() { echo "$2" >>"$work/values.$1"; }
 
+# Three digits, and no exponents.
+readonly digits='function digits(v) { return sprintf(v >= 100 ? "%.0f" : "%.3g", v) }'
+
+calc() { awk "$digits BEGIN { print digits($1) }"; }
+
 median() {
-	sort -n "$work/values.$1" | awk '{ v[NR] = $1 }
-		END { m = int((NR + 1) / 2); printf "%.4g\n", NR % 2 ? v[m] : (v[m] + v[m + 1]) / 2 }'
+	sort -n "$work/values.$1" | awk "$digits"' { v[NR] = $1 }
+		END { m = int((NR + 1) / 2); print digits(NR % 2 ? v[m] : (v[m] + v[m + 1]) / 2) }'
 }
 
-# "lowest to highest", of the kept ones
+# The least and the greatest of the kept ones.
 spread() {
-	sort -n "$work/values.$1" | awk 'NR == 1 { low = $1 } { high = $1 }
-		END { printf "%.4g to %.4g", low, high }'
+	sort -n "$work/values.$1" | awk "$digits"' NR == 1 { low = $1 } { high = $1 }
+		END { print digits(low) " to " digits(high) }'
 }
-
-calc() { awk "BEGIN { printf \"%.3g\", $1 }"; }
 
 # WHAT VALUE TARGET PEER PEER-VALUE RATIO
 row() {

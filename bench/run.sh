@@ -4,7 +4,7 @@
 # in turn with it, and prints a table.  Parts: provision plan load start journal (default: all).
 #
 #   BUILD=DIR      where copyhold was built (default: build)
-#   ROUNDS=N       how often each pair is repeated; medians are printed (default: 5)
+#   ROUNDS=N       how often each pair is repeated; medians are printed (default: 3)
 #   BENCH_DIR=DIR  where servers and homes are for the time being, on the disk to be measured
 #
 # Servers and homes are made anew, on ports of their own, and removed at the end.
@@ -17,7 +17,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "$root" && realpath -m "${BUILD:-build}")
 copyhold=$build/copyhold
 tools=$build/bench
-rounds=${ROUNDS:-5}
+rounds=${ROUNDS:-3}
 export BJ1_PASSWORD=bench-7c1d
 readonly pg=${COPYHOLD_PGBIN:-/usr/lib/postgresql/15/bin}
 
@@ -27,7 +27,6 @@ readonly pg=${COPYHOLD_PGBIN:-/usr/lib/postgresql/15/bin}
 build_tools() {
 	local libs
 	mkdir -p "$tools"
-	# shellcheck disable=SC2046 # several words
 	libs=$(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl)
 	set -- "${CC:-gcc}" -O2 -D_GNU_SOURCE -std=c11 -Wall -Wextra -Wshadow -Wconversion -Werror \
 		"-I$root" "-I$build/gen"
@@ -45,10 +44,7 @@ make_work() {
 }
 
 clean() {
-	local server
-	for server in bj-1; do
-		cluster remove "$work" "$server" || true
-	done
+	cluster remove "$work" bj-1 || true
 	rm -rf -- "$work"
 }
 
@@ -56,7 +52,7 @@ describe() {
 	local cpu
 	cpu=$(awk -F ': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)
 	echo "date      $(date -u +%Y-%m-%d)"
-	echo "command   bench/run.sh ${*:-} (ROUNDS=$rounds)"
+	echo "command   ROUNDS=$rounds bench/run.sh ${parts[*]}"
 	echo "copyhold  $("$copyhold" version | head -n 1)"
 	echo "peer      $("$pg/postgres" --version)"
 	echo "machine   $(nproc) x ${cpu:-unknown}, $(awk '/^MemTotal/ { printf "%.0f", $2 / 1048576 }' \
@@ -88,4 +84,4 @@ for part in "${parts[@]}"; do
 	# shellcheck source=/dev/null
 	. "$root/bench/$part.sh"
 done
-describe "$@"
+describe

@@ -17,6 +17,6 @@ row "copyhold version" "$(start_of 2) ms" "20 ms or less" "/bin/true" "$(start_o
 	"$(calc "$(start_of 2) / $(start_of 1)")"
 row "copyhold tenant list, 20 tenants" "$(start_of 4) ms" "20 ms or less" "sqlite3 of the same table" \
 	"$(start_of 3) ms" "$(calc "$(start_of 4) / $(start_of 3)")"
-row "copyhold plan --no-refresh, 20 tenants" "$(start_of 5) ms" "20 ms or less" "/bin/true" \
+row "copyhold plan --no-refresh, 20 tenants" "$(start_of 5) ms" "-" "/bin/true" \
 	"$(start_of 1) ms" "$(calc "$(start_of 5) / $(start_of 1)")"
 unset COPYHOLD_HOME

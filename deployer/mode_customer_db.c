@@ -221,19 +221,6 @@ highest_fence(Ctx *cx, Conns *conns, const Placement *at, int64_t *out)
 	return place_session(cx, conns, at, &pg) && ledger_highest(cx, pg, at->id, out);
 }
 
-/* A password that we do not know cannot be changed with the rights that we ask for. */
-static bool
-login_mend(Ctx *cx, const Placement *at, const Login *login, Change *change, Steps *steps)
-{
-	(void)steps;
-	change->kept = true;
-	change->note = arena_printf(cx->mem,
-	    "the customer's admin sets it: ALTER ROLE \"%s\" with the line "
-	    "of copyhold tenant setup-script %s",
-	    login->role, at->tenant);
-	return true;
-}
-
 const PlaceDriver mode_customer_db = {
 	.mode = MODE_CUSTOMER_DB,
 	.kinds = customer_kinds,
@@ -246,7 +233,6 @@ const PlaceDriver mode_customer_db = {
 	.purge_steps = purge_steps,
 	.login_steps = login_steps,
 	.login_ok = login_password_ok,
-	.login_mend = login_mend,
 	.setup_script = setup_tenant_script,
 	.map = plain_map,
 	.verify = verify_plain,

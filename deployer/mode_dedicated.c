@@ -204,14 +204,6 @@ login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, 
 	return true;
 }
 
-bool
-login_mend(Ctx *cx, const Placement *at, const Login *login, Change *change, Steps *steps)
-{
-	(void)change;
-	login_step(cx, at, login, steps, "login.rotate", "set the password again of login");
-	return true;
-}
-
 /* --- the rest ------------------------------------------------------------------------- */
 
 bool
@@ -269,7 +261,6 @@ const PlaceDriver mode_dedicated = {
 	.purge_steps = purge_steps,
 	.login_steps = login_steps,
 	.login_ok = login_password_ok,
-	.login_mend = login_mend,
 	.map = plain_map,
 	.verify = verify_plain,
 	.highest_fence = highest_fence,

@@ -193,6 +193,8 @@ shape_change_steps(
 	Diff d = { .cx = cx, .at = at, .work = work, .changes = changes };
 	const Emit e = { cx, &d, steps, scope_of(cx->mem, at) };
 
+	if (work->recorded == NULL)
+		return shape_create_steps(cx, at, work, changes, steps);
 	if (!shape_diff(&d))
 		return fail_in(cx, "planning the objects of \"%s\"", at->tenant);
 	emit(&e);

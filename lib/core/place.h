@@ -184,12 +184,9 @@ typedef struct PlaceDriver {
 	bool		(*resume_steps)(Ctx *cx, const Placement *at, Steps *steps);
 	bool		(*purge_steps)(Ctx *cx, const Placement *at, bool hand_back, Steps *steps);
 	bool		(*login_steps)(Ctx *cx, const Placement *at, const Login *login, const char *verb, Steps *steps);	/* add rotate remove */
-	/* does the server take the login with this password; and what makes it so again (fills the note of
-	 * the change, and says `kept` where only the customer can) */
+	/* does the server take the login with this password? what does not is mended by the steps of "rotate" */
 	bool		(*login_ok)(Ctx *cx, const Placement *at, const Login *login, const Secret *password,
 			    bool *ok);
-	bool		(*login_mend)(Ctx *cx, const Placement *at, const Login *login, Change *change,
-			    Steps *steps);
 	bool		(*setup_script)(Ctx *cx, Home *home, const Placement *at, Buf *out);	/* NULL: none needed */
 	bool		(*map)(Ctx *cx, const Placement *at, const Model *m, const char *object, Relation *out);
 	bool		(*verify)(Ctx *cx, Conns *conns, const Placement *at, const Model *m, const Login *login,

@@ -527,7 +527,7 @@ mend_logins(Planner *p, Work *w, PlanEntry *e, Steps *steps)
 	for (size_t i = 0; i < w->strange.n; i++) {
 		const Login *login = w->strange.at[i];
 		Change c = { .op = CHANGE_ALTER, .what = "password", .name = login->user, .drift = true };
-		if (!place_driver(w->at->mode)->login_mend(p->cx, w->at, login, &c, steps))
+		if (!place_driver(w->at->mode)->login_steps(p->cx, w->at, login, "rotate", steps))
 			return false;
 		vec_push(p->cx->mem, &e->changes, c);
 	}

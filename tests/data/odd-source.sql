@@ -1,4 +1,7 @@
 -- A schema with everything that a model carries otherwise or not at all.  Made for the tests.
+-- Before PostgreSQL 15 a scale above the precision could not be declared: there it is set afterwards.
+SELECT CASE WHEN current_setting('server_version_num')::int >= 150000 THEN 'numeric(2,4)'
+	ELSE 'numeric' END AS weird \gset
 CREATE DOMAIN email AS varchar(80) CHECK (VALUE LIKE '%@%');
 CREATE TYPE mood AS ENUM ('glad', 'sad');
 CREATE TYPE spot AS (x integer, y integer);
@@ -27,9 +30,10 @@ CREATE TABLE "Order" (
 	twice numeric GENERATED ALWAYS AS ("Total Price" * 2) STORED,
 	odd text DEFAULT upper('x'),
 	small smallint DEFAULT '-3'::integer,
-	weird numeric(2,4),
+	weird :weird,
 	sorted text COLLATE "de-x-icu"
 );
+UPDATE pg_attribute SET atttypmod = (2 << 16 | 4) + 4 WHERE attname = 'weird' AND atttypmod = -1;
 CREATE TABLE "order" ("Id" integer PRIMARY KEY);
 CREATE TABLE "select" (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), "Id" text);
 CREATE TABLE keyless (a integer, b text);

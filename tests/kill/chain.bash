@@ -205,9 +205,9 @@ chain_roles() {
 		SELECT 'member', g.rolname, m.rolname, a.admin_option FROM pg_auth_members a
 		JOIN pg_roles g ON g.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
 		WHERE g.rolname ~ '$3' OR m.rolname ~ '$3' ORDER BY 2, 3;
-		SELECT 'database', datname, pg_get_userbyid(datdba), datallowconn, datconnlimit, datistemplate,
-			(SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a)
-		FROM pg_database WHERE datname = '$2'"
+		SELECT 'database', datname, pg_get_userbyid(datdba), datallowconn, datconnlimit, datistemplate
+		FROM pg_database WHERE datname = '$2';
+		SELECT 'right', datname, a FROM pg_database, unnest(datacl) a WHERE datname = '$2'"
 }
 
 # CLUSTER DATABASE: tables, constraints, indexes, rights, rows, and what the template gave.
@@ -244,12 +244,14 @@ chain_state() {
 	{
 		chain_catalogue "$1"
 		chain_roles vendor "$id" "^$id(_.*)?\$"
-		chain_tables vendor "$id"
+		chain_roles customer "db_$1" "^(db_$1(_.*)?|owner_$1)\$"
 		chain_applied vendor copyhold "d-$1"
 		chain_applied vendor "$id" "d-$1"
-		chain_roles customer "db_$1" "^(db_$1(_.*)?|owner_$1)\$"
-		chain_tables customer "db_$1"
 		chain_applied customer "db_$1" "c-$1"
+	} | chain_normal "$1" | sort
+	{
+		chain_tables vendor "$id"
+		chain_tables customer "db_$1"
 	} | chain_normal "$1"
 }
 
@@ -268,6 +270,6 @@ chain_statements() {
 chain_end() {
 	local id
 	id=$(chain_database "$1")
-	[ -z "$id" ] || chain_psql vendor postgres "DROP DATABASE IF EXISTS \"$id\" WITH (FORCE)"
-	chain_psql customer postgres "DROP DATABASE IF EXISTS \"db_$1\" WITH (FORCE)"
+	chain_psql vendor postgres "DROP DATABASE IF EXISTS \"$id\" WITH (FORCE)" 2>/dev/null
+	chain_psql customer postgres "DROP DATABASE \"db_$1\" WITH (FORCE)"
 }

@@ -656,6 +656,31 @@ every_hole_that_is_made_is_found(void **state)
 	assert_int_equal(count_of(&all, HEAD_FAILED), 0);
 }
 
+static void
+a_read_only_login_is_proven_to_read_and_nothing_else(void **state)
+{
+	Room *r = *state;
+	Login *login = &r->shop->logins.at[0];
+
+	close_databases(r);
+	login->read_only = true;
+	psql_must(&r->p, r->shop->dbname,
+	    with_role(r, "REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA app FROM %s"));
+	Attempts all = verified(r);
+	psql_must(&r->p, r->shop->dbname,
+	    with_role(r, "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA app TO %s"));
+	Attempts open = verified(r);
+	login->read_only = false;
+	assert_int_equal(count_of(&all, HEAD_FAILED), 0);
+	assert_string_equal(result_of(&all, HEAD_WORKS,
+				"select, and nothing else, in a transaction that is rolled back"),
+	    "11 of 11 objects");
+	assert_int_equal(count_of(&open, HEAD_FAILED), 11);
+	assert_string_equal(
+	    result_of(&open, HEAD_FAILED, "delete by a read-only login of object \"album\""),
+	    "got through");
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, empty_tenants)
 
 int
@@ -680,6 +705,7 @@ main(void)
 		TEST(only_the_first_twenty_differing_keys_are_listed_but_all_are_counted),
 		TEST(a_tenant_as_it_was_made_works_and_nothing_gets_through),
 		TEST(every_hole_that_is_made_is_found),
+		TEST(a_read_only_login_is_proven_to_read_and_nothing_else),
 	};
 
 	return cmocka_run_group_tests_name("data", tests, setup, teardown);

@@ -513,11 +513,10 @@ a_changed_password_is_found_and_mended(void **state)
 	Room *r = *state;
 	const Login *login = &r->at->logins.at[0];
 	Steps steps = { 0 };
-	Change change = { 0 };
 
 	psql_must(&r->p, "postgres", fill(r, "ALTER ROLE %l PASSWORD 'other'"));
 	assert_false(password_ok(&r->p, r->at, login, "app-p4ss"));
-	must(&r->p, mode_dedicated.login_mend(&r->p.cx, r->at, login, &change, &steps));
+	must(&r->p, mode_dedicated.login_steps(&r->p.cx, r->at, login, "rotate", &steps));
 	run_steps(&r->p, r->at, &r->p.vendor, &steps, 60);
 	assert_true(password_ok(&r->p, r->at, login, "app-p4ss"));
 }

@@ -8,9 +8,10 @@ setup_file() {
 	PYTHON=/usr/bin/python3
 	"$PYTHON" -c 'import jsonschema' 2>/dev/null || PYTHON=python3
 	export PYTHON
-	export VENDOR_PASSWORD=vendor-canary-5f2c
+	export VENDOR_PASSWORD=vendor-canary-5f2c CUSTOMER_PASSWORD=customer-canary-91ab
 	clusters_setup
 	cluster_start vendor
+	cluster_start customer --tls
 	home_setup
 	load ../lib/estate
 	SOURCE=$(chinook_source vendor)
@@ -20,6 +21,7 @@ setup_file() {
 	places >"$TEST_DIR/m/places.yaml"
 	copyhold init
 	copyhold cluster setup-script vendor -f "$TEST_DIR/m" | su_psql vendor -
+	copyhold tenant setup-script own -f "$TEST_DIR/m" | su_psql customer -
 	copyhold apply -f "$TEST_DIR/m" --yes --quiet
 	DB=$(copyhold tenant show acme -o json | jq -r .database)
 	export DB
@@ -52,9 +54,28 @@ places() {
 		    password: {secretRef: "env:VENDOR_PASSWORD"}
 		---
 		apiVersion: copyhold/v1
+		kind: Cluster
+		metadata: {name: customer}
+		spec:
+		  region: here
+		  modes: [customer-db]
+		  connect:
+		    host: localhost
+		    port: $(cluster_port customer)
+		    database: own
+		    password: {secretRef: "env:CUSTOMER_PASSWORD"}
+		    sslmode: verify-full
+		    sslrootcert: $CLUSTERS/certs/ca.crt
+		---
+		apiVersion: copyhold/v1
 		kind: Tenant
 		metadata: {name: acme}
 		spec: {model: shop, mode: dedicated, cluster: vendor}
+		---
+		apiVersion: copyhold/v1
+		kind: Tenant
+		metadata: {name: own}
+		spec: {model: shop, mode: customer-db, cluster: customer}
 	END
 }
 
@@ -128,6 +149,16 @@ customer 59 59 -"
 	assert_equal "$(jq .equal <<<"$output")" true
 	assert_equal "$(events)" "data.load.begin|ok
 data.load|ok"
+}
+
+@test "a tenant on its own server is loaded and compared in the same way" {
+	try data load own --from "$SOURCE" --quiet
+	assert_exit 0
+	try data compare own --with "$SOURCE" --output json
+	assert_exit 0
+	assert_equal "$(jq -c '[.equal, ([.objects[].rowsHere] | add)]' <<<"$output")" "[true,15607]"
+	try plan -f "$TEST_DIR/m" --detailed-exitcode
+	assert_exit 0
 }
 
 @test "the application reads what was loaded" {

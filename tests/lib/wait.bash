@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# wait.bash - for bats files: waiting for a condition, never for a time.
+
+# COMMAND...: until it succeeds; gives up after a minute.
+until_true() {
+	local deadline=$((SECONDS + 60))
+	until "$@" >/dev/null 2>&1; do
+		if [ "$SECONDS" -ge "$deadline" ]; then
+			echo "waited for a minute in vain: $*" >&2
+			return 1
+		fi
+		read -rt 0.02 <> <(:) || true
+	done
+}
+
+# PID: is the process stopped by a signal?
+is_stopped() { grep -q '^State:	T' "/proc/$1/status"; }
+
+# N NAME COMMAND...: copyhold stopped at its N-th boundary; its id is in $HOLDER, what it says in
+# $TEST_DIR/NAME.out and .err.
+hold_at() {
+	local name=$2
+	COPYHOLD_FAULT=stop:$1 "$COPYHOLD_BIN" "${@:3}" \
+		>"$TEST_DIR/$name.out" 2>"$TEST_DIR/$name.err" 3>&- &
+	HOLDER=$!
+	until_true is_stopped "$HOLDER"
+}
+
+# PID: lets it go on; its exit code is in $status.
+let_go() {
+	kill -CONT "$1"
+	status=0
+	wait "$1" || status=$?
+}
