@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # run.sh sets what is not set here
 # Journalled steps a second, beside what the disk can make durable a second.  The steps are those of
 # an apply that touches no server: each is recorded, journalled and told of in an event.
 

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # run.sh sets what is not set here
 # lib.sh - what the parts of the benchmark share: servers, times, medians, rows of the table.
 #
 # $work is a folder of this run alone, $tools the programs of bench/*.c, $copyhold the binary,

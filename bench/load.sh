@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # run.sh sets what is not set here
 # The Chinook sample, twenty times over, from one database of a server into a tenant's on the same
 # one; beside it psql piping COPY to COPY with no rules at all, and pg_dump into pg_restore, which
 # makes the same rules afterwards.

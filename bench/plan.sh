@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # run.sh sets what is not set here
 # plan with nothing to change for ten thousand tenants, beside reading the same YAML and the same
 # rows with the bare libraries.
 

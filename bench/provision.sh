@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # run.sh sets what is not set here
 # Tenants of 4 objects and 2 roles taken on, with one connection and with two; beside it psql doing
 # the least that makes the same roles, databases and tables, with as many connections.  Then plan,
 # which looks at each of them, beside psql opening each database and counting its columns.

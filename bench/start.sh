@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # run.sh sets what is not set here
 # Start of commands that do no network, beside the smallest programs that do the like.
 
 export COPYHOLD_HOME=$work/start

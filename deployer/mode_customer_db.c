@@ -5,8 +5,6 @@
 #include "deployer/roles.sql.h"
 #include "lib/base/log.h"
 
-#define VERSION_LEAST 130000
-
 /* --- preflight: everything that is missing, before the first change ------------------ */
 
 static const char *
@@ -121,7 +119,7 @@ preflight(Ctx *cx, Conns *conns, const Placement *at, bool exists)
 	(void)exists;
 	if (!place_session(cx, conns, at, &pg))
 		return not_set_up(cx, at);
-	if (pg_version(pg) < VERSION_LEAST)
+	if (pg_version(pg) < PG_LEAST)
 		return fail(cx, FAIL_TOO_OLD, "PostgreSQL 13 or newer is needed.",
 		    "cluster \"%s\" is of version %d", at->cluster->name, pg_version(pg) / 10000);
 	if (pg_version(pg) >= 160000)

@@ -4,8 +4,6 @@
 
 #include "deployer/roles.sql.h"
 
-#define VERSION_LEAST 130000
-
 /* --- preflight --------------------------------------------------------------- */
 
 static bool
@@ -60,7 +58,7 @@ preflight(Ctx *cx, Conns *conns, const Placement *at, bool exists)
 	(void)exists;
 	if (!cluster_session(cx, conns, at->cluster, &pg))
 		return false;
-	if (pg_version(pg) < VERSION_LEAST)
+	if (pg_version(pg) < PG_LEAST)
 		return fail(cx, FAIL_TOO_OLD, "PostgreSQL 13 or newer is needed.",
 		    "cluster \"%s\" is of version %d", at->cluster->name, pg_version(pg) / 10000);
 	if (!pg_query(cx, pg, &SQL_PREFLIGHT_CLUSTER, &rows, params))

@@ -244,9 +244,6 @@ SELECT indisvalid AND indisready AND indislive FROM pg_index WHERE indexrelid = 
 -- name: shape_constraint_there
 SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND conname = $2);
 
--- name: shape_schema_empty
-SELECT NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1);
-
 -- name: shape_blocks
 SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::bigint;
 

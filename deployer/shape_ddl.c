@@ -263,7 +263,7 @@ rule_text(Buf *b, const Op *op)
 
 	if (op->kind == ITEM_CONSTRAINT) {
 		alter_table(b, op->object);
-		buf_add(b, add ? "ADD CONSTRAINT " : "DROP CONSTRAINT ");
+		buf_add(b, add ? "ADD CONSTRAINT " : "DROP CONSTRAINT IF EXISTS ");
 		buf_ident(b, op->name);
 		buf_fmt(b, " %s", add ? op->def : "");
 	} else if (op->kind == ITEM_DEFAULT) {

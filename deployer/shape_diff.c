@@ -115,6 +115,17 @@ shape_diff_made(const Diff *d, const char *object, const char *name)
 	return map_get(d->made, shape_diff_key(d->cx->mem, ITEM_COLUMN, object, name)) != NULL;
 }
 
+/* A rule that is built under a name which an undo will take back goes with it, even if it mended drift. */
+static bool
+stays(const Diff *d, const Rule *r, bool drift)
+{
+	if (strcmp(table_before(d, r->item.object), r->item.object) != 0)
+		return false;
+	return drift &&
+	    (r->field == NULL ||
+		strcmp(column_before(d, r->item.object, r->field->name), r->field->name) == 0);
+}
+
 static Guard
 guard_of(const Diff *d, GuardSort sort, const char *object, const Names *columns)
 {
@@ -187,8 +198,7 @@ plan_required(Diff *d, const Rule *r, bool drift, bool guarded)
 		.kind = ITEM_CONSTRAINT,
 		.object = r->item.object,
 		.name = name,
-		.def = arena_printf(mem, "%s NOT VALID", check.text),
-		.drift = drift };
+		.def = arena_printf(mem, "%s NOT VALID", check.text) };
 	Op remove = { .code = OP_REMOVE,
 		.kind = ITEM_CONSTRAINT,
 		.object = r->item.object,
@@ -375,7 +385,7 @@ plan_key(Diff *d, const Rule *r, const Item *is, bool drift)
 		.name = r->item.name,
 		.primary = true,
 		.columns = r->object->key,
-		.drift = drift };
+		.drift = stays(d, r, drift) };
 
 	if (had != NULL && !drift)
 		return fail(d->cx, FAIL_REFUSED,
@@ -394,7 +404,9 @@ plan_build(Diff *d, const Rule *r, const Item *is, bool drift)
 {
 	bool unique = r->item.kind == ITEM_CONSTRAINT;
 	bool made = shape_diff_made(d, r->item.object, r->field->name);
-	Online build = { .object = r->item.object, .name = r->item.name, .drift = drift };
+	Online build = {
+		.object = r->item.object, .name = r->item.name, .drift = stays(d, r, drift)
+	};
 
 	vec_push(d->cx->mem, &build.columns, r->field->name);
 	if (is != NULL)
@@ -448,13 +460,14 @@ plan_check(Diff *d, const Rule *r, const Item *is, bool drift)
 		.name = r->item.name,
 		.guard = check_guard(d, r),
 		.drift = drift };
-	Op add = rule_op(OP_ADD, r, drift);
+	Op add = rule_op(OP_ADD, r, stays(d, r, drift));
 
 	add.def = unproven;
 	if (is != NULL && strcmp(is->def, unproven) != 0) {
 		const Rule *had = shape_diff_recorded(d, &r->item);
 		Op remove = rule_op(OP_REMOVE, had == NULL || drift ? r : had, drift);
 
+		add.drift = false; /* an undo finds it, or finds it settled */
 		add.name = validate.name = rule_name(
 		    mem, r->item.object, r->field->name, reference ? "fkeynew" : "maxnew");
 		shape_op(d, &d->finish, remove);

@@ -149,13 +149,27 @@ append(Arena *mem, Ops *to, const Ops *from)
 		vec_push(mem, to, from->at[i]);
 }
 
+static void
+append_strange(Arena *mem, Ops *to, const Ops *from, bool strange)
+{
+	for (size_t i = 0; i < from->n; i++)
+		if ((from->at[i].kind == ITEM_STRANGE) == strange)
+			vec_push(mem, to, from->at[i]);
+}
+
+/* What is strange is found by the names that it was seen under, so it goes before the renames;
+ * without any it goes after the rules that may call its functions. */
 static Ops
 first_ops(Arena *mem, const Diff *d)
 {
 	Ops ops = { 0 };
 
+	if (d->renames.n > 0)
+		append_strange(mem, &ops, &d->early, true);
 	append(mem, &ops, &d->renames);
-	append(mem, &ops, &d->early);
+	append_strange(mem, &ops, &d->early, false);
+	if (d->renames.n == 0)
+		append_strange(mem, &ops, &d->early, true);
 	if (d->create.n > 0)
 		vec_push(mem, &ops, (Op){ .code = OP_CREATE });
 	if (d->recreate.n > 0)

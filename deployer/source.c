@@ -9,7 +9,6 @@
 
 #include "deployer/source.sql.h"
 
-#define SOURCE_OLDEST       130000
 #define SOURCE_STATEMENT_MS ((int64_t)24 * 3600 * 1000)
 #define IDENT_MAX           48
 
@@ -295,7 +294,7 @@ read_catalogue(Ctx *cx, Source *s)
 static bool
 begin_snapshot(Ctx *cx, Source *s)
 {
-	if (pg_version(s->pg) < SOURCE_OLDEST)
+	if (pg_version(s->pg) < PG_LEAST)
 		return fail(cx, FAIL_TOO_OLD, "Sources from PostgreSQL 13 on can be read.",
 		    "server \"%s\" is PostgreSQL %d", pg_name(s->pg), pg_version(s->pg) / 10000);
 	pg_set_statement_ms(s->pg, SOURCE_STATEMENT_MS);

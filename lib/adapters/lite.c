@@ -108,11 +108,20 @@ lite_fail_kind(Ctx *cx, const char *path, int code, const char *said)
 	}
 }
 
+/* The file that readers and writers map together meets a full disk as an error of input. */
+static int
+lite_code(const Lite *db, int rc)
+{
+	bool full = (rc & 0xff) == SQLITE_IOERR && sqlite3_system_errno(db->db) == ENOSPC;
+
+	return full ? SQLITE_FULL : rc & 0xff;
+}
+
 /* Messages of SQLite name tables and columns, never values. */
 static bool
 lite_fail_as(Ctx *cx, const Lite *db, int rc, const char *while_doing)
 {
-	lite_fail_kind(cx, db->path, rc & 0xff, sqlite3_errmsg(db->db));
+	lite_fail_kind(cx, db->path, lite_code(db, rc), sqlite3_errmsg(db->db));
 	lite_cause(cx, rc);
 	return while_doing == NULL ? false : fail_in(cx, "%s", while_doing);
 }

@@ -51,6 +51,7 @@ bool	 pg_target_dsn(Ctx *cx, const char *dsn, PgTarget *out);	/* a libpq URI or 
 void	 pg_close(Pg *pg);		/* also done by the arena */
 bool	 pg_alive(const Pg *pg);	/* the connection stands */
 int	 pg_version(const Pg *pg);	/* 150018 */
+#define PG_LEAST	130000		/* an older server is refused; the long tests run on 13 to 18 */
 int	 pg_backend_pid(const Pg *pg);
 const char *pg_name(const Pg *pg);	/* target name */
 

@@ -1,4 +1,4 @@
-#include "lib/core/plan.h"
+#include "lib/core/plan_intern.h"
 
 #include <string.h>
 
@@ -6,44 +6,6 @@
 #include "lib/base/log.h"
 #include "lib/core/journal.h"
 #include "lib/core/records.h"
-
-#define OBSERVE_LANES 4
-
-typedef struct Merged {		/* an effective model, and the hash of its canonical form */
-	Model		*model;
-	char		*shape;
-} Merged;
-
-typedef struct Work {		/* one tenant that must be looked at more closely */
-	size_t		 entry;
-	const Tenant	*spec;
-	TenantRecord	 record;
-	bool		 exists;
-	Placement	*at;
-	Merged		 desired;
-	Model		*recorded;
-	Items		*observed;
-	struct { const Login **at; size_t n, cap; } strange;	/* logins whose password is not ours */
-	Fail		*fail;
-	bool		 spec_differs;
-} Work;
-
-typedef struct Planner {
-	Ctx			*cx;
-	Home			*home;
-	const Manifests		*m;
-	const PlanOptions	*options;
-	Plan			*plan;
-	Map			*records;	/* tenant -> TenantRecord * */
-	Map			*spec_hashes;	/* recorded Tenant specs */
-	Map			*merged;	/* model name -> Merged *, without own fields */
-	Map			*applied;	/* shape -> Model * as it was applied */
-	Map			*bodies;	/* shapes that the run's steps name */
-	Map			*down;		/* cluster -> Fail *: no use to knock again */
-	Map			*used;		/* cluster -> int64_t *: tenants there, planned ones too */
-	struct { Work *at; size_t n, cap; } work;
-	size_t			 next_work;
-} Planner;
 
 static char *
 hash_of(Arena *mem, const char *text)
@@ -60,20 +22,20 @@ entry_add(Planner *p, const char *kind, const char *name, ChangeOp op)
 	return p->plan->entries.n - 1;
 }
 
-static PlanEntry *
-entry_at(Planner *p, size_t i)
+PlanEntry *
+plan_entry_at(Planner *p, size_t i)
 {
 	return &p->plan->entries.at[i];
 }
 
-static void
-entry_fail(Planner *p, size_t i, const Fail *why)
+void
+plan_entry_fail(Planner *p, size_t i, const Fail *why)
 {
 	Ctx from = { .fail = (Fail *)why }, to = { .mem = p->cx->mem };
 
 	to.fail = arena_alloc(p->cx->mem, sizeof(Fail));
 	fail_copy(&to, &from);
-	entry_at(p, i)->fail = to.fail;
+	plan_entry_at(p, i)->fail = to.fail;
 }
 
 /* --- regions, clusters, models ---------------------------------------------- */
@@ -87,6 +49,35 @@ lower_kind(Arena *mem, const char *kind)
 	return out;
 }
 
+/* Nothing is recorded of a vendor's cluster that cannot be taken into this home. */
+static void
+cluster_preflight(Planner *p, size_t entry, const Cluster *c, const PlaceDriver *d)
+{
+	Ctx own = ctx_new(p->cx->mem);
+	Placement at = { .tenant = "", .id = "", .mode = MODE_DEDICATED, .cluster = c };
+
+	if (!d->preflight(&own, conns_new(&own, p->home), &at, false)) {
+		fail_in(&own, "looking at cluster \"%s\"", c->name);
+		plan_entry_fail(p, entry, own.fail);
+	}
+	arena_free(own.mem);
+}
+
+static bool
+plan_cluster(Planner *p, size_t entry, const Cluster *c)
+{
+	const PlaceDriver *d = place_driver(MODE_DEDICATED);
+	bool vendor = !c->modes.n || names_have(&c->modes, mode_name(MODE_DEDICATED));
+
+	plan_entry_at(p, entry)->note = arena_printf(p->cx->mem, "%s:%lld, region %s", c->connect.host,
+	    (long long)c->connect.port, c->region);
+	if (!vendor || !d || !d->cluster_steps)
+		return true;
+	if (p->options->refresh)
+		cluster_preflight(p, entry, c, d);
+	return d->cluster_steps(p->cx, c, &p->plan->steps);
+}
+
 static bool
 plan_object(Planner *p, const char *kind, const char *name, const void *loaded, const char *recorded_hash)
 {
@@ -97,22 +88,19 @@ plan_object(Planner *p, const char *kind, const char *name, const void *loaded, 
 	size_t i = entry_add(p, low, name, recorded_hash ? CHANGE_ALTER : CHANGE_ADD);
 	int64_t first = (int64_t)p->plan->steps.n;
 
-	entry_at(p, i)->nothing = recorded_hash && strcmp(recorded_hash, hash) == 0;
-	if (entry_at(p, i)->nothing)
+	plan_entry_at(p, i)->nothing = recorded_hash && strcmp(recorded_hash, hash) == 0;
+	if (plan_entry_at(p, i)->nothing)
 		return true;
 	if (!records_object_put(cx, p->home, scope, kind, name, spec, hash, &p->plan->steps))
 		return false;
-	if (strcmp(kind, "Cluster") == 0) {
-		const Cluster *c = loaded;
-		const PlaceDriver *d = place_driver(MODE_DEDICATED);
-		entry_at(p, i)->note = arena_printf(cx->mem, "%s:%lld, region %s", c->connect.host,
-		    (long long)c->connect.port, c->region);
-		bool vendor = !c->modes.n || names_have(&c->modes, mode_name(MODE_DEDICATED));
-		if (vendor && d && d->cluster_steps && !d->cluster_steps(cx, c, &p->plan->steps))
-			return false;
+	if (strcmp(kind, "Cluster") == 0 && !plan_cluster(p, i, loaded))
+		return false;
+	if (plan_entry_at(p, i)->fail) {
+		p->plan->steps.n = (size_t)first;
+		return true;
 	}
-	entry_at(p, i)->first_step = first;
-	entry_at(p, i)->steps = (int64_t)p->plan->steps.n - first;
+	plan_entry_at(p, i)->first_step = first;
+	plan_entry_at(p, i)->steps = (int64_t)p->plan->steps.n - first;
 	return true;
 }
 
@@ -131,8 +119,8 @@ plan_objects(Planner *p, const char *kind, const Map *loaded)
 		if (map_get(loaded, it->key))
 			continue;
 		size_t i = entry_add(p, lower_kind(p->cx->mem, kind), it->key, CHANGE_REMOVE);
-		entry_at(p, i)->nothing = true;
-		entry_at(p, i)->note = "no manifest names it; it stays recorded";
+		plan_entry_at(p, i)->nothing = true;
+		plan_entry_at(p, i)->note = "no manifest names it; it stays recorded";
 	}
 	return true;
 }
@@ -217,7 +205,7 @@ place_new(Planner *p, Work *w)
 	vec_push(p->cx->mem, &at->logins, login);
 	++*used_on(p, at->cluster->name);
 	w->at = at;
-	entry_at(p, w->entry)->note = why ? why :
+	plan_entry_at(p, w->entry)->note = why ? why :
 	    arena_printf(p->cx->mem, "%s on %s", mode_name(t->mode), at->cluster->name);
 	return true;
 }
@@ -243,7 +231,7 @@ place_old(Planner *p, Work *w)
 	named = map_get(p->m->clusters, r->cluster);
 	if (named)
 		w->at->cluster = named;
-	entry_at(p, w->entry)->note = arena_printf(p->cx->mem, "%s on %s%s%s", mode_name(r->mode),
+	plan_entry_at(p, w->entry)->note = arena_printf(p->cx->mem, "%s on %s%s%s", mode_name(r->mode),
 	    r->cluster, r->state == TENANT_ACTIVE ? "" : ", ",
 	    r->state == TENANT_ACTIVE ? "" : tenant_state_name(r->state));
 	return true;
@@ -261,9 +249,16 @@ merge(Ctx *cx, Planner *p, const Tenant *t, Merged *out)
 }
 
 static bool
+is_plain(const Tenant *t)
+{
+	return !t->objects.n && !t->fields.n && !t->drop.n;
+}
+
+/* All plain tenants of a model share one. */
+static bool
 merged_for(Planner *p, const Tenant *t, Merged *out)
 {
-	bool plain = !t->objects.n && !t->fields.n && !t->drop.n;
+	bool plain = is_plain(t);
 	Merged *known = plain ? map_get(p->merged, t->model) : NULL;
 
 	if (known) {
@@ -280,19 +275,18 @@ merged_for(Planner *p, const Tenant *t, Merged *out)
 	return true;
 }
 
-/* Ten thousand models of ten thousand tenants need not be held to see that nothing has changed. */
+/* Ten thousand models of ten thousand tenants need not be held to see that nothing has changed, and
+ * the one that plain tenants share need not be made ten thousand times. */
 static bool
 shape_same(Planner *p, const Tenant *t, const TenantRecord *r, bool *same)
 {
-	const Merged *known = !t->objects.n && !t->fields.n && !t->drop.n ?
-	    map_get(p->merged, t->model) : NULL;
 	Ctx cx = ctx_new(p->cx->mem);
-	Merged merged = known ? *known : (Merged){0};
-	bool ok = known || merge(&cx, p, t, &merged);
+	Merged merged;
+	bool plain = is_plain(t), ok = plain ? merged_for(p, t, &merged) : merge(&cx, p, t, &merged);
 
 	if (ok)
 		*same = strcmp(r->shape, merged.shape) == 0;
-	else
+	else if (!plain)
 		fail_copy(p->cx, &cx);
 	arena_free(cx.mem);
 	return ok;
@@ -347,7 +341,7 @@ is_settled(Planner *p, const TenantRecord *r, const Work *w, bool *settled)
 	if (!r)
 		return true;
 	if (r->state == TENANT_SEALED) {
-		entry_at(p, w->entry)->note = "deleted, its data is still kept: see copyhold tenant show";
+		plan_entry_at(p, w->entry)->note = "deleted, its data is still kept: see copyhold tenant show";
 		*settled = true;
 		return true;
 	}
@@ -372,7 +366,7 @@ consider(Planner *p, const Tenant *t)
 	if (!is_settled(p, r, &w, &settled))
 		return false;
 	if (settled) {
-		entry_at(p, w.entry)->nothing = true;
+		plan_entry_at(p, w.entry)->nothing = true;
 		return true;
 	}
 	if (r ? check_between(p, r) && place_old(p, &w) : place_new(p, &w)) {
@@ -381,7 +375,7 @@ consider(Planner *p, const Tenant *t)
 		vec_push(p->cx->mem, &p->work, w);
 		return true;
 	}
-	entry_fail(p, w.entry, p->cx->fail);
+	plan_entry_fail(p, w.entry, p->cx->fail);
 	fail_clear(p->cx);
 	return true;
 }
@@ -406,104 +400,6 @@ load_recorded(Planner *p)
 		++*used_on(p, all.at[i].cluster);
 	}
 	return true;
-}
-
-/* --- looking at the servers ---------------------------------------------------- */
-
-static bool
-observe_one(Ctx *cx, Planner *p, Conns *conns, Work *w)
-{
-	const PlaceDriver *d = place_driver(w->at->mode);
-	Items seen = {0};
-
-	if (!d->preflight(cx, conns, w->at, w->exists))
-		return fail_in(cx, "checking the place of tenant \"%s\" (mode %s)", w->at->tenant,
-		    mode_name(w->at->mode));
-	if (!w->exists)
-		return true;
-	if (!d->observe(cx, conns, w->at, &seen))
-		return fail_in(cx, "looking at tenant \"%s\" (mode %s)", w->at->tenant,
-		    mode_name(w->at->mode));
-	w->observed = arena_alloc(p->cx->mem, sizeof *w->observed);
-	for (size_t i = 0; i < seen.n; i++) {
-		Item kept = seen.at[i];
-		kept.object = arena_dup(p->cx->mem, kept.object);
-		kept.name = arena_dup(p->cx->mem, kept.name);
-		kept.def = arena_dup(p->cx->mem, kept.def);
-		vec_push(p->cx->mem, w->observed, kept);
-	}
-	return true;
-}
-
-/* What a login can change of itself and no catalogue of the server shows us: its password. */
-static bool
-observe_logins(Ctx *cx, Planner *p, Work *w)
-{
-	const PlaceDriver *d = place_driver(w->at->mode);
-
-	for (size_t i = 0; w->record.state == TENANT_ACTIVE && i < w->at->logins.n; i++) {
-		const Login *login = &w->at->logins.at[i];
-		Secret password;
-		bool ok;
-		if (!login->on)
-			continue;
-		if (!catalog_login_password(cx, p->home, w->at->tenant, login->user, &password) ||
-		    !d->login_ok(cx, w->at, login, &password, &ok))
-			return fail_in(cx, "trying login \"%s\" of tenant \"%s\"", login->user,
-			    w->at->tenant);
-		if (!ok)
-			vec_push(p->cx->mem, &w->strange, login);
-	}
-	return true;
-}
-
-/* One answer is enough of a cluster that cannot be reached: every try would wait for its deadline. */
-static void
-look_at(Ctx *cx, Planner *p, Conns *conns, Work *w)
-{
-	const char *cluster = w->at->cluster->name;
-	const Fail *down = map_get(p->down, cluster);
-	Ctx own = ctx_new(cx->mem);
-
-	if (down)
-		fail_copy(&own, &(Ctx){ .mem = own.mem, .fail = (Fail *)down });
-	if (down || !observe_one(&own, p, conns, w) || !observe_logins(&own, p, w)) {
-		entry_fail(p, w->entry, own.fail);
-		w->fail = entry_at(p, w->entry)->fail;
-		if (w->fail->kind == FAIL_UNREACHABLE && !down) {
-			down = w->fail;
-			map_set(p->down, cluster, w->fail);
-		}
-	}
-	arena_free(own.mem);
-}
-
-static void
-observe_lane(void *ptr)
-{
-	Planner *p = ptr;
-	Ctx cx = ctx_new(p->cx->mem);
-	Conns *conns = conns_new(&cx, p->home);
-
-	while (p->next_work < p->work.n && !lane_stopping()) {
-		Work *w = &p->work.at[p->next_work++];
-		log_live("looking at %s (%zu/%zu)", w->spec->name, p->next_work, p->work.n);
-		look_at(&cx, p, conns, w);
-		conns_drop(conns, w->at->cluster, w->at->dbname);
-	}
-	arena_free(cx.mem);
-}
-
-static bool
-observe_all(Planner *p)
-{
-	Lanes *lanes = lanes_new(p->cx->mem);
-
-	for (size_t i = 0; i < OBSERVE_LANES && i < p->work.n; i++)
-		lane_spawn(lanes, observe_lane, p);
-	lanes_run(lanes);
-	log_live_end();
-	return !lane_stopping() || fail(p->cx, FAIL_STOPPED, NULL, "stopped by a signal");
 }
 
 static const char *
@@ -538,7 +434,7 @@ static bool
 steps_for(Planner *p, Work *w)
 {
 	const PlaceDriver *d = place_driver(w->at->mode);
-	PlanEntry *e = entry_at(p, w->entry);
+	PlanEntry *e = plan_entry_at(p, w->entry);
 	Ctx *cx = p->cx;
 	PlaceWork work = {
 		.recorded = w->recorded, .desired = w->desired.model, .observed = w->observed,
@@ -617,7 +513,7 @@ plan_work(Planner *p, Work *w)
 		return;
 	if (!applied_shape(p, w) || !steps_for(p, w) ||
 	    (p->plan->steps.n > before && !check_finished(p, w->spec->name))) {
-		entry_fail(p, w->entry, p->cx->fail);
+		plan_entry_fail(p, w->entry, p->cx->fail);
 		fail_clear(p->cx);
 		p->plan->steps.n = before;
 	}
@@ -655,14 +551,14 @@ plan_sealing(Planner *p, const TenantRecord *t, size_t i)
 	if (!check_between(p, t) || !check_finished(p, t->name) ||
 	    !plan_retention(p->cx, p->home, t->name, &keep_ms) ||
 	    !seal_steps(p->cx, p->home, t, keep_ms, steps)) {
-		entry_fail(p, i, p->cx->fail);
+		plan_entry_fail(p, i, p->cx->fail);
 		fail_clear(p->cx);
 		steps->n = first;
 		return;
 	}
-	entry_at(p, i)->note = "suspended and sealed now; its data is kept for its retention";
-	entry_at(p, i)->first_step = (int64_t)first;
-	entry_at(p, i)->steps = (int64_t)(steps->n - first);
+	plan_entry_at(p, i)->note = "suspended and sealed now; its data is kept for its retention";
+	plan_entry_at(p, i)->first_step = (int64_t)first;
+	plan_entry_at(p, i)->steps = (int64_t)(steps->n - first);
 	vec_push(p->cx->mem, &p->plan->run.seen, ((Seen){ t->name, t->changed_run }));
 }
 
@@ -680,8 +576,8 @@ plan_absent(Planner *p)
 			plan_sealing(p, t, i);
 			continue;
 		}
-		entry_at(p, i)->nothing = true;
-		entry_at(p, i)->note = "no manifest names it; it stays (apply --prune deletes it)";
+		plan_entry_at(p, i)->nothing = true;
+		plan_entry_at(p, i)->note = "no manifest names it; it stays (apply --prune deletes it)";
 	}
 }
 
@@ -718,7 +614,7 @@ plan_tenants(Planner *p)
 	for (it = map_next(p->m->tenants, NULL); it; it = map_next(p->m->tenants, it))
 		if (wanted(p, it->key) && !consider(p, it->value))
 			return false;
-	if (p->options->refresh && !observe_all(p))
+	if (p->options->refresh && !plan_observe(p))
 		return false;
 	for (size_t i = 0; i < p->work.n; i++)
 		plan_work(p, &p->work.at[i]);

@@ -255,15 +255,16 @@ chain_state() {
 	} | chain_normal "$1"
 }
 
-# N: the statements that made or changed something, by their first lines.
+# N: the statements that no transaction takes back, by their first lines.  All others are counted
+# by the ledger, which is written in their transaction.
 chain_statements() {
 	local id
-	chain_note_roles "$1"
 	id=$(chain_database "$1")
 	cat "$CLUSTERS/vendor/log" "$CLUSTERS/customer/log" |
-		grep -E "copyhold@.* LOG:  (statement|execute [^:]*): " |
-		grep -E "@($id|db_$1) |\"($id|db_$1|owner_$1)[\"_]" |
-		sed -E 's/^.* LOG:  (statement|execute [^:]*): //' | chain_normal "$1" | sort
+		grep -E " copyhold@(copyhold|$id|db_$1) LOG:  (statement|execute [^:]*): " |
+		sed -E 's/^.* copyhold@([^ ]*) LOG:  (statement|execute [^:]*): /\1 /' |
+		grep -E "^[^ ]+ (CREATE|DROP) DATABASE .*\"$id\"|^($id|db_$1) (CREATE|DROP).* CONCURRENTLY " |
+		chain_normal "$1" | sort
 }
 
 # N: what it used goes, so that a hundred chains need no more room than one.

@@ -47,6 +47,8 @@ shape_fresh(Shape *s)
 	    "GRANT EXECUTE ON FUNCTION pg_relation_size(regclass), pg_relation_size(regclass, text), "
 	    "pg_total_relation_size(regclass), pg_try_advisory_lock(bigint), pg_advisory_unlock(bigint) "
 	    "TO shape_us;\n");
+	if (pg_version(s->p.super) < 150000)
+		buf_add(&b, "ALTER SCHEMA public OWNER TO shape_owner;\n");
 	psql_must(&s->p, "postgres", b.text);
 	s->super = super_open(&s->p, SHAPE_DB);
 }

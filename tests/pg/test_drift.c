@@ -174,6 +174,39 @@ drift_that_costs_no_data_is_found_and_mended(void **state)
 	}
 }
 
+static void
+drift_is_mended_while_its_object_is_renamed(void **state)
+{
+	Shape *s = *state;
+	const Model *from = shape_model(s, objects);
+	const Model *to = shape_model(s,
+	    "    - name: client\n      was: account\n      fields:\n"
+	    "        - {name: name, type: text, maxLength: 20, required: true, default: x}\n"
+	    "        - {name: sign, was: code, type: text, maxLength: 9, unique: true}\n"
+	    "        - {name: count, was: n, type: integer, indexed: true, default: 1}\n"
+	    "        - {name: price, was: size, type: number, precision: 9, scale: 2}\n"
+	    "        - {name: parent, type: reference, to: client, onDelete: set-null}\n"
+	    "    - name: contact\n      fields:\n"
+	    "        - {name: client, was: account, type: reference, to: client, onDelete: cascade,"
+	    " required: true}\n");
+	size_t done;
+
+	shape_sql(s,
+	    "ALTER TABLE app.account ALTER n SET DEFAULT 5, ALTER size SET DEFAULT 3, "
+	    "ALTER code SET NOT NULL, DROP CONSTRAINT account_code_max, ADD CONSTRAINT account_code_max "
+	    "CHECK (char_length(code) <= 5), ADD CONSTRAINT odd CHECK (n > 0); "
+	    "DROP INDEX app.account_n_idx; ALTER TABLE app.account DROP CONSTRAINT account_code_key; "
+	    "GRANT SELECT (code) ON app.account TO shape_us; GRANT ALL ON app.account TO shape_reader");
+	Planned p = shape_plan(s, from, to);
+	must(&s->p, shape_run(s, &p.steps, &done));
+	shape_is(s, to);
+	must(&s->p, shape_undo(s, &p.steps, done));
+	p = shape_plan(s, from, from); /* what was built under the new names went with them */
+	assert_string_equal(changes_text(s->p.cx.mem, &p.changes),
+	    "+ unique account.code: - -> account_code_key drift\n"
+	    "+ index account.n: - -> account_n_idx drift\n");
+}
+
 /* An undo goes back to what was recorded: what was mended on the way stays so. */
 static void
 mended_drift_is_not_put_back_by_an_undo(void **state)
@@ -200,13 +233,13 @@ static const Hand kept[] = {
 { "SET ROLE shape_owner; CREATE TABLE app.own (n int PRIMARY KEY); CREATE SEQUENCE app.seq; "
   "ALTER TABLE app.account ADD COLUMN more text NOT NULL DEFAULT 'x'; CREATE SCHEMA rest; "
   "CREATE TABLE rest.t (n int); CREATE DOMAIN app.age AS int; CREATE TABLE app.aged (a app.age); "
-  "RESET ROLE; CREATE EXTENSION pg_trgm SCHEMA public; SELECT lo_create(0)",
+  "RESET ROLE; CREATE EXTENSION tablefunc SCHEMA public; SELECT lo_create(0)",
   "- object aged: owner shape_owner -> - drift data kept (not of the model: --prune removes it)\n"
   "- object own: owner shape_owner -> - drift data kept (not of the model: --prune removes it)\n"
   "- field account.more: \"text\" COLLATE \"default\" -> - drift data kept "
   "(not of the model: --prune removes it)\n"
   "- required account.more: not null -> - drift\n"
-  "- strange extension pg_trgm: version 1.6, owner postgres -> - drift kept "
+  "- strange extension tablefunc: version 1.0, owner postgres -> - drift kept "
   "(only its owner or a superuser can remove it)\n"
   "- strange large objects: 1 of them -> - drift kept (only its owner or a superuser can remove it)\n"
   "- strange schema rest: beside \"app\" -> - drift data kept (--prune removes it)\n"
@@ -235,7 +268,8 @@ what_holds_data_is_kept_unless_pruned(void **state)
 	    "app.ownrest.tapp.seqxx");
 	must(&s->p, shape_plan_with(s, m, m, true, true, &p));
 	must(&s->p, shape_run(s, &p.steps, &done));
-	shape_sql(s, "DROP EXTENSION pg_trgm; SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
+	shape_sql(
+	    s, "DROP EXTENSION tablefunc; SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
 	shape_is(s, m);
 }
 
@@ -495,6 +529,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(drift_that_costs_no_data_is_found_and_mended, fresh),
+		cmocka_unit_test_setup(drift_is_mended_while_its_object_is_renamed, fresh),
 		cmocka_unit_test_setup(mended_drift_is_not_put_back_by_an_undo, fresh),
 		cmocka_unit_test_setup(what_holds_data_is_kept_unless_pruned, fresh),
 		cmocka_unit_test_setup(what_belongs_to_others_is_reported_and_left, fresh),

@@ -59,7 +59,8 @@ make_app(Room *r)
 	    " CREATE ROLE adapt_app LOGIN PASSWORD ");
 	buf_literal(&sql, scram_verifier(r->cx.mem, &password));
 	buf_add(&sql,
-	    "; GRANT CONNECT ON DATABASE postgres TO adapt_app; CREATE SCHEMA adapt; CREATE TABLE adapt.item (name text CONSTRAINT "
+	    "; GRANT CONNECT ON DATABASE postgres TO adapt_app;"
+	    " CREATE SCHEMA adapt; CREATE TABLE adapt.item (name text CONSTRAINT "
 	    "item_name UNIQUE, size int CONSTRAINT item_size CHECK (size > 0));"
 	    " CREATE FUNCTION adapt.complain(text, text) RETURNS void LANGUAGE plpgsql AS"
 	    " 'BEGIN RAISE EXCEPTION ''no % here'', $1 USING ERRCODE = $2; END'");
@@ -91,7 +92,8 @@ teardown(void **state)
 {
 	Room *r = *state;
 	bool dropped = pg_alive(r->pg) &&
-	    pg_script(&r->cx, r->pg, "DROP SCHEMA adapt CASCADE; DROP OWNED BY adapt_app; DROP ROLE adapt_app");
+	    pg_script(&r->cx, r->pg,
+		"DROP SCHEMA adapt CASCADE; DROP OWNED BY adapt_app; DROP ROLE adapt_app");
 
 	arena_free(r->cx.mem);
 	return dropped ? 0 : -1;

@@ -519,6 +519,29 @@ what_cannot_be_done_online_is_refused_in_the_plan(void **state)
 }
 
 static void
+a_large_table_is_not_rewritten_under_a_lock(void **state)
+{
+	Shape *s = *state;
+	const Model *from = shape_model(
+	    s, ACCOUNT "        - {name: n, type: integer}\n        - {name: text, type: text}\n");
+	const Model *to = shape_model(
+	    s, ACCOUNT "        - {name: n, type: number}\n        - {name: text, type: text}\n");
+	static const char wanted[] = "changing \"account.n\" would rewrite a table of ";
+	size_t done;
+
+	shape_create(s, from);
+	shape_sql(s,
+	    "INSERT INTO app.account (n, text) SELECT n, repeat('x', 1900) "
+	    "FROM generate_series(1, 40000) n");
+	Planned p = shape_plan(s, from, to);
+	assert_false(shape_run(s, &p.steps, &done));
+	assert_int_equal(s->p.cx.fail->kind, FAIL_DATA);
+	assert_memory_equal(s->p.cx.fail->what, wanted, strlen(wanted));
+	fail_clear(&s->p.cx);
+	shape_is(s, from);
+}
+
+static void
 duplicates_that_come_during_the_build_leave_no_index(void **state)
 {
 	Shape *s = *state;
@@ -633,6 +656,7 @@ main(void)
 		cmocka_unit_test_setup(rows_keep_their_values, fresh),
 		cmocka_unit_test(data_that_forbids_a_change_is_counted_before_the_first_step),
 		cmocka_unit_test(what_cannot_be_done_online_is_refused_in_the_plan),
+		cmocka_unit_test_setup(a_large_table_is_not_rewritten_under_a_lock, fresh),
 		cmocka_unit_test_setup(duplicates_that_come_during_the_build_leave_no_index, fresh),
 		cmocka_unit_test_setup(
 		    a_dropped_part_that_the_manifest_does_not_name_is_kept_without_its_rules,

@@ -71,13 +71,27 @@ manifests() {
 	END
 }
 
+# SERVER SCRIPT: the output, with what is known to be otherwise on the server's version: MERGE came
+# with 15, and since 18 a reference that restricts has a SQLSTATE of its own (23001, not 23503).
+expected() {
+	local file=$REPO/tests/conformance/$2 version
+	version=$(su_psql "$1" "SELECT current_setting('server_version_num')::int / 10000")
+	if [ "$2" = plain ] && [ "$version" -lt 15 ]; then
+		cat "$file.before-15.out"
+	elif [ "$2" = interface ] && [ "$version" -ge 18 ]; then
+		sed -f "$file.since-18.sed" "$file.out"
+	else
+		cat "$file.out"
+	fi
+}
+
 # TENANT SERVER SCRIPT: what the tenant's login sees, against what is expected.
 conforms() {
 	local watcher
 	watcher="host=$(cluster_socket "$2") port=$(cluster_port "$2") user=postgres dbname=postgres"
 	"$(dirname "$COPYHOLD_BIN")/tests/lib/conform" "$(copyhold route resolve "$1")" "$watcher" \
 		"$REPO/tests/conformance/$3.sql" >"$BATS_TEST_TMPDIR/got"
-	diff -u "$REPO/tests/conformance/$3.out" "$BATS_TEST_TMPDIR/got"
+	diff -u <(expected "$2" "$3") "$BATS_TEST_TMPDIR/got"
 }
 
 @test "a dedicated tenant has the object interface" { conforms rented vendor interface; }

@@ -79,7 +79,7 @@ assert_state() { assert_equal "$(copyhold tenant show "$1" -o json | jq -r .stat
 	run=$(last_run)
 	kill -KILL "$HOLDER"
 	wait "$HOLDER" || true
-	try tenant resume globex
+	try login rotate globex app
 	assert_exit 1
 	assert_err "error[refused]: run $run has not finished with \"tenant/globex\"
   hint:  Finish it: copyhold run resume $run, or take it back: copyhold run undo $run."

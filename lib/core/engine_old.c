@@ -1,0 +1,320 @@
+/* Runs that are there already: resumed, undone, resolved by a person. */
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/core/engine_intern.h"
+#include "lib/core/journal.h"
+
+/* --- an old run ------------------------------------------------------------- */
+
+static void
+keep_open_scopes(Engine *e)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->scopes.n; i++)
+		if (!engine_is_finished(&e->scopes.at[i]))
+			e->scopes.at[n++] = e->scopes.at[i];
+	e->scopes.n = n;
+}
+
+static bool
+open_run(Engine *e, RunRow *run)
+{
+	e->failed_clusters = map_new(e->cx->mem);
+	return run_get(e->cx, e->home, e->run, run) &&
+	    run_steps(e->cx, e->home, e->run, &e->rows) && engine_group(e);
+}
+
+/* What was read before the leases were ours must still be so. */
+static bool
+check_unmoved(Engine *e)
+{
+	Ctx cx = ctx_new(e->cx->mem);
+	StepRows now = {0};
+	bool ok = run_steps(&cx, e->home, e->run, &now);
+
+	for (size_t i = 0; ok && i < e->rows.n; i++)
+		if (i >= now.n || now.at[i].state != e->rows.at[i].state)
+			ok = fail(&cx, FAIL_REFUSED, arena_printf(cx.mem,
+			    "See: copyhold run show %lld.", (long long)e->run),
+			    "run %lld was continued by another process just now", (long long)e->run);
+	if (!ok)
+		fail_copy(e->cx, &cx);
+	arena_free(cx.mem);
+	return ok;
+}
+
+static bool
+hold_run(Engine *e, bool (*also)(Engine *e))
+{
+	if (!lite_begin(e->cx, e->home->db))
+		return false;
+	if (!engine_take_leases(e) || !check_unmoved(e) || !also(e) || !lite_commit(e->cx, e->home->db))
+		return engine_give_up(e);
+	return true;
+}
+
+static bool
+set_running(Engine *e)
+{
+	return journal_run_again(e->cx, e->home, e->run);
+}
+
+/* A cluster that this run had to give back is not there for its tenants. */
+static void
+note_lost_clusters(Engine *e)
+{
+	for (size_t i = 0; i < e->scopes.n; i++) {
+		const ScopeRun *s = &e->scopes.at[i];
+		if (strncmp(s->scope, "cluster/", 8) != 0 || !engine_is_finished(s) ||
+		    s->rows.at[0]->state != STEP_UNDONE)
+			continue;
+		ScopeResult *lost = arena_alloc(e->cx->mem, sizeof *lost);
+		Ctx cx = { .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
+		fail(&cx, FAIL_REFUSED, "Apply the manifests anew.", "its steps were rolled back");
+		*lost = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_UNDONE, .fail = cx.fail };
+		map_set(e->failed_clusters, s->scope + 8, lost);
+	}
+}
+
+static bool
+is_backward(const ScopeRun *s)
+{
+	for (size_t i = 0; i < s->rows.n; i++) {
+		StepState state = s->rows.at[i]->state;
+		if (state == STEP_UNDOING || state == STEP_UNDONE || state == STEP_UNDO_FAILED)
+			return true;
+	}
+	return false;
+}
+
+/* A run that was killed, or whose last open step a person has resolved, is closed as it stands. */
+static bool
+close_run(Engine *e, const RunRow *row, RunReport *out)
+{
+	ExitCode code = engine_closed_as(&e->rows);
+
+	*out = (RunReport){ .run = e->run, .exit = EXIT_DONE };
+	log_say("run %lld has nothing left to do", (long long)e->run);
+	if (strcmp(row->state, "running") != 0 && strcmp(row->state, "stopped") != 0 &&
+	    strcmp(row->state, "person") != 0)
+		return true;
+	return journal_run_end(e->cx, e->home, e->run, engine_state_of(code), (int64_t)code);
+}
+
+bool
+run_resume(Ctx *cx, Home *home, int64_t run, RunReport *out)
+{
+	Engine e = { .cx = cx, .home = home, .run = run };
+	RunRow row;
+
+	if (!open_run(&e, &row))
+		return false;
+	note_lost_clusters(&e);
+	keep_open_scopes(&e);
+	if (!e.scopes.n)
+		return close_run(&e, &row, out);
+	if (!hold_run(&e, set_running))
+		return false;
+	for (size_t i = 0; i < e.scopes.n; i++)
+		e.scopes.at[i].backward = is_backward(&e.scopes.at[i]);
+	return engine_execute(&e, out);
+}
+
+static bool
+is_made_by(const ScopeRun *s)
+{
+	for (size_t i = 0; i < s->rows.n; i++)
+		if (strcmp(s->rows.at[i]->step.kind, "object.put") == 0 &&
+		    !js_get_text(s->rows.at[i]->step.args, "was"))
+			return true;
+	return false;
+}
+
+/* A cluster that a run made stays while tenants are on it, of whatever run. */
+static bool
+is_in_use(Engine *e, ScopeRun *s)
+{
+	Ctx cx = { .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
+	int64_t n = 0;
+
+	if (strncmp(s->scope, "cluster/", 8) != 0 || !is_made_by(s) ||
+	    (catalog_tenants_on(&cx, e->home, s->scope + 8, &n) && !n))
+		return false;
+	fail(&cx, FAIL_REFUSED, "Delete or undo them first.", "cluster \"%s\" has %lld tenant%s",
+	    s->scope + 8, (long long)n, n == 1 ? "" : "s");
+	s->result = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_FAILED, .fail = cx.fail };
+	e->ended++;
+	engine_tell(e, s);
+	return true;
+}
+
+/* What was created in a run goes the other way: tenants first, then their groundwork. */
+static void
+undo_groundwork(Engine *e)
+{
+	Ctx cx = ctx_new(e->cx->mem);
+	Conns *conns = conns_new(&cx, e->home);
+
+	for (size_t i = e->scopes.n; i-- > 0;) {
+		ScopeRun *s = &e->scopes.at[i];
+		if (!scope_tenant(s->scope) && !is_in_use(e, s))
+			engine_walk(e, conns, s);
+	}
+	arena_free(cx.mem);
+}
+
+static bool
+has_undoable(const ScopeRun *s)
+{
+	for (size_t i = 0; i < s->rows.n; i++)
+		if (s->rows.at[i]->state != STEP_UNDONE && s->rows.at[i]->state != STEP_ABANDONED &&
+		    s->rows.at[i]->state != STEP_WAITING)
+			return true;
+	return false;
+}
+
+/* What tenants past their pivot stand on (their cluster, their model) stays with them. */
+static void
+keep_undoable_scopes(Engine *e)
+{
+	size_t n = 0;
+	bool stays = false;
+
+	for (size_t i = 0; i < e->scopes.n; i++)
+		if (scope_past_pivot(&e->scopes.at[i])) {
+			log_say("%s is past its pivot and is left as it is", e->scopes.at[i].scope);
+			stays = true;
+		}
+	for (size_t i = 0; i < e->scopes.n; i++) {
+		ScopeRun *s = &e->scopes.at[i];
+		if (scope_past_pivot(s) || (stays && !scope_tenant(s->scope)))
+			continue;
+		s->backward = true;
+		if (has_undoable(s) || !engine_is_finished(s))
+			e->scopes.at[n++] = *s;
+	}
+	e->scopes.n = n;
+}
+
+/* An older change is not taken back from under a newer one. */
+static bool
+set_returning(Engine *e)
+{
+	int64_t later;
+
+	for (size_t i = 0; i < e->scopes.n; i++) {
+		const char *scope = e->scopes.at[i].scope;
+		if (!journal_later(e->cx, e->home, scope, e->run, &later))
+			return false;
+		if (later)
+			return fail(e->cx, FAIL_REFUSED, arena_printf(e->cx->mem,
+			    "Undo that one first: copyhold run undo %lld.", (long long)later),
+			    "run %lld has changed \"%s\" since", (long long)later, scope);
+	}
+	return set_running(e);
+}
+
+bool
+run_undo(Ctx *cx, Home *home, int64_t run, RunReport *out)
+{
+	Engine e = { .cx = cx, .home = home, .run = run };
+	RunRow row;
+
+	if (!open_run(&e, &row))
+		return false;
+	keep_undoable_scopes(&e);
+	if (!e.scopes.n && strcmp(row.state, "running") == 0 && engine_closed_as(&e.rows) == EXIT_UNDONE)
+		return close_run(&e, &row, out);	/* killed when all was taken back */
+	if (!e.scopes.n)
+		return fail(cx, FAIL_REFUSED, "Go forward: copyhold run resume, or change it with a new run.",
+		    "run %lld has nothing that can be undone", (long long)run);
+	if (!hold_run(&e, set_returning))
+		return false;
+	engine_run_tenants(&e);
+	undo_groundwork(&e);
+	ExitCode code = engine_exit_of(&e);
+	engine_finish(&e, code == EXIT_UNDONE ? EXIT_DONE : code, code == EXIT_DONE ? EXIT_UNDONE : code, out);
+	return true;
+}
+
+/* --- a person's decision ---------------------------------------------------- */
+
+static bool
+resolve_row(Engine *e, StepRow *row, ScopeRun *s, const char *as)
+{
+	const StepKind *kind = step_kind(row->step.kind);
+	StepEnv env = { .home = e->home, .run = e->run, .fence = s->fence, .step = &row->step };
+	bool undoing = row->state == STEP_UNDO_FAILED || row->state == STEP_UNDOING;
+	const char *tenant = scope_tenant(s->scope);
+	TenantRecord t;
+	Placement *at;
+	bool found = false;
+
+	if (tenant && !catalog_tenant_find(e->cx, e->home, tenant, &t, &found))
+		return false;
+	if (found && !catalog_placement_of(e->cx, e->home, &t, &at))
+		return false;
+	env.at = found ? at : NULL;
+	env.cluster = found ? at->cluster : NULL;
+	if (undoing && strcmp(as, "done") == 0)
+		return (!kind->unrecord || kind->unrecord(e->cx, &env)) &&
+		    journal_state(e->cx, e->home, e->run, row, STEP_UNDONE, "resolved by a person") &&
+		    journal_event(e->cx, e->home, e->run, row, "resolved: undone");
+	if (undoing && strcmp(as, "redo") == 0)
+		return journal_state(e->cx, e->home, e->run, row, STEP_UNDOING, NULL) &&
+		    journal_event(e->cx, e->home, e->run, row, "resolved: undo again");
+	if (strcmp(as, "done") == 0)
+		return (!kind->record || kind->record(e->cx, &env)) &&
+		    journal_state(e->cx, e->home, e->run, row, STEP_DONE, "resolved by a person") &&
+		    journal_event(e->cx, e->home, e->run, row, "resolved: done");
+	if (strcmp(as, "redo") == 0)
+		return journal_state(e->cx, e->home, e->run, row, STEP_WAITING, NULL) &&
+		    journal_event(e->cx, e->home, e->run, row, "resolved: redo");
+	return journal_state(e->cx, e->home, e->run, row, STEP_ABANDONED, "abandoned by a person") &&
+	    journal_abandon_waiting(e->cx, e->home, e->run, s->scope) &&
+	    journal_event(e->cx, e->home, e->run, row, "resolved: abandon");
+}
+
+static bool
+find_open_row(Engine *e, int64_t step, ScopeRun **scope, StepRow **row)
+{
+	for (size_t i = 0; i < e->scopes.n; i++)
+		for (size_t k = 0; k < e->scopes.at[i].rows.n; k++) {
+			*scope = &e->scopes.at[i];
+			*row = (*scope)->rows.at[k];
+			if ((*row)->step.id != step)
+				continue;
+			if ((*row)->state == STEP_UNKNOWN || (*row)->state == STEP_UNDO_FAILED ||
+			    (*row)->state == STEP_FAILED || (*row)->state == STEP_INTENT ||
+			    (*row)->state == STEP_UNDOING)
+				return true;
+			return fail(e->cx, FAIL_REFUSED, "Only an open step can be resolved.",
+			    "step %lld.%lld is %s", (long long)e->run, (long long)step,
+			    step_state_name((*row)->state));
+		}
+	return fail(e->cx, FAIL_NOT_FOUND, "See: copyhold run show.", "run %lld has no step %lld",
+	    (long long)e->run, (long long)step);
+}
+
+bool
+run_resolve(Ctx *cx, Home *home, int64_t run, int64_t step, const char *as)
+{
+	Engine e = { .cx = cx, .home = home, .run = run };
+	RunRow row;
+	ScopeRun *scope = NULL;
+	StepRow *open = NULL;
+
+	if (!open_run(&e, &row) || !find_open_row(&e, step, &scope, &open))
+		return false;
+	e.scopes.at[0] = *scope;
+	e.scopes.n = 1;
+	if (!lite_begin(cx, home->db))
+		return false;
+	if (!engine_take_leases(&e) || !check_unmoved(&e) || !resolve_row(&e, open, &e.scopes.at[0], as) ||
+	    !lite_commit(cx, home->db))
+		return engine_give_up(&e);
+	engine_drop_leases(&e);
+	return true;
+}
