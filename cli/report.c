@@ -87,7 +87,7 @@ plan_text(const Plan *plan, bool steps)
 		else if (!e->nothing || e->changes.n || (e->note && e->op == CHANGE_REMOVE))
 			entry_lines(plan, e, steps);
 	}
-	if (!plan->steps.n && !plan->failed)
+	if (plan_empty(plan))
 		out_line(stdout, "nothing to do: %lld as they should be", (long long)plan->unchanged);
 	else
 		out_line(stdout, "%lld to add, %lld to change, %lld to remove, %lld as they should be"

@@ -21,7 +21,7 @@ claim_is_ours(Ctx *cx, Pg *pg, const Home *home, bool *ours)
 
 	if (!pg_query(cx, pg, &SQL_HOME_READ, &rows, NULL))
 		return false;
-	*ours = rows.n == 1 && strcmp(pg_value(&rows, 0, 0), home->id) == 0;
+	*ours = rows.n == 1 && strcmp(pg_text(&rows, 0, 0), home->id) == 0;
 	pg_rows_free(&rows);
 	return true;
 }

@@ -105,7 +105,7 @@ nobody_connects(Ctx *cx, Pg *pg, const StepEnv *env)
 	    env->at->dbname);
 
 	return fail(cx, FAIL_MISSING_RIGHT, hint, "role \"%s\" can still connect to \"%s\"",
-	    pg_value(&rows, 0, 0), env->at->dbname);
+	    pg_text(&rows, 0, 0), env->at->dbname);
 }
 
 static bool

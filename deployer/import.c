@@ -434,10 +434,10 @@ import_on_delete(
 static const char *
 why_no_reference(Import *im, const SourceTable *t, const PgRows *rows, int i)
 {
-	const SourceTable *to = source_table(im->source, pg_value(rows, i, 5));
+	const SourceTable *to = source_table(im->source, pg_text(rows, i, 5));
 	const Object *target = to == NULL ? NULL : object_of(im, to);
-	const SourceColumn *c = to == NULL ? NULL : source_column(to, pg_value(rows, i, 6));
-	const Field *f = field_of_column(object_of(im, t), t, pg_value(rows, i, 3));
+	const SourceColumn *c = to == NULL ? NULL : source_column(to, pg_text(rows, i, 6));
+	const Field *f = field_of_column(object_of(im, t), t, pg_text(rows, i, 3));
 
 	if (pg_int(rows, i, 4) != 1)
 		return "only that of one column is";
@@ -453,7 +453,7 @@ why_no_reference(Import *im, const SourceTable *t, const PgRows *rows, int i)
 static void
 import_reference(Import *im, const SourceTable *t, const PgRows *rows, int i)
 {
-	const char *rule = pg_value(rows, i, 1);
+	const char *rule = pg_text(rows, i, 1);
 	const char *why = why_no_reference(im, t, rows, i);
 	Object *o = object_of(im, t);
 
@@ -461,16 +461,16 @@ import_reference(Import *im, const SourceTable *t, const PgRows *rows, int i)
 		note(im, "table \"%s\": reference \"%s\" is not carried: %s", t->name, rule, why);
 		return;
 	}
-	if (pg_value(rows, i, 9)[0] != 'a' && pg_value(rows, i, 9)[0] != 'r')
+	if (pg_text(rows, i, 9)[0] != 'a' && pg_text(rows, i, 9)[0] != 'r')
 		note(im, "table \"%s\": reference \"%s\": its ON UPDATE is not carried", t->name,
 		    rule);
 	if (pg_bool(rows, i, 10))
 		note(im, "table \"%s\": reference \"%s\": is checked at once, never deferred",
 		    t->name, rule);
-	Field *f = field_of_column(o, t, pg_value(rows, i, 3));
-	f->on_delete = import_on_delete(im, t, o, f, rule, pg_value(rows, i, 8)[0]);
+	Field *f = field_of_column(o, t, pg_text(rows, i, 3));
+	f->on_delete = import_on_delete(im, t, o, f, rule, pg_text(rows, i, 8)[0]);
 	f->type = TYPE_REFERENCE;
-	f->to = source_table(im->source, pg_value(rows, i, 5))->ident;
+	f->to = source_table(im->source, pg_text(rows, i, 5))->ident;
 	f->max_length = f->precision = f->scale = 0;
 	f->indexed = false;
 	if (f->fallback != NULL)
@@ -482,9 +482,9 @@ import_reference(Import *im, const SourceTable *t, const PgRows *rows, int i)
 static void
 import_rule(Import *im, const PgRows *rows, int i)
 {
-	const SourceTable *t = source_table(im->source, pg_value(rows, i, 0));
-	const char *rule = pg_value(rows, i, 1);
-	char kind = pg_value(rows, i, 2)[0];
+	const SourceTable *t = source_table(im->source, pg_text(rows, i, 0));
+	const char *rule = pg_text(rows, i, 1);
+	char kind = pg_text(rows, i, 2)[0];
 
 	if (t == NULL)
 		return;
@@ -511,8 +511,8 @@ import_rules(Import *im)
 	if (!pg_query(im->cx, im->source->pg, &SQL_IMPORT_INDEXES, &rows, params))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
-		const SourceTable *t = source_table(im->source, pg_value(&rows, i, 0));
-		const char *name = pg_value(&rows, i, 1), *column = pg_value(&rows, i, 4);
+		const SourceTable *t = source_table(im->source, pg_text(&rows, i, 0));
+		const char *name = pg_text(&rows, i, 1), *column = pg_value(&rows, i, 4);
 		if (t == NULL)
 			continue;
 		if (pg_bool(&rows, i, 2))
@@ -523,7 +523,7 @@ import_rules(Import *im)
 	if (!pg_query(im->cx, im->source->pg, &SQL_IMPORT_OTHERS, &rows, params))
 		return false;
 	for (int i = 0; i < rows.n; i++)
-		note(im, "%s \"%s\" is not carried", pg_value(&rows, i, 0), pg_value(&rows, i, 1));
+		note(im, "%s \"%s\" is not carried", pg_text(&rows, i, 0), pg_text(&rows, i, 1));
 	return true;
 }
 

@@ -196,7 +196,7 @@ load_role(Load *l)
 
 	if (!pg_query(l->cx, l->pg, &SQL_LOAD_ROLE, &rows, NULL))
 		return false;
-	l->role = arena_dup(l->cx->mem, pg_value(&rows, 0, 0));
+	l->role = arena_dup(l->cx->mem, pg_text(&rows, 0, 0));
 	pg_rows_free(&rows);
 	return true;
 }
@@ -249,15 +249,15 @@ rules_read(Load *l)
 	for (size_t i = 0; i < all->objects.n; i++) {
 		if (!pg_query(l->cx, l->pg, &SQL_LOAD_OID, &rows, &all->objects.at[i].here.name))
 			return false;
-		buf_fmt(&oids, "%s%s", i == 0 ? "" : ",", pg_value(&rows, 0, 0));
+		buf_fmt(&oids, "%s%s", i == 0 ? "" : ",", pg_text(&rows, 0, 0));
 		pg_rows_free(&rows);
 	}
 	if (!pg_query(l->cx, l->pg, &SQL_LOAD_RULES, &rows, (const char *[]){ oids.text }))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
-		Rule r = { arena_dup(l->cx->mem, pg_value(&rows, i, 0)),
-			arena_dup(l->cx->mem, pg_value(&rows, i, 1)),
-			arena_dup(l->cx->mem, pg_value(&rows, i, 2)) };
+		Rule r = { arena_dup(l->cx->mem, pg_text(&rows, i, 0)),
+			arena_dup(l->cx->mem, pg_text(&rows, i, 1)),
+			arena_dup(l->cx->mem, pg_text(&rows, i, 2)) };
 		vec_push(l->cx->mem, &l->rules, r);
 	}
 	pg_rows_free(&rows);

@@ -59,7 +59,7 @@ check_database(Ctx *cx, const Pg *pg, const Placement *at, const PgRows *rows)
 		return too_much(cx, at, "is a superuser");
 	if (pg_bool(rows, 0, 2))
 		return too_much(cx, at, "may create roles");
-	if (strcmp(pg_value(rows, 0, 4), "UTF8") != 0)
+	if (strcmp(pg_text(rows, 0, 4), "UTF8") != 0)
 		return fail(cx, FAIL_UNPREPARED, "Make it with ENCODING 'UTF8'.",
 		    "database \"%s\" on \"%s\" is not in UTF8", at->dbname, at->cluster->name);
 	if (!pg_bool(rows, 0, 6))
@@ -69,7 +69,7 @@ check_database(Ctx *cx, const Pg *pg, const Placement *at, const PgRows *rows)
 		return lacking(cx, at,
 		    arena_printf(cx->mem, "is not a member of \"%s\"", at->owner),
 		    grant_role(cx, pg, at->owner, at));
-	if (strcmp(pg_value(rows, 0, 5), at->owner) != 0)
+	if (strcmp(pg_text(rows, 0, 5), at->owner) != 0)
 		return fail(cx, FAIL_MISSING_RIGHT,
 		    arena_printf(
 			cx->mem, "ALTER DATABASE \"%s\" OWNER TO \"%s\";", at->dbname, at->owner),

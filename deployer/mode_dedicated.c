@@ -42,7 +42,7 @@ preflight_rights(Ctx *cx, const Placement *at, const PgRows *rows)
 			us->database, us->user));
 	if (!pg_bool(rows, 0, 5))
 		return unprepared(cx, at, "there is no template database " SETUP_TEMPLATE);
-	if (strcmp(pg_value(rows, 0, 6), SETUP_MARK) != 0)
+	if (strcmp(pg_text(rows, 0, 6), SETUP_MARK) != 0)
 		return unprepared(
 		    cx, at, "its template database is of another version of the script");
 	return true;

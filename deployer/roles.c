@@ -53,14 +53,14 @@ roles_there(Ctx *cx, Pg *pg, const Placement *at, There *out)
 		return false;
 	*out = (There){ 0 };
 	for (int i = 0; i < rows.n; i++) {
-		if (strcmp(pg_value(&rows, i, 0), "role") == 0) {
-			vec_push(cx->mem, &out->roles, arena_dup(cx->mem, pg_value(&rows, i, 1)));
+		if (strcmp(pg_text(&rows, i, 0), "role") == 0) {
+			vec_push(cx->mem, &out->roles, arena_dup(cx->mem, pg_text(&rows, i, 1)));
 			continue;
 		}
 		out->database = true;
 		out->open = pg_bool(&rows, i, 2);
 		out->broken = pg_bool(&rows, i, 3);
-		out->owner = arena_dup(cx->mem, pg_value(&rows, i, 4));
+		out->owner = arena_dup(cx->mem, pg_text(&rows, i, 4));
 	}
 	pg_rows_free(&rows);
 	return true;
@@ -111,10 +111,10 @@ roles_observe(Ctx *cx, Pg *pg, const Placement *at, Items *out)
 	if (!pg_query(cx, pg, &SQL_ROLES_OBSERVE, &rows, params))
 		return fail_in(cx, "looking at the roles of \"%s\"", at->tenant);
 	for (int i = 0; i < rows.n; i++)
-		items_add(cx->mem, out, kind_of(pg_value(&rows, i, 0)),
-		    arena_dup(cx->mem, pg_value(&rows, i, 1)),
-		    arena_dup(cx->mem, pg_value(&rows, i, 2)),
-		    arena_dup(cx->mem, pg_value(&rows, i, 3)));
+		items_add(cx->mem, out, kind_of(pg_text(&rows, i, 0)),
+		    arena_dup(cx->mem, pg_text(&rows, i, 1)),
+		    arena_dup(cx->mem, pg_text(&rows, i, 2)),
+		    arena_dup(cx->mem, pg_text(&rows, i, 3)));
 	pg_rows_free(&rows);
 	return true;
 }
@@ -488,7 +488,7 @@ shape_grant_login(Ctx *cx, Pg *pg, const Placement *at, const Login *login, bool
 	for (int i = 0; i < rows.n; i++) {
 		Buf table = buf_new(cx->mem);
 		buf_add(&table, "TABLE " TENANT_SCHEMA ".");
-		buf_ident(&table, pg_value(&rows, i, 0));
+		buf_ident(&table, pg_text(&rows, i, 0));
 		grant_text(&b, rights, table.text, login->role, grant);
 	}
 	pg_rows_free(&rows);

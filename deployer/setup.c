@@ -104,6 +104,18 @@ password_text(Buf *b, const char *role, const char *verifier)
 static const char cluster_head[] = "\\set ON_ERROR_STOP on\n"
 				   "SET client_min_messages = warning;\n";
 
+static void
+version_check(Buf *b)
+{
+	buf_fmt(b,
+	    "DO $version$ BEGIN\n"
+	    "	IF pg_catalog.current_setting('server_version_num')::int < %d THEN\n"
+	    "		RAISE EXCEPTION 'PostgreSQL %d or newer is needed';\n"
+	    "	END IF;\n"
+	    "END $version$;\n",
+	    PG_LEAST, PG_LEAST / 10000);
+}
+
 static const char cluster_check[] =
     "DO $check$ BEGIN\n"
     "	IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN\n"
@@ -193,6 +205,7 @@ cluster_intro(Buf *b, const Cluster *c)
 	    "-- Passwords are not in it: a SCRAM verifier lets the server check one, not anybody log in.\n\n",
 	    c->name);
 	buf_add(b, cluster_head);
+	version_check(b);
 	literal(b, "SET copyhold.login = ", c->connect.user, ";\n");
 	buf_add(b, cluster_check);
 }
@@ -288,6 +301,7 @@ tenant_intro(Buf *b, const Placement *at)
 	    "-- it: a SCRAM verifier lets the server check one, not anybody log in.  Run twice it changes nothing.\n\n"
 	    "\\set ON_ERROR_STOP on\n"
 	    "SET client_min_messages = warning;\n");
+	version_check(b);
 	buf_add(b, tenant_checks);
 }
 

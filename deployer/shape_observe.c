@@ -60,11 +60,11 @@ read_items(Ctx *cx, Pg *pg, Items *out)
 	if (!pg_query(cx, pg, &SQL_SHAPE_ITEMS, &rows, NULL))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
-		ItemKind kind = item_kind_of(pg_value(&rows, i, 0));
-		const char *def = arena_dup(cx->mem, pg_value(&rows, i, 3));
+		ItemKind kind = item_kind_of(pg_text(&rows, i, 0));
+		const char *def = arena_dup(cx->mem, pg_text(&rows, i, 3));
 
-		items_add(cx->mem, out, kind, arena_dup(cx->mem, pg_value(&rows, i, 1)),
-		    arena_dup(cx->mem, pg_value(&rows, i, 2)),
+		items_add(cx->mem, out, kind, arena_dup(cx->mem, pg_text(&rows, i, 1)),
+		    arena_dup(cx->mem, pg_text(&rows, i, 2)),
 		    kind == ITEM_DEFAULT ? json_default(cx, def) : def);
 	}
 	pg_rows_free(&rows);
@@ -102,9 +102,9 @@ shape_strange(Ctx *cx, Pg *pg, const Placement *at, bool owner, Stranges *out)
 		  : !pg_query(cx, pg, &SQL_SHAPE_STRANGE, &rows, params))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
-		Strange s = { arena_dup(cx->mem, pg_value(&rows, i, 0)),
-			arena_dup(cx->mem, pg_value(&rows, i, 1)),
-			arena_dup(cx->mem, pg_value(&rows, i, 2)),
+		Strange s = { arena_dup(cx->mem, pg_text(&rows, i, 0)),
+			arena_dup(cx->mem, pg_text(&rows, i, 1)),
+			arena_dup(cx->mem, pg_text(&rows, i, 2)),
 			arena_dup(cx->mem, pg_value(&rows, i, 3)) };
 
 		vec_push(cx->mem, out, s);

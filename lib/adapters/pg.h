@@ -16,7 +16,11 @@
  * texts are recognised in English: main() must not set LC_MESSAGES.
  *
  * libpq 15 sends a password in clear to a server that asks for it so: where the
- * network is not trusted the target must have sslmode verify-full.
+ * network is not trusted the target must have sslmode verify-full.  From libpq 16
+ * on it is never sent so to a server whose certificate was not verified.
+ *
+ * A sslkey with a colon is refused: libpq would take what stands before it for
+ * the name of an OpenSSL engine, which may be any library on this machine.
  */
 #pragma once
 
@@ -61,6 +65,7 @@ bool	 pg_do(Ctx *cx, Pg *pg, const Sql *sql, const char *const *params);	/* rows
 bool	 pg_script(Ctx *cx, Pg *pg, const char *text);	/* generated DDL: one or several statements, no parameters; text is never shown */
 void	 pg_rows_free(PgRows *rows);
 const char *pg_value(const PgRows *rows, int row, int column);	/* NULL for null; borrowed from the rows */
+const char *pg_text(const PgRows *rows, int row, int column);	/* the same, "" for null: a server may answer null where none should be */
 int64_t	 pg_int(const PgRows *rows, int row, int column);
 bool	 pg_bool(const PgRows *rows, int row, int column);
 int64_t	 pg_affected(const Pg *pg);	/* rows of the last statement */

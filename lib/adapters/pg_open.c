@@ -64,6 +64,15 @@ pg_options(Arena *mem, int64_t statement_ms)
 	    (long long)statement_ms);
 }
 
+/* Where nobody vouches for the server, the password itself is not for it; libpq 15 cannot refuse. */
+static bool
+pg_refuses_clear(const PgTarget *t)
+{
+	bool verified = t->sslmode != NULL && strncmp(t->sslmode, "verify-", 7) == 0;
+
+	return PQlibVersion() >= 160000 && !verified && t->host[0] != '/';
+}
+
 static PGconn *
 pg_start(Arena *mem, const PgTarget *t, const char *address, int64_t statement_ms)
 {
@@ -90,6 +99,7 @@ pg_start(Arena *mem, const PgTarget *t, const char *address, int64_t statement_m
 		{ "keepalives_interval", "10" },
 		{ "keepalives_count", "3" },
 		{ "options", pg_options(mem, statement_ms) },
+		{ pg_refuses_clear(t) ? "require_auth" : NULL, "!password" }, /* the last: NULL ends them */
 	};
 	const char *keys[LENGTH(pairs) + 1] = { 0 }, *values[LENGTH(pairs) + 1] = { 0 };
 
@@ -261,6 +271,9 @@ pg_open(Ctx *cx, const PgTarget *target, Pg **out)
 		t.host = PG_SOCKET_FOLDER;
 	if (t.port == 0)
 		t.port = PG_PORT;
+	if (t.sslkey != NULL && strchr(t.sslkey, ':') != NULL)
+		return fail(cx, FAIL_TLS, "Name a file whose path has no colon in it.",
+		    "the client key \"%s\" is no file that can be used", t.sslkey);
 	pg->mem = cx->mem;
 	pg->name = arena_dup(cx->mem, t.name != NULL ? t.name : pg_where(cx->mem, &t));
 	pg->statement_ms = t.statement_ms > 0 ? t.statement_ms : PG_STATEMENT_MS;

@@ -351,13 +351,14 @@ engine_execute(Engine *e, RunReport *out)
 
 /* --- a new run -------------------------------------------------------------- */
 
-/* Unique for ever: a change made, taken back and made again is three steps on the target. */
+/* Unique for ever: a change made, taken back and made again is three steps on the target, and a home
+ * restored from a backup counts its runs anew: the nonce, made once a run, keeps them apart. */
 static const char *
-step_key(Arena *mem, const Home *home, int64_t run, const Step *step)
+step_key(Arena *mem, const char *nonce, const Step *step)
 {
 	Arena *scratch = arena_new(mem);
-	char *text = arena_printf(scratch, "%s/%lld/%lld/%s/%s/%s", home->id, (long long)run,
-	    (long long)step->id, step->scope, step->kind, js_canonical(scratch, step->args));
+	char *text = arena_printf(scratch, "%s/%lld/%s/%s/%s", nonce, (long long)step->id, step->scope,
+	    step->kind, js_canonical(scratch, step->args));
 	char *key = arena_dupn(mem, sha256_hex(scratch, text, strlen(text)), 32);
 
 	arena_free(scratch);
@@ -367,10 +368,12 @@ step_key(Arena *mem, const Home *home, int64_t run, const Step *step)
 static void
 add_steps(Engine *e, const RunPlan *plan)
 {
+	const char *nonce = random_uuid(e->cx->mem);
+
 	for (size_t i = 0; i < plan->steps->n; i++) {
 		StepRow row = { .step = plan->steps->at[i], .state = STEP_WAITING };
 		row.step.id = (int64_t)i + 1;
-		row.step.key = step_key(e->cx->mem, e->home, e->run, &row.step);
+		row.step.key = step_key(e->cx->mem, nonce, &row.step);
 		vec_push(e->cx->mem, &e->rows, row);
 	}
 }

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "lib/base/lane.h"
-#include "lib/base/log.h"
 #include "lib/core/journal.h"
 #include "lib/core/records.h"
 
@@ -104,27 +102,6 @@ plan_object(Planner *p, const char *kind, const char *name, const void *loaded, 
 	return true;
 }
 
-static bool
-plan_objects(Planner *p, const char *kind, const Map *loaded)
-{
-	Map *hashes = map_new(p->cx->mem);
-	const MapItem *it;
-
-	if (!catalog_object_hashes(p->cx, p->home, kind, hashes))
-		return false;
-	for (it = map_next(loaded, NULL); it; it = map_next(loaded, it))
-		if (!plan_object(p, kind, it->key, it->value, map_get(hashes, it->key)))
-			return false;
-	for (it = map_next(hashes, NULL); it; it = map_next(hashes, it)) {
-		if (map_get(loaded, it->key))
-			continue;
-		size_t i = entry_add(p, lower_kind(p->cx->mem, kind), it->key, CHANGE_REMOVE);
-		plan_entry_at(p, i)->nothing = true;
-		plan_entry_at(p, i)->note = "no manifest names it; it stays recorded";
-	}
-	return true;
-}
-
 /* --- where a tenant goes ----------------------------------------------------- */
 
 static int64_t *
@@ -137,6 +114,74 @@ used_on(Planner *p, const char *cluster)
 		map_set(p->used, cluster, n);
 	}
 	return n;
+}
+
+static bool
+is_used(Planner *p, const char *kind, const char *name, bool *used)
+{
+	Names clusters = {0};
+	const MapItem *it;
+
+	*used = false;
+	if (strcmp(kind, "Cluster") == 0)
+		*used = *used_on(p, name) > 0;
+	if (strcmp(kind, "Model") == 0)
+		for (it = map_next(p->records, NULL); it; it = map_next(p->records, it))
+			*used = *used || strcmp(((TenantRecord *)it->value)->model, name) == 0;
+	if (strcmp(kind, "Region") != 0)
+		return true;
+	if (!catalog_object_names(p->cx, p->home, "Cluster", &clusters))
+		return false;
+	for (size_t i = 0; i < clusters.n; i++) {
+		Cluster *c;
+		if (!catalog_cluster(p->cx, p->home, clusters.at[i], &c))
+			return false;
+		*used = *used || strcmp(c->region, name) == 0;
+	}
+	return true;
+}
+
+/* What no manifest names stays recorded, unless --prune says otherwise and nothing stands on it. */
+static bool
+plan_absent_object(Planner *p, const char *kind, const char *name)
+{
+	const char *low = lower_kind(p->cx->mem, kind);
+	size_t i = entry_add(p, low, name, CHANGE_REMOVE);
+	PlanEntry *e = plan_entry_at(p, i);
+	char *spec, *hash;
+	bool used;
+
+	if (!is_used(p, kind, name, &used))
+		return false;
+	e->nothing = used || !p->options->prune;
+	e->note = used ? "no manifest names it; it is in use and stays recorded" :
+	    e->nothing ? "no manifest names it; it stays recorded (--prune forgets it)" : NULL;
+	if (e->nothing)
+		return true;
+	if (!catalog_object(p->cx, p->home, kind, name, &spec, &hash))
+		return false;
+	e->first_step = (int64_t)p->plan->steps.n;
+	records_object_remove(p->cx->mem, arena_printf(p->cx->mem, "%s/%s", low, name), kind, name, spec,
+	    &p->plan->steps);
+	e->steps = 1;
+	return true;
+}
+
+static bool
+plan_objects(Planner *p, const char *kind, const Map *loaded)
+{
+	Map *hashes = map_new(p->cx->mem);
+	const MapItem *it;
+
+	if (!catalog_object_hashes(p->cx, p->home, kind, hashes))
+		return false;
+	for (it = map_next(loaded, NULL); it; it = map_next(loaded, it))
+		if (!plan_object(p, kind, it->key, it->value, map_get(hashes, it->key)))
+			return false;
+	for (it = map_next(hashes, NULL); it; it = map_next(hashes, it))
+		if (!map_get(loaded, it->key) && !plan_absent_object(p, kind, it->key))
+			return false;
+	return true;
 }
 
 static bool

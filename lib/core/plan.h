@@ -37,9 +37,10 @@ typedef struct Plan {
 } Plan;
 
 bool	 plan_make(Ctx *cx, Home *home, const Manifests *m, const PlanOptions *options, Plan **out);
-bool	 plan_empty(const Plan *p);	/* nothing to do, nothing failed */
 
 bool	 plan_retention(Ctx *cx, Home *home, const char *tenant, int64_t *ms);	/* as its manifest said last; 30 d */
+
+bool	 plan_empty(const Plan *p);	/* nothing to do, nothing failed */
 
 /* A saved plan: what it was made from and what it would do.  plan_same() refuses with FAIL_PLAN_STALE. */
 char	*plan_save(Arena *mem, const Home *home, const Plan *p, const char *manifests, const PlanOptions *options);
