@@ -57,8 +57,12 @@ run_backup(void *ptr)
 
 /* --- probe: above what the targets have seen ----------------------------------------- */
 
+/* More than any home can have lost: somebody wrote it there, and one customer's server must not
+ * use up the fences of all tenants. */
+#define FENCE_LEAP INT64_C(1000000000)
+
 static bool
-probe_tenant(Ctx *cx, Home *home, const TenantRecord *t, int64_t *highest)
+probe_tenant(Ctx *cx, Home *home, const TenantRecord *t, int64_t own, int64_t *highest)
 {
 	Placement *at;
 	int64_t seen = 0;
@@ -66,6 +70,10 @@ probe_tenant(Ctx *cx, Home *home, const TenantRecord *t, int64_t *highest)
 	if (!catalog_placement_of(cx, home, t, &at) ||
 	    !place_driver(at->mode)->highest_fence(cx, conns_new(cx, home), at, &seen))
 		return fail_in(cx, "asking for the fence of tenant \"%s\"", t->name);
+	if (seen < 0 || seen - own > FENCE_LEAP)
+		return fail(cx, FAIL_SERVER, "Somebody wrote it there: mend copyhold.fence by hand.",
+		    "tenant \"%s\" on cluster \"%s\" shows the fence %lld, which no home gave out",
+		    t->name, t->cluster, (long long)seen);
 	if (seen > *highest)
 		*highest = seen;
 	return true;
@@ -76,19 +84,20 @@ run_probe(void *ptr)
 {
 	App *app = ptr;
 	TenantRecords all;
-	int64_t highest = 0;
+	int64_t highest = 0, own;
 	size_t missed = 0;
 
-	if (!catalog_tenants(app->cx, app->home, &all))
+	if (!catalog_tenants(app->cx, app->home, &all) ||
+	    !catalog_fence_highest(app->cx, app->home, &own))
 		return app_fail(app);
 	for (size_t i = 0; i < all.n; i++) {
-		Ctx own = ctx_new(app->cx->mem);
+		Ctx one = ctx_new(app->cx->mem);
 		log_live("asking %s (%zu/%zu)", all.at[i].name, i + 1, all.n);
-		if (!probe_tenant(&own, app->home, &all.at[i], &highest)) {
-			log_raw(fail_text(own.mem, own.fail));
+		if (!probe_tenant(&one, app->home, &all.at[i], own, &highest)) {
+			log_raw(fail_text(one.mem, one.fail));
 			missed++;
 		}
-		arena_free(own.mem);
+		arena_free(one.mem);
 	}
 	log_live_end();
 	bool ok = lite_begin(app->cx, app->home->db) &&

@@ -11,6 +11,7 @@
 #define COMPARE_STATEMENT_MS ((int64_t)24 * 3600 * 1000)
 #define BUCKETS              1024
 #define BATCH_ROWS           200000 /* rows of unequal buckets that are held at once */
+#define BATCH_BYTES          ((size_t)1 << 30)
 
 typedef struct Side {
 	Pg *pg;
@@ -139,8 +140,8 @@ summary_text(Compare *c, const Side *s, const Match *m)
 static const char *
 digest_of(Compare *c, const PgRows *rows)
 {
-	const char *text = arena_printf(c->cx->mem, "%s %s %s", pg_value(rows, 0, 0),
-	    pg_value(rows, 0, 1), pg_value(rows, 0, 2));
+	const char *text = arena_printf(c->cx->mem, "%s %s %s", pg_text(rows, 0, 0),
+	    pg_text(rows, 0, 1), pg_text(rows, 0, 2));
 
 	return arena_printf(
 	    c->cx->mem, "%.32s", hmac_hex(c->cx->mem, c->key, sizeof c->key, text, strlen(text)));
@@ -155,8 +156,8 @@ take_sums(Compare *c, CompareObject *o, const PgRows *here, const PgRows *there)
 		const Pair *p = &o->match->pairs.at[i];
 		if (!is_summed(o->match, p))
 			continue;
-		CompareSum sum = { p->field.name, arena_dup(c->cx->mem, pg_value(here, 0, column)),
-			arena_dup(c->cx->mem, pg_value(there, 0, column)) };
+		CompareSum sum = { p->field.name, arena_dup(c->cx->mem, pg_text(here, 0, column)),
+			arena_dup(c->cx->mem, pg_text(there, 0, column)) };
 		vec_push(c->cx->mem, &o->sums, sum);
 		column++;
 	}
@@ -208,8 +209,8 @@ read_buckets(Compare *c, const Side *s, const Match *m, Bucket *out)
 		if (at < 0 || at >= BUCKETS)
 			continue;
 		out[at] = (Bucket){ pg_int(&rows, i, 1),
-			arena_dup(c->cx->mem, pg_value(&rows, i, 2)),
-			arena_dup(c->cx->mem, pg_value(&rows, i, 3)) };
+			arena_dup(c->cx->mem, pg_text(&rows, i, 2)),
+			arena_dup(c->cx->mem, pg_text(&rows, i, 3)) };
 	}
 	pg_rows_free(&rows);
 	return true;
@@ -271,8 +272,19 @@ take_row(Arena *mem, Map *seen, bool here, const char *line, size_t n)
 }
 
 static bool
-read_rows(Ctx *cx, const Side *s, const Match *m, const char *buckets, Map *seen)
+too_many_rows(Ctx *cx, const Match *m)
 {
+	return fail(cx, FAIL_LIMIT, "Give the object a key that its rows can be told apart by.",
+	    "object \"%s\": more rows differ than can be held, or more came than were counted",
+	    m->object->name);
+}
+
+/* In one snapshot no more rows can come than were counted; a server that sends more lies. */
+static bool
+read_rows(
+    Ctx *cx, const Side *s, const Match *m, const char *buckets, int64_t counted, Map *seen)
+{
+	size_t bytes = 0;
 	const char *line;
 	size_t n;
 
@@ -283,6 +295,9 @@ read_rows(Ctx *cx, const Side *s, const Match *m, const char *buckets, Map *seen
 			return false;
 		if (n == 0)
 			return true;
+		bytes += n;
+		if (counted-- <= 0 || bytes > BATCH_BYTES)
+			return too_many_rows(cx, m);
 		take_row(cx->mem, seen, s->source == NULL, line, n);
 	}
 }
@@ -352,12 +367,12 @@ judge_row(Compare *c, CompareObject *o, const char *key, const RowSeen *row)
 }
 
 static bool
-compare_batch(Compare *c, CompareObject *o, const char *buckets)
+compare_batch(Compare *c, CompareObject *o, const char *buckets, const int64_t counted[2])
 {
 	Ctx own = { arena_new(c->cx->mem), c->cx->fail };
 	Map *seen = map_new(own.mem);
-	bool good = read_rows(&own, &c->here, o->match, buckets, seen) &&
-	    read_rows(&own, &c->there, o->match, buckets, seen);
+	bool good = read_rows(&own, &c->here, o->match, buckets, counted[0], seen) &&
+	    read_rows(&own, &c->there, o->match, buckets, counted[1], seen);
 
 	for (const MapItem *it = NULL; good && (it = map_next(seen, it)) != NULL;)
 		judge_row(c, o, it->key, it->value);
@@ -372,7 +387,7 @@ compare_rows(Compare *c, CompareObject *o)
 	Bucket *here = arena_alloc(c->cx->mem, BUCKETS * sizeof *here);
 	Bucket *there = arena_alloc(c->cx->mem, BUCKETS * sizeof *there);
 	Buf batch = buf_new(c->cx->mem);
-	int64_t held = 0;
+	int64_t held[2] = { 0 };
 
 	if (!read_buckets(c, &c->here, o->match, here) ||
 	    !read_buckets(c, &c->there, o->match, there))
@@ -381,15 +396,16 @@ compare_rows(Compare *c, CompareObject *o)
 		if (buckets_equal(&here[i], &there[i]))
 			continue;
 		buf_fmt(&batch, "%s%d", batch.len == 0 ? "" : ",", i);
-		held += here[i].rows + there[i].rows;
-		if (held < BATCH_ROWS)
+		held[0] += here[i].rows;
+		held[1] += there[i].rows;
+		if (held[0] + held[1] < BATCH_ROWS)
 			continue;
-		if (!compare_batch(c, o, batch.text))
+		if (!compare_batch(c, o, batch.text, held))
 			return false;
 		buf_clear(&batch);
-		held = 0;
+		held[0] = held[1] = 0;
 	}
-	return batch.len == 0 || compare_batch(c, o, batch.text);
+	return batch.len == 0 || compare_batch(c, o, batch.text, held);
 }
 
 /* --- all of it ------------------------------------------------------------------------------ */

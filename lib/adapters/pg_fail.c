@@ -16,6 +16,7 @@ typedef struct PgClass {
 	const char *hint;
 } PgClass;
 
+#define PG_MESSAGE_MAX 500 /* a server may say as much as it likes */
 #define PG_HINT_AGAIN "Run the command again."
 #define PG_HINT_WAIT  "Wait a moment, then try again."
 
@@ -130,7 +131,7 @@ pg_is_timeout(const Pg *pg)
 
 /* A function of PL/pgSQL may raise any code with any text. */
 static const char *
-pg_shown(const PgClass *class, const PGresult *result)
+pg_shown(Arena *mem, const PgClass *class, const PGresult *result)
 {
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *source = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
@@ -139,7 +140,7 @@ pg_shown(const PgClass *class, const PGresult *result)
 		return "a function on the server raised an error";
 	if (class->condition != NULL)
 		return class->condition;
-	return message != NULL ? message : "an error";
+	return message != NULL ? arena_printf(mem, "%.*s", PG_MESSAGE_MAX, message) : "an error";
 }
 
 bool
@@ -155,7 +156,7 @@ pg_fail_result(Ctx *cx, Pg *pg, const PGresult *result, const char *what)
 		    clock_human(cx->mem, pg->statement_ms));
 	else
 		fail(cx, class->kind, class->hint, "\"%s\" refused %s: %s", pg->name, what,
-		    pg_shown(class, result));
+		    pg_shown(cx->mem, class, result));
 	return fail_cause(cx, "SQLSTATE %s", pg->error.sqlstate);
 }
 

@@ -244,14 +244,25 @@ utf8_locale(void)
 	return made;
 }
 
-/* The length of a colour sequence (ESC [ digits ; m), or 0. */
+/* The length of one of our own colours (see paint()), or 0: another could hide the text after it. */
 static size_t
 colour_len(const char *s)
 {
-	if (s[0] != '\033' || s[1] != '[')
-		return 0;
-	size_t n = 2 + strspn(s + 2, "0123456789;");
-	return s[n] == 'm' ? n + 1 : 0;
+	static const char *const ours[] = { "\033[0m", "\033[1m", "\033[2m", "\033[31m",
+		"\033[32m", "\033[33m", "\033[1;31m" };
+
+	for (size_t i = 0; *s == '\033' && i < sizeof ours / sizeof *ours; i++)
+		if (strncmp(s, ours[i], strlen(ours[i])) == 0)
+			return strlen(ours[i]);
+	return 0;
+}
+
+/* What makes a text look other than it is: separators of lines, and turns of the direction. */
+static bool
+misleads(uint32_t c)
+{
+	return c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) ||
+	    (c >= 0x2066 && c <= 0x2069) || c == 0x061C || c == 0xFEFF;
 }
 
 int
@@ -289,7 +300,7 @@ buf_plain(Buf *b, const char *text, const char *newline)
 			buf_add(b, FFFD);
 		else if (!skip && c == '\n')
 			buf_add(b, newline);
-		else if (!skip && (c < 0x20 || (c >= 0x7F && c < 0xA0)))
+		else if (!skip && (c < 0x20 || (c >= 0x7F && c < 0xA0) || misleads(c)))
 			buf_addc(b, c == '\t' ? ' ' : '?');
 		else
 			buf_addn(b, text + i, len);

@@ -196,13 +196,9 @@ shell_hint(Ctx *cx, const char *command, const char *path)
 	return b.text;
 }
 
-bool
-file_check_private(Ctx *cx, const char *path, bool is_dir)
+static bool
+is_private(Ctx *cx, const char *path, struct stat st, bool is_dir)
 {
-	struct stat st;
-
-	if (lstat(path, &st) != 0)
-		return fail_errno(cx, errno, NULL, "cannot look at \"%s\"", path);
 	if (is_dir ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
 		return fail(cx, FAIL_HOME, "Move it away; copyhold makes it anew.",
 		    "\"%s\" is no %s", path, is_dir ? "folder" : "regular file");
@@ -217,6 +213,35 @@ file_check_private(Ctx *cx, const char *path, bool is_dir)
 		    "\"%s\" is open to other users (mode %04o)", path,
 		    (unsigned)st.st_mode & 07777);
 	return true;
+}
+
+bool
+file_check_private(Ctx *cx, const char *path, bool is_dir)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return fail_errno(cx, errno, NULL, "cannot look at \"%s\"", path);
+	return is_private(cx, path, st, is_dir);
+}
+
+bool
+file_read_private(Ctx *cx, const char *path, size_t max, char **text, size_t *n)
+{
+	struct stat st;
+
+	if (!file_check_private(cx, path, false))
+		return false;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		int err = errno;
+		if (fd >= 0)
+			close(fd);
+		return fail_errno(cx, err, NULL, "cannot open \"%s\"", path);
+	}
+	bool ok = is_private(cx, path, st, false) && read_fd(cx, fd, path, max, text, n);
+	close(fd);
+	return ok;
 }
 
 typedef struct Listing {

@@ -13,6 +13,7 @@ bool	 file_write(Ctx *cx, const char *path, mode_t mode, const void *bytes, size
 bool	 file_remove(Ctx *cx, const char *path);	/* a missing file is fine */
 bool	 file_make_dirs(Ctx *cx, const char *path, mode_t mode);	/* like mkdir -p; mode for those it makes */
 bool	 file_check_private(Ctx *cx, const char *path, bool is_dir);	/* ours, no rights for group or others; else FAIL_HOME with the chmod that mends it */
+bool	 file_read_private(Ctx *cx, const char *path, size_t max, char **text, size_t *n);	/* both at once: what is read is what was looked at; no link is followed */
 bool	 file_list(Ctx *cx, const char *dir, const char *const *endings, char ***paths, size_t *n);	/* recursive, sorted, no dot files, regular files only; endings NULL-terminated */
 bool	 file_temp_dir(Ctx *cx, char **path);	/* 0700; removed with cx->mem */
 

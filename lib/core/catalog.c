@@ -295,6 +295,53 @@ catalog_placement(Ctx *cx, Home *home, const char *tenant, Placement **out)
 	return catalog_tenant(cx, home, tenant, &t) && catalog_placement_of(cx, home, &t, out);
 }
 
+static bool
+holder_is_none(Ctx *cx, LiteRows *rows, const TenantRecord *t, const char *what, const char *name)
+{
+	const char *holder = lite_next(rows) ? lite_text(rows, 0) : NULL;
+
+	if (!lite_end(cx, rows))
+		return false;
+	return !holder || fail(cx, FAIL_EXISTS, "Choose another name in the manifest.",
+	    "%s \"%s\" on cluster \"%s\" is that of tenant \"%s\" already", what, name, t->cluster,
+	    holder);
+}
+
+static bool
+role_is_free(Ctx *cx, Home *home, const TenantRecord *t, const char *user, const char *role,
+    bool login)
+{
+	LiteRows *rows;
+
+	return lite_query(cx, home->db, &SQL_ROLE_HOLDER, &rows, "tttti", t->cluster, role,
+	    t->name, user, (int64_t)login) && holder_is_none(cx, rows, t, "role", role);
+}
+
+bool
+catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const char *user, const char *role)
+{
+	Cluster *cluster;
+	LiteRows *rows;
+
+	if (t->mode != MODE_CUSTOMER_DB)	/* elsewhere we make the names */
+		return true;
+	if (!catalog_cluster(cx, home, t->cluster, &cluster))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		const char *one = i ? t->owner : role;
+		if (strcmp(one, cluster->connect.user) == 0)
+			return fail(cx, FAIL_EXISTS, "Choose another name in the manifest.",
+			    "role \"%s\" on cluster \"%s\" is our own login", one, t->cluster);
+	}
+	if (strcmp(role, t->owner) == 0)
+		return fail(cx, FAIL_EXISTS, "Choose another name in the manifest.",
+		    "role \"%s\" cannot be the owner and a login of tenant \"%s\"", role, t->name);
+	return role_is_free(cx, home, t, user, role, true) &&
+	    role_is_free(cx, home, t, "", t->owner, false) &&
+	    lite_query(cx, home->db, &SQL_DATABASE_HOLDER, &rows, "ttt", t->cluster, t->dbname,
+	    t->name) && holder_is_none(cx, rows, t, "database", t->dbname);
+}
+
 /* --- logins ----------------------------------------------------------------- */
 
 static SealPlace
@@ -488,16 +535,24 @@ catalog_serial_bump(Ctx *cx, Home *home)
 
 /* A restored home starts above what the targets have seen of the lost one. */
 bool
-catalog_raise_floors(Ctx *cx, Home *home, int64_t seen)
+catalog_fence_highest(Ctx *cx, Home *home, int64_t *out)
 {
 	LiteRows *rows;
-	int64_t own = 0;
 
+	*out = 0;
 	if (!lite_query(cx, home->db, &SQL_FENCE_MAX, &rows, ""))
 		return false;
 	if (lite_next(rows))
-		own = lite_int(rows, 0);
-	if (!lite_end(cx, rows))
+		*out = lite_int(rows, 0);
+	return lite_end(cx, rows);
+}
+
+bool
+catalog_raise_floors(Ctx *cx, Home *home, int64_t seen)
+{
+	int64_t own;
+
+	if (!catalog_fence_highest(cx, home, &own))
 		return false;
 	int64_t floor = (own > seen ? own : seen) + 1;
 	return catalog_meta_put(cx, home, "fence-floor", arena_printf(cx->mem, "%lld",

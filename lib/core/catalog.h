@@ -60,6 +60,9 @@ bool	 catalog_tenant_state(Ctx *cx, Home *home, const char *name, TenantState st
 bool	 catalog_tenant_touch(Ctx *cx, Home *home, const char *name, int64_t run);
 bool	 catalog_tenant_forget(Ctx *cx, Home *home, const char *name);			/* its logins and route too */
 bool	 catalog_tenants_on(Ctx *cx, Home *home, const char *cluster, int64_t *n);
+/* On a customer's server names come from manifests: a tenant is never given the database or the
+ * login role of another one, its own owner or our login there.  Else FAIL_EXISTS. */
+bool	 catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const char *user, const char *role);
 
 bool	 catalog_placement(Ctx *cx, Home *home, const char *tenant, Placement **out);	/* with logins and cluster */
 
@@ -84,6 +87,7 @@ bool	 catalog_routes(Ctx *cx, Home *home, RouteRecords *out);
 bool	 catalog_route_set(Ctx *cx, Home *home, const char *tenant, int64_t fence, const char *state,
 	    const char *cluster, const char *dbname);
 bool	 catalog_raise_floors(Ctx *cx, Home *home, int64_t seen);	/* fences and epochs start above `seen` */
+bool	 catalog_fence_highest(Ctx *cx, Home *home, int64_t *out);	/* that was ever given out here */
 
 bool	 catalog_route_remove(Ctx *cx, Home *home, const char *tenant);
 

@@ -205,6 +205,16 @@ ON CONFLICT (scope) DO NOTHING;
 -- name: lease_fence server: lite
 UPDATE lease SET run = ?2, fence = fence + 1, holder = ?3, since = ?4 WHERE scope = ?1;
 
+-- Who has a role on a cluster: as a login, other than ?3's login ?4, or as its owner.
+-- name: role_holder server: lite
+SELECT t.name FROM tenant t LEFT JOIN login l ON l.tenant = t.name
+WHERE t.cluster = ?1 AND (l.role = ?2 AND NOT (t.name = ?3 AND l.client_user = ?4)
+	OR t.owner = ?2 AND ?5)
+ORDER BY t.name LIMIT 1;
+
+-- name: database_holder server: lite
+SELECT name FROM tenant WHERE cluster = ?1 AND dbname = ?2 AND name <> ?3 ORDER BY name LIMIT 1;
+
 -- name: fence_max server: lite
 SELECT max(coalesce((SELECT max(fence) FROM lease), 0), coalesce((SELECT max(epoch) FROM route), 0));
 

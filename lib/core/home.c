@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -277,7 +278,7 @@ home_master(Ctx *cx, Home *home)
 
 	if (home->master)
 		return true;
-	if (!file_check_private(cx, path, false) || !file_read(&own, path, 4096, &bytes, &n))
+	if (!file_read_private(&own, path, 4096, &bytes, &n))
 		return false;
 	if (n != KEY_BYTES) {
 		secret_wipe(bytes, n);
@@ -337,8 +338,30 @@ from_env(Ctx *cx, const char *ref, const char *name, Secret *out)
 	return true;
 }
 
+/* Whoever writes a manifest says which file goes to which server: keys and what the home holds
+ * are no passwords. */
 static bool
-from_file(Ctx *cx, const char *ref, const char *path, Secret *out)
+is_in_home(Ctx *cx, const Home *home, const char *path)
+{
+	char *dir = arena_alloc(cx->mem, PATH_MAX), *file = arena_alloc(cx->mem, PATH_MAX);
+
+	if (!home || !realpath(home->dir, dir) || !realpath(path, file))
+		return false;
+	size_t n = strlen(dir);
+	return strncmp(file, dir, n) == 0 && (file[n] == '/' || dir[n - 1] == '/');
+}
+
+static bool
+is_one_line(const Secret *s)
+{
+	for (size_t i = 0; i < s->len; i++)
+		if ((unsigned char)s->text[i] < 0x20 || s->text[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static bool
+from_file(Ctx *cx, const Home *home, const char *ref, const char *path, Secret *out)
 {
 	char *bytes;
 	size_t n;
@@ -346,13 +369,17 @@ from_file(Ctx *cx, const char *ref, const char *path, Secret *out)
 	if (!file_exists(path))
 		return fail(cx, FAIL_SECRET, "Write it there with mode 0600.",
 		    "the secret \"%s\" has no file", ref);
-	if (!file_check_private(cx, path, false) || !file_read(cx, path, 64 << 10, &bytes, &n))
+	if (is_in_home(cx, home, path))
+		return fail(cx, FAIL_SECRET, "Use store:NAME for what the home keeps.",
+		    "the secret \"%s\" is a file of the home", ref);
+	if (!file_read_private(cx, path, 64 << 10, &bytes, &n))
 		return false;
 	*out = secret_new(cx->mem, bytes, n);
 	secret_wipe(bytes, n);
 	if (out->len && out->text[out->len - 1] == '\n')
 		out->text[--out->len] = '\0';
-	return true;
+	return is_one_line(out) || fail(cx, FAIL_SECRET, "Write the secret alone into it.",
+	    "the file of the secret \"%s\" holds more than one line of text", ref);
 }
 
 static bool
@@ -363,6 +390,9 @@ from_store(Ctx *cx, Home *home, const char *ref, const char *name, Secret *out)
 	if (!home)
 		return fail(cx, FAIL_SECRET, "Use env:NAME or file:PATH.",
 		    "the secret \"%s\" is in a home, and none is open", ref);
+	if (!name_valid(name))	/* other names are our own: passwords on their way */
+		return fail(cx, FAIL_SECRET, "See: copyhold secret list.",
+		    "the secret \"%s\" is none that can be put into the store", ref);
 	if (!catalog_secret_get(cx, home, name, out, &found))
 		return false;
 	if (found)
@@ -384,7 +414,7 @@ secret_resolve(Ctx *cx, Home *home, const SecretRef *ref, Secret *out)
 	if (strncmp(ref->ref, "env:", 4) == 0)
 		ok = from_env(cx, ref->ref, ref->ref + 4, out);
 	else if (strncmp(ref->ref, "file:", 5) == 0)
-		ok = from_file(cx, ref->ref, ref->ref + 5, out);
+		ok = from_file(cx, home, ref->ref, ref->ref + 5, out);
 	else if (strncmp(ref->ref, "store:", 6) == 0)
 		ok = from_store(cx, home, ref->ref, ref->ref + 6, out);
 	else

@@ -39,15 +39,14 @@ seal_master(Ctx *cx, Home *home, const Secret *passphrase, const unsigned char *
 	return ok;
 }
 
+/* The copy stays in the home: what a crash leaves behind is as well kept as the catalogue. */
 static bool
 copy_catalog(Ctx *cx, Home *home, char **bytes, size_t *n)
 {
-	char *dir, *path;
+	char *path = arena_printf(cx->mem, "%s/run/backup.%s", home->dir, random_name(cx->mem, 8));
+	bool ok = lite_backup(cx, home->db, path) && file_read(cx, path, BACKUP_MAX, bytes, n);
 
-	if (!file_temp_dir(cx, &dir))
-		return false;
-	path = arena_printf(cx->mem, "%s/catalog.db", dir);
-	return lite_backup(cx, home->db, path) && file_read(cx, path, BACKUP_MAX, bytes, n);
+	return file_remove(cx, path) && ok;
 }
 
 static bool

@@ -142,7 +142,8 @@ register_record(Ctx *cx, StepEnv *env)
 		.spec_hash = "", .changed_run = env->run,
 	};
 
-	return catalog_tenant_put(cx, env->home, &t) && first_login(cx, env);
+	return catalog_place_free(cx, env->home, &t, arg(env, "login"), arg(env, "role")) &&
+	    catalog_tenant_put(cx, env->home, &t) && first_login(cx, env);
 }
 
 /* What the customer's admin was told in a setup script stays valid for the next try. */
@@ -324,8 +325,11 @@ static bool
 login_register(Ctx *cx, StepEnv *env)
 {
 	Secret password = random_password(cx->mem);
+	TenantRecord t;
 
-	return put_login(cx, env, &password);
+	return catalog_tenant(cx, env->home, arg(env, "tenant"), &t) &&
+	    catalog_place_free(cx, env->home, &t, arg(env, "user"), arg(env, "role")) &&
+	    put_login(cx, env, &password);
 }
 
 static bool

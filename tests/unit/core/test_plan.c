@@ -182,6 +182,35 @@ a_tenant_that_no_manifest_names_stays_unless_pruned(void **state)
 }
 
 static void
+a_region_and_a_cluster_that_nothing_stands_on_are_forgotten_by_prune(void **state)
+{
+	Room *r = *state;
+	const char *more = "---\napiVersion: copyhold/v1\nkind: Region\nmetadata: {name: us}\n"
+	    "spec: {country: US}\n---\napiVersion: copyhold/v1\nkind: Cluster\nmetadata: {name: us-1}\n"
+	    "spec: {region: us, connect: {host: 127.0.0.1, port: 5432}}\n";
+	PlanOptions prune = { .refresh = true, .prune = true };
+	char *spec, *hash;
+
+	estate_apply(r, arena_printf(r->cx.mem, "%s%s", estate_text(r), more));
+	Plan *plan = estate_plan(r, estate_text(r));
+	assert_true(plan_empty(plan));
+	assert_string_equal(entry(plan, "us-1")->note,
+	    "no manifest names it; it stays recorded (--prune forgets it)");
+	plan = estate_plan_with(r, estate_text(r), prune);
+	assert_int_equal(plan->remove, 1);
+	assert_string_equal(entry(plan, "us")->note,
+	    "no manifest names it; it is in use and stays recorded");
+	assert_int_equal(estate_run(r, plan).exit, EXIT_DONE);
+	plan = estate_plan_with(r, estate_text(r), prune);
+	assert_int_equal(estate_run(r, plan).exit, EXIT_DONE);
+	ok(&r->cx, catalog_object(&r->cx, r->home, "Cluster", "us-1", &spec, &hash));
+	assert_null(spec);
+	ok(&r->cx, catalog_object(&r->cx, r->home, "Region", "us", &spec, &hash));
+	assert_null(spec);
+	assert_true(plan_empty(estate_plan_with(r, estate_text(r), prune)));
+}
+
+static void
 apply_does_not_move_a_tenant(void **state)
 {
 	Room *r = *state;
@@ -450,6 +479,7 @@ main(void)
 		T(a_new_version_of_a_model_changes_its_tenants),
 		T(a_cluster_that_cannot_be_reached_is_asked_once_and_the_others_go_on),
 		T(a_tenant_that_no_manifest_names_stays_unless_pruned),
+		T(a_region_and_a_cluster_that_nothing_stands_on_are_forgotten_by_prune),
 		T(apply_does_not_move_a_tenant),
 		T(a_tenant_in_the_middle_of_a_run_is_left_out),
 		T(only_the_named_tenants_are_planned_for),
