@@ -5,7 +5,8 @@
 # makes the same rules afterwards.
 
 readonly load_times=${LOAD_TIMES:-20}
-readonly load_tables="artist album employee customer genre media_type track playlist playlist_track invoice invoice_line"
+load_tables="artist album employee customer genre media_type track playlist playlist_track"
+readonly load_tables="$load_tables invoice invoice_line"
 
 export COPYHOLD_HOME=$work/load
 "$copyhold" -q init >/dev/null

@@ -28,7 +28,7 @@ print_json(Arena *mem, const Manifests *m, Output output)
 	if (output == OUTPUT_JSON)
 		out_text(stdout, js_pretty(mem, result));
 	else
-		out_line(stdout, "%s", js_canonical(mem, result));
+		out_text(stdout, arena_printf(mem, "%s\n", js_canonical(mem, result)));
 }
 
 static void

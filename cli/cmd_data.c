@@ -85,7 +85,7 @@ print_json(App *app, const Js *whole)
 	if (app->output == OUTPUT_JSON)
 		out_text(stdout, js_pretty(app->cx->mem, whole));
 	else
-		out_line(stdout, "%s", js_canonical(app->cx->mem, whole));
+		out_text(stdout, arena_printf(app->cx->mem, "%s\n", js_canonical(app->cx->mem, whole)));
 }
 
 static int64_t
@@ -276,12 +276,12 @@ const Command cmd_data_load = {
 
 static const Column compare_columns[] = {
 	{ "object", "OBJECT", CELL_TEXT, false },
-	{ "here", "ROWS HERE", CELL_INT, true },
-	{ "there", "ROWS THERE", CELL_INT, true },
+	{ "here", "HERE", CELL_INT, true },
+	{ "there", "THERE", CELL_INT, true },
 	{ "sums", "SUMS", CELL_TEXT, false },
 	{ "digest", "DIGEST", CELL_TEXT, false },
-	{ "missingHere", "MISSING HERE", CELL_INT, true },
-	{ "missingThere", "MISSING THERE", CELL_INT, true },
+	{ "missingHere", "NOT HERE", CELL_INT, true },
+	{ "missingThere", "NOT THERE", CELL_INT, true },
 	{ "different", "DIFFERENT", CELL_INT, true },
 };
 

@@ -35,6 +35,16 @@ line(Doctor *d, const char *check, bool ok, const char *found, const char *fix)
 		log_say("%s: %s\n  fix: %s", check, found, fix);
 }
 
+/* What a hint advises beside the doctor, who is asked already. */
+static char *
+fix_of(Arena *mem, const Fail *f)
+{
+	const char *circle = f->hint ? strstr(f->hint, " Try: copyhold doctor") : NULL;
+
+	return circle ? arena_dupn(mem, f->hint, (size_t)(circle - f->hint)) :
+	    arena_dup(mem, f->hint);
+}
+
 /* A failure of something that was tried becomes a finding; others are tried all the same. */
 static void
 line_fail(Doctor *d, const char *check, const Ctx *cx)
@@ -44,7 +54,7 @@ line_fail(Doctor *d, const char *check, const Ctx *cx)
 	if (f->kind == FAIL_UNREACHABLE || f->kind == FAIL_TIMEOUT)
 		d->unreachable++;
 	line(d, check, false, f->cause ? arena_printf(d->app->cx->mem, "%s (%s)", f->what, f->cause) :
-	    arena_dup(d->app->cx->mem, f->what), arena_dup(d->app->cx->mem, f->hint));
+	    arena_dup(d->app->cx->mem, f->what), fix_of(d->app->cx->mem, f));
 }
 
 /* --- here --------------------------------------------------------------------------- */
@@ -121,11 +131,12 @@ check_home(Doctor *d)
 		return false;
 	}
 	line(d, "home", true, d->app->home_dir, NULL);
-	if (!lite_check(&cx, d->app->home->db))
+	if (!lite_check(&cx, d->app->home->db)) {
 		line_fail(d, "catalogue", &cx);
-	else
-		line(d, "catalogue", true, arena_printf(cx.mem, "version %d, sound",
-		    lite_version(d->app->home->db)), NULL);
+		return false;	/* what it says of runs and clusters cannot be believed */
+	}
+	line(d, "catalogue", true, arena_printf(cx.mem, "version %d, sound",
+	    lite_version(d->app->home->db)), NULL);
 	return true;
 }
 
@@ -221,8 +232,9 @@ run_doctor(void *ptr)
 	Doctor d = { .app = app,
 		.table = table_new(app->cx->mem, app->output, columns, LENGTH(columns)) };
 
-	if (check_home(&d)) {
-		check_disk(&d);
+	bool sound = check_home(&d);
+	check_disk(&d);
+	if (sound) {
 		check_runs(&d);
 		if (!check_clusters(&d))
 			return app_fail(app);

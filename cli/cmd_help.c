@@ -117,7 +117,7 @@ run_version(void *ptr)
 	if (app->output == OUTPUT_TEXT)
 		out_line(stdout, "copyhold %s", COPYHOLD_VERSION);
 	else
-		out_line(stdout, "%s", js_canonical(app->cx->mem, o));
+		out_text(stdout, arena_printf(app->cx->mem, "%s\n", js_canonical(app->cx->mem, o)));
 	return EXIT_DONE;
 }
 

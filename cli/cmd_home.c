@@ -13,7 +13,8 @@ run_init(void *ptr)
 
 	if (!home_init(app->cx, app->home_dir, &made))
 		return app_fail(app);
-	app_done(app, "%s the home %s", made ? "made" : "there stands already", app->home_dir);
+	app_done(app, made ? "made the home %s" : "nothing to do: there is a home in %s already",
+	    app->home_dir);
 	return EXIT_DONE;
 }
 

@@ -40,7 +40,7 @@ do_login(App *app, const char *verb)
 	if (!plan_login(app->cx, app->home, arg.tenant, arg.user, verb, arg.read_only, &plan) ||
 	    !run_start(app->cx, app->home, &plan->run, &report))
 		return app_fail(app);
-	report_run(app, &report);
+	report_run(app, &report, NULL);
 	return report.exit;
 }
 

@@ -108,7 +108,7 @@ run_show(void *ptr)
 	    (spec == NULL && !model_missing(app)))
 		return app_fail(app);
 	if (app->output != OUTPUT_TEXT) {
-		out_line(stdout, "%s", spec);
+		out_text(stdout, arena_printf(app->cx->mem, "%s\n", spec));
 		return EXIT_DONE;
 	}
 	if (!manifest_from_json(app->cx, "Model", arg.model, spec, &m))

@@ -93,8 +93,22 @@ confirm_removal(App *app, const Plan *plan)
 static bool
 read_saved(App *app, char **text, size_t *n, PlanOptions *options)
 {
-	return file_read(app->cx, arg.plan, PLAN_FILE_MAX, text, n) &&
-	    plan_read_options(app->cx, *text, *n, &arg.path, options);
+	return (file_read(app->cx, arg.plan, PLAN_FILE_MAX, text, n) &&
+	    plan_read_options(app->cx, *text, *n, &arg.path, options)) ||
+	    fail_in(app->cx, "reading the saved plan \"%s\"", arg.plan);
+}
+
+/* With several tenants it is the first that applies. */
+static ExitCode
+worse(ExitCode a, ExitCode b)
+{
+	static const ExitCode order[] = { EXIT_PERSON, EXIT_STOPPED, EXIT_FAILED, EXIT_UNDONE,
+		EXIT_UNREACHABLE };
+
+	for (size_t i = 0; i < LENGTH(order); i++)
+		if (a == order[i] || b == order[i])
+			return order[i];
+	return a == EXIT_DONE ? b : a;
 }
 
 static ExitCode
@@ -104,9 +118,9 @@ execute(App *app, const Plan *plan)
 
 	if (!run_start(app->cx, app->home, &plan->run, &report))
 		return app_fail(app);
-	report_run(app, &report);
-	if (report.exit == EXIT_DONE && plan->failed)
-		return failed_exit(plan);
+	if (plan->failed)
+		report.exit = worse(report.exit, failed_exit(plan));
+	report_run(app, &report, plan);
 	return report.exit;
 }
 

@@ -39,7 +39,10 @@ run_list_runs(void *ptr)
 		table_int(t, r->id);
 		table_cell(t, r->verb);
 		table_cell(t, r->state);
-		table_int(t, r->exit_code);
+		if (r->exit_code < 0 && app->output == OUTPUT_TEXT)
+			table_cell(t, NULL);
+		else
+			table_int(t, r->exit_code);
 		table_int(t, r->done);
 		table_int(t, r->steps);
 		table_cell(t, clock_iso(app->cx->mem, r->started));
@@ -57,6 +60,26 @@ static const Column step_columns[] = {
 	{ "key", NULL, CELL_TEXT, false }, { "error", NULL, CELL_TEXT, false },
 };
 
+/* Below the table: why steps failed, and the command that goes on from here. */
+static void
+say_next(const RunRow *run, const StepRows *steps)
+{
+	for (size_t i = 0; i < steps->n; i++) {
+		const StepRow *s = &steps->at[i];
+		if (s->error)
+			out_line(stdout, "\nstep %lld: %s", (long long)s->step.id, s->error);
+		if (s->state == STEP_UNKNOWN || s->state == STEP_UNDO_FAILED)
+			out_line(stdout, "  look at the server, then: "
+			    "copyhold run resolve %lld.%lld --as done|redo|abandon",
+			    (long long)run->id, (long long)s->step.id);
+	}
+	if (strcmp(run->state, "stopped") == 0)
+		out_line(stdout, "\ngo on with: copyhold run resume %lld", (long long)run->id);
+	else if (strcmp(run->state, "running") == 0)
+		out_line(stdout, "\nif its process was killed, go on with: copyhold run resume %lld",
+		    (long long)run->id);
+}
+
 static ExitCode
 run_show(void *ptr)
 {
@@ -73,7 +96,10 @@ run_show(void *ptr)
 		const StepRow *s = &steps.at[i];
 		table_int(t, s->step.id);
 		table_cell(t, step_state_name(s->state));
-		table_int(t, s->attempt);
+		if (s->attempt == 0 && app->output == OUTPUT_TEXT)
+			table_cell(t, NULL);	/* done in the catalogue, in one go with its journal row */
+		else
+			table_int(t, s->attempt);
 		table_cell(t, s->step.scope);
 		table_cell(t, s->step.title);
 		table_cell(t, s->step.kind);
@@ -85,10 +111,8 @@ run_show(void *ptr)
 		    run.state, run.actor, clock_iso(app->cx->mem, run.started),
 		    run.reason ? ", because: " : "", run.reason ? run.reason : "");
 	table_print(t, stdout);
-	for (size_t i = 0; i < steps.n && app->output == OUTPUT_TEXT; i++)
-		if (steps.at[i].error)
-			out_line(stdout, "\nstep %lld: %s", (long long)steps.at[i].step.id,
-			    steps.at[i].error);
+	if (app->output == OUTPUT_TEXT)
+		say_next(&run, &steps);
 	return EXIT_DONE;
 }
 
@@ -100,7 +124,7 @@ go(App *app, bool (*how)(Ctx *, Home *, int64_t, RunReport *))
 
 	if (!run_id(app, arg.run, &id) || !how(app->cx, app->home, id, &report))
 		return app_fail(app);
-	report_run(app, &report);
+	report_run(app, &report, NULL);
 	return report.exit;
 }
 

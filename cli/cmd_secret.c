@@ -80,12 +80,22 @@ run_secret_set(void *ptr)
 	return EXIT_DONE;
 }
 
+static bool
+is_there(App *app)
+{
+	Names names;
+
+	return catalog_secret_names(app->cx, app->home, &names) &&
+	    (names_have(&names, arg.name) || fail(app->cx, FAIL_NOT_FOUND,
+	    "See: copyhold secret list.", "there is no secret \"%s\"", arg.name));
+}
+
 static ExitCode
 run_secret_remove(void *ptr)
 {
 	App *app = ptr;
 
-	if (!in_transaction(app, "secret.remove", drop, NULL))
+	if (!is_there(app) || !in_transaction(app, "secret.remove", drop, NULL))
 		return app_fail(app);
 	app_done(app, "removed store:%s", arg.name);
 	return EXIT_DONE;

@@ -46,8 +46,12 @@ find_cluster(App *app, const Manifests *m, const char *name, const Cluster **out
 	*out = m ? map_get(m->clusters, name) : NULL;
 	if (*out)
 		return true;
-	if (!catalog_cluster(app->cx, app->home, name, &recorded))
+	if (!catalog_cluster(app->cx, app->home, name, &recorded)) {
+		if (m && app->cx->fail->kind == FAIL_NOT_FOUND)
+			app->cx->fail->hint = arena_printf(app->cx->mem,
+			    "Neither \"%s\" nor the catalogue has it.", arg.file);
 		return false;
+	}
 	*out = recorded;
 	return true;
 }
@@ -83,6 +87,16 @@ const Command cmd_cluster_setup_script = {
 
 /* --- tenant setup-script ------------------------------------------------------------ */
 
+/* A script that takes another tenant's names over is never printed. */
+static bool
+free_place(App *app, const Placement *at, const Login *login)
+{
+	TenantRecord t = { .name = at->tenant, .mode = at->mode, .cluster = at->cluster->name,
+		.dbname = at->dbname, .owner = at->owner };
+
+	return catalog_place_free(app->cx, app->home, &t, at->cluster, login->user, login->role);
+}
+
 static bool
 announced(App *app, const Manifests *m, const Tenant *t, Placement *at)
 {
@@ -102,7 +116,7 @@ announced(App *app, const Manifests *m, const Tenant *t, Placement *at)
 	login.role = place_login_role(app->cx->mem, at, t->login);
 	login.verifier = scram_verifier(app->cx->mem, &password);
 	vec_push(app->cx->mem, &at->logins, login);
-	return true;
+	return free_place(app, at, &login);
 }
 
 /* What is recorded is the truth; before that, what the manifest says. */
@@ -136,7 +150,8 @@ run_tenant(void *ptr)
 	if (!from_manifests(app, &m) || !find_tenant(app, m, &at))
 		return app_fail(app);
 	if (at->mode != MODE_CUSTOMER_DB) {
-		fail(app->cx, FAIL_REFUSED, "See: copyhold cluster setup-script.",
+		fail(app->cx, FAIL_REFUSED,
+		    "Its cluster has one: copyhold cluster setup-script CLUSTER.",
 		    "tenant \"%s\" (mode %s) needs no script of its own", arg.name,
 		    mode_name(at->mode));
 		return app_fail(app);

@@ -31,7 +31,7 @@ static const Option global_options[] = {
 	{ OPT_TEXT, "reason", 0, "TEXT", &globals.reason, "why; goes into the event", NULL, false },
 	{ OPT_FLAG, "yes", 'y', NULL, &globals.yes, "answer yes where a question would be asked",
 	  NULL, false },
-	{ OPT_FLAG, "quiet", 'q', NULL, &globals.quiet, "no progress, errors only", NULL, false },
+	{ OPT_FLAG, "quiet", 'q', NULL, &globals.quiet, "no progress, only results and errors", NULL, false },
 	{ OPT_FLAG, "debug", 0, NULL, &globals.debug, "notes on what is done", NULL, false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
@@ -87,7 +87,7 @@ app_done(App *app, const char *fmt, ...)
 	if (app->output == OUTPUT_TEXT)
 		out_line(stdout, "%s", text);
 	else
-		out_line(stdout, "%s", js_canonical(app->cx->mem, o));
+		out_text(stdout, arena_printf(app->cx->mem, "%s\n", js_canonical(app->cx->mem, o)));
 }
 
 static Output
@@ -149,6 +149,8 @@ run(Ctx *cx, int argc, char **argv)
 	App app = { .cx = cx };
 	const Command *cmd = NULL;
 
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)	/* as everywhere */
+		argv[1] = argv[1] + 2;
 	if (!opt_parse(cx, commands, LENGTH(commands), global_options, argc, argv, &cmd))
 		return app_fail(&app);
 	if (!cmd || opt_wants_help())

@@ -8,4 +8,5 @@
 #include "lib/core/plan.h"
 
 void	 report_plan(App *app, const Plan *plan, bool steps);	/* to stdout */
-void	 report_run(App *app, const RunReport *report);
+/* To stdout; plan: what the run was made from, if some of it could not be planned, or NULL. */
+void	 report_run(App *app, const RunReport *report, const Plan *plan);

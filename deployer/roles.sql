@@ -131,6 +131,13 @@ SELECT o.rolcanlogin, pg_catalog.pg_has_role(session_user, o.oid, 'USAGE')
 	AND pg_catalog.pg_has_role(session_user, o.oid, $2)
 FROM pg_catalog.pg_roles o WHERE o.rolname = $1;
 
+-- $1: a login's role.  Rights for objects to come are its own to give, and keep it from being dropped.
+-- name: login_owns
+SELECT EXISTS (SELECT FROM pg_catalog.pg_shdepend s
+	JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid AND r.rolname = $1
+	WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.deptype = 'o'
+		AND s.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass);
+
 -- The tables that are ours to grant: what somebody else put beside them is not.
 -- name: owned_tables
 SELECT c.relname

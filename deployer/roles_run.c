@@ -2,6 +2,7 @@
 
 #include "deployer/roles.h"
 
+#include "deployer/roles.sql.h"
 #include "lib/base/clock.h"
 #include "lib/core/catalog.h"
 
@@ -354,6 +355,25 @@ rotate_undo(Ctx *cx, StepEnv *env)
 
 /* --- login.grant, login.revoke: in the tenant's database ------------------------------------ */
 
+/* A login owns nothing but what it promised for objects to come, which would keep its role from
+ * being dropped; where it does own something, that stays and says so. */
+static bool
+let_go(Ctx *cx, Pg *pg, const Login *login)
+{
+	Buf b = buf_new(cx->mem);
+	PgRows rows;
+
+	if (!pg_script(cx, pg, "SET LOCAL ROLE NONE") ||
+	    !pg_query(cx, pg, &SQL_LOGIN_OWNS, &rows, &login->role))
+		return false;
+	bool owns = pg_bool(&rows, 0, 0);
+
+	pg_rows_free(&rows);
+	buf_add(&b, "DROP OWNED BY ");
+	buf_ident(&b, login->role);
+	return owns || pg_script(cx, pg, b.text);
+}
+
 static bool
 grants(Ctx *cx, StepEnv *env, bool grant, bool undo)
 {
@@ -365,7 +385,8 @@ grants(Ctx *cx, StepEnv *env, bool grant, bool undo)
 		return false;
 	bool done = (undo ? ledger_remove(cx, pg, env) : ledger_enter(cx, pg, env, &ledger)) &&
 	    (ledger == LEDGER_ALREADY ||
-		shape_grant_login(cx, pg, env->at, roles_logins(env).at, grant)) &&
+		(shape_grant_login(cx, pg, env->at, roles_logins(env).at, grant) &&
+		    (grant || let_go(cx, pg, roles_logins(env).at)))) &&
 	    pg_commit(cx, pg);
 
 	if (!done)

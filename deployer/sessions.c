@@ -44,6 +44,18 @@ owner_session_end(Pg *pg)
 	arena_free(cx.mem);
 }
 
+/* A server that never was set up answers as one whose password is wrong. */
+static bool
+fail_opening(Ctx *cx, const Cluster *cluster)
+{
+	Fail *f = cx->fail;
+
+	if (f->kind == FAIL_LOGIN && f->hint)
+		f->hint = arena_printf(cx->mem, "%s A new server is set up first: "
+		    "copyhold cluster setup-script %s.", f->hint, cluster->name);
+	return fail_in(cx, "opening cluster \"%s\"", cluster->name);
+}
+
 /* The cluster's own database, clean in the same way. */
 bool
 cluster_session(Ctx *cx, Conns *conns, const Cluster *cluster, Pg **out)
@@ -51,7 +63,7 @@ cluster_session(Ctx *cx, Conns *conns, const Cluster *cluster, Pg **out)
 	Pg *pg;
 
 	if (!conns_get(cx, conns, cluster, NULL, &pg))
-		return fail_in(cx, "opening cluster \"%s\"", cluster->name);
+		return fail_opening(cx, cluster);
 	pg_rollback(pg);
 	if (!pg_script(cx, pg, "SET ROLE NONE"))
 		return false;

@@ -123,7 +123,7 @@ WITH me AS (
 	FROM rel WHERE rel.relkind IN ('v', 'm')
 	UNION ALL
 	SELECT 3, p.oid, p.proowner, 'function', ns.nspname,
-		p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', 'beside the objects',
+		p.proname || '(' || oidvectortypes(p.proargtypes) || ')', 'beside the objects',
 		'removable', format('DROP ROUTINE %s', p.oid::regprocedure)
 	FROM pg_proc p JOIN ns ON ns.oid = p.pronamespace
 	WHERE NOT EXISTS (SELECT FROM ext WHERE classid = 'pg_proc'::regclass AND objid = p.oid)

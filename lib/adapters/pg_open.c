@@ -52,6 +52,7 @@ pg_hide_environment(void)
 	return was;
 }
 
+/* What a role may have set for itself must not end our session before it begins. */
 static char *
 pg_options(Arena *mem, int64_t statement_ms)
 {
@@ -60,6 +61,8 @@ pg_options(Arena *mem, int64_t statement_ms)
 	    " -c TimeZone=UTC -c extra_float_digits=3 -c bytea_output=hex"
 	    " -c standard_conforming_strings=on -c default_transaction_read_only=off"
 	    " -c default_transaction_isolation=read\\ committed"
+	    " -c local_preload_libraries= -c lock_timeout=0"
+	    " -c idle_in_transaction_session_timeout=0"
 	    " -c client_min_messages=warning -c statement_timeout=%lld",
 	    (long long)statement_ms);
 }

@@ -66,7 +66,8 @@ yaml_hint(const char *problem)
 		{ "cannot start any token",
 		    "Indent with spaces, not tabs; put texts that start "
 		    "with @ or ` in quotes." },
-		{ "mapping values are not allowed", "Put a text that holds \": \" in quotes." },
+		{ "mapping values are not allowed",
+		    "Keys of one map are indented alike; a text that holds \": \" goes in quotes." },
 		{ "end of stream", "Close the quote or bracket that was opened there." },
 		{ "escape",
 		    "In double quotes a backslash starts an escape; single quotes keep it." },

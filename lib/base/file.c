@@ -166,8 +166,10 @@ make_dir(Ctx *cx, const char *path, mode_t mode)
 			return true;
 		err = ENOTDIR;
 	}
-	return fail_errno(
-	    cx, err, "May you write to its parent folder?", "cannot make the folder \"%s\"", path);
+	return fail_errno(cx, err,
+	    err == ENOTDIR ? "A file stands where a folder is wanted: name another one."
+			   : "May you write to its parent folder?",
+	    "cannot make the folder \"%s\"", path);
 }
 
 bool

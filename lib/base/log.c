@@ -188,9 +188,13 @@ log_ask(const char *question, const char *expected)
 
 	if (!isatty(STDIN_FILENO) || !log_is_tty())
 		return false;
+	Arena *mem = arena_new(NULL);
+	Buf b = buf_new(mem);
+	buf_plain(&b, question, "\n");
 	log_live_end();
-	fprintf(stderr, "%s ", question);
+	fprintf(stderr, "%s ", b.text);
 	fflush(stderr);
+	arena_free(mem);
 	return read_line(line, sizeof line) && strcmp(line, expected) == 0;
 }
 

@@ -18,6 +18,7 @@ typedef struct Parse {
 	char **argv;
 	int nargs;
 	uint64_t seen;  /* options of cmd, by index */
+	bool again;     /* the last one found had been seen */
 	bool only_args; /* after -- */
 } Parse;
 
@@ -155,11 +156,14 @@ find_option(Parse *p, const char *name, size_t n, char letter)
 {
 	const Option *o = find_in(p->cmd ? p->cmd->options : NULL, name, n, letter);
 
+	p->again = false;
 	if (!o)
 		return find_in(p->globals, name, n, letter);
 	size_t i = (size_t)(o - p->cmd->options);
-	if (i < OPTIONS_MAX)
+	if (i < OPTIONS_MAX) {
+		p->again = p->seen >> i & 1;
 		p->seen |= UINT64_C(1) << i;
+	}
 	return o;
 }
 
@@ -265,6 +269,9 @@ set_option(const Parse *p, const Option *o, const char *value)
 static bool
 take_value(Parse *p, const Option *o, const char *same_word)
 {
+	if (p->again && o->type != OPT_LIST)
+		return fail(p->cx, FAIL_USAGE, "Leave one of the two out.",
+		    "option \"--%s\" is given twice", o->name);
 	if (same_word)
 		return set_option(p, o, same_word);
 	if (p->at < p->argc && strncmp(p->argv[p->at], "--", 2) != 0)

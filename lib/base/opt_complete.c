@@ -4,7 +4,12 @@
 #include "lib/base/vec.h"
 
 typedef enum Shell { BASH, ZSH, FISH } Shell;
-typedef enum Value { VALUE_NONE, VALUE_ANY, VALUE_FILE, VALUE_DIR, VALUE_CHOICE } Value;
+typedef enum Value { VALUE_NONE, VALUE_ANY, VALUE_FILE, VALUE_DIR, VALUE_CHOICE, VALUE_TENANT } Value;
+
+/* The names of the tenants that the home knows; nothing, where there is none. */
+#define TENANTS                                        \
+	"copyhold tenant list -o jsonl 2>/dev/null | " \
+	"sed -n \"s/^{\\\"name\\\":\\\"\\([a-z0-9-]*\\)\\\".*/\\1/p\""
 
 typedef struct Complete {
 	Buf *b;
@@ -27,6 +32,8 @@ value_of(const Option *o)
 		return VALUE_NONE;
 	if (o->type == OPT_CHOICE)
 		return VALUE_CHOICE;
+	if (strcmp(o->value, "TENANT") == 0)
+		return VALUE_TENANT;
 	if (strstr(o->value, "DIR"))
 		return VALUE_DIR;
 	return strstr(o->value, "FILE") || strstr(o->value, "PATH") ? VALUE_FILE : VALUE_ANY;
@@ -39,6 +46,13 @@ takes_files(const Command *cmd)
 		if (strstr(cmd->args[i].name, "FILE") || strstr(cmd->args[i].name, "PATH"))
 			return true;
 	return false;
+}
+
+/* Such commands have a noun and a verb: the tenant is the third word. */
+static bool
+takes_tenant(const Command *cmd)
+{
+	return cmd->args[0].name && strcmp(cmd->args[0].name, "TENANT") == 0;
 }
 
 static char *
@@ -128,6 +142,9 @@ add_answer(const Complete *c, Shell shell, const Option *o)
 		buf_fmt(
 		    c->b, bash ? "_copyhold_words '%s'; " : "compadd %s; ", blanks(c, o->choices));
 		break;
+	case VALUE_TENANT:
+		buf_add(c->b, bash ? "_copyhold_tenants; " : "compadd $(_copyhold_tenants); ");
+		break;
 	}
 }
 
@@ -182,12 +199,14 @@ add_bash_options(const Complete *c)
 		buf_shell(c->b, cmd->name);
 		buf_add(c->b, ") words='--help");
 		add_option_words(c, cmd->options);
-		buf_fmt(c->b, "'%s ;;\n", takes_files(cmd) ? " files=1" : "");
+		buf_fmt(c->b, "'%s%s ;;\n", takes_files(cmd) ? " files=1" : "",
+		    takes_tenant(cmd) ? " tenant=1" : "");
 	}
 	buf_add(c->b, "\t*) return ;;\n\tesac\n");
 	buf_add(c->b, "\tif [[ $cur == -* ]]; then\n\t\t_copyhold_words \"$words");
 	add_option_words(c, c->globals);
-	buf_add(c->b, "\"\n\telif [[ $files ]]; then\n\t\t_copyhold_files -f\n\tfi\n");
+	buf_add(c->b, "\"\n\telif [[ $files ]]; then\n\t\t_copyhold_files -f\n"
+	    "\telif [[ $tenant ]] && ((COMP_CWORD == 3)); then\n\t\t_copyhold_tenants\n\tfi\n");
 }
 
 static void
@@ -227,9 +246,12 @@ complete_bash(const Complete *c)
 	    "\tcompopt -o filenames 2>/dev/null\n"
 	    "\tmapfile -t COMPREPLY < <(compgen \"$1\" -- \"$cur\")\n"
 	    "}\n"
+	    "_copyhold_tenants() {\n"
+	    "\t_copyhold_words \"$(" TENANTS ")\"\n"
+	    "}\n"
 	    "_copyhold() {\n"
 	    "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-	    "\tlocal key=${COMP_WORDS[1]} words='' files=''\n"
+	    "\tlocal key=${COMP_WORDS[1]} words='' files='' tenant=''\n"
 	    "\tCOMPREPLY=()\n"
 	    "\tif [[ $cur == = ]]; then\n"
 	    "\t\tcur=''\n"
@@ -290,13 +312,16 @@ add_zsh_options(const Complete *c)
 		buf_shell(c->b, cmd->name);
 		buf_add(c->b, ") list=(");
 		add_zsh_described(c, cmd->options);
-		buf_fmt(c->b, " )%s ;;\n", takes_files(cmd) ? "; files=1" : "");
+		buf_fmt(c->b, " )%s%s ;;\n", takes_files(cmd) ? "; files=1" : "",
+		    takes_tenant(cmd) ? "; tenant=1" : "");
 	}
 	buf_add(c->b, "\t(*) return ;;\n\tesac\n\tlist+=( '--help:show the help'");
 	add_zsh_described(c, c->globals);
 	buf_add(c->b,
 	    " )\n\tif [[ $PREFIX == -* ]]; then\n\t\t_describe -o option list\n"
-	    "\telif [[ -n $files ]]; then\n\t\t_files\n\tfi\n");
+	    "\telif [[ -n $files ]]; then\n\t\t_files\n"
+	    "\telif [[ -n $tenant ]] && (( CURRENT == 4 )); then\n"
+	    "\t\tcompadd $(_copyhold_tenants)\n\tfi\n");
 }
 
 static void
@@ -305,8 +330,11 @@ complete_zsh(const Complete *c)
 	buf_add(c->b,
 	    "#compdef copyhold\n"
 	    "# zsh completion for copyhold, made by: copyhold completion zsh\n"
+	    "_copyhold_tenants() {\n"
+	    "\t" TENANTS "\n"
+	    "}\n"
 	    "_copyhold() {\n"
-	    "\tlocal key=$words[2] prev=$words[CURRENT-1] files=''\n"
+	    "\tlocal key=$words[2] prev=$words[CURRENT-1] files='' tenant=''\n"
 	    "\tlocal -a list\n"
 	    "\tcase $key in\n\t(");
 	add_verb_nouns(c);
@@ -376,6 +404,9 @@ fish_option(const Complete *c, const char *when, const Option *o)
 	case VALUE_CHOICE:
 		buf_fmt(c->b, " -x -a '%s'", blanks(c, o->choices));
 		break;
+	case VALUE_TENANT:
+		buf_add(c->b, " -x -a '(__copyhold_tenants)'");
+		break;
 	}
 	buf_add(c->b, " -d ");
 	fish_word(c->b, o->doc);
@@ -415,6 +446,9 @@ complete_fish(const Complete *c)
 {
 	buf_add(c->b,
 	    "# fish completion for copyhold, made by: copyhold completion fish\n"
+	    "function __copyhold_tenants\n"
+	    "\t" TENANTS "\n"
+	    "end\n"
 	    "complete -c copyhold -f\n");
 	for (size_t i = 0; i < c->n; i++) {
 		const Command *cmd = c->commands[i];
@@ -429,6 +463,8 @@ complete_fish(const Complete *c)
 			    c, fish_wants_verb(c, noun_of(c, cmd)), verb_of(cmd), cmd->summary);
 		if (takes_files(cmd))
 			fish_line(c, fish_when(c, cmd), NULL, NULL);
+		if (takes_tenant(cmd))
+			fish_line(c, fish_when(c, cmd), "'(__copyhold_tenants)'", NULL);
 		for (const Option *o = cmd->options; o && o->type != OPT_END; o++)
 			fish_option(c, fish_when(c, cmd), o);
 	}

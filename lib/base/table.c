@@ -215,10 +215,14 @@ out_flush(FILE *out)
 void
 out_line(FILE *out, const char *fmt, ...)
 {
+	Arena *mem = arena_new(NULL);
+	Buf b = buf_new(mem);
 	va_list ap;
 
 	va_start(ap, fmt);
-	vfprintf(out, fmt, ap);
+	buf_plain(&b, arena_vprintf(mem, fmt, ap), "\n");
 	va_end(ap);
+	fputs(b.text, out);
 	fputc('\n', out);
+	arena_free(mem);
 }

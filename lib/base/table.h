@@ -27,5 +27,6 @@ void	 table_int(Table *t, long long value);
 void	 table_bool(Table *t, bool value);
 void	 table_print(Table *t, FILE *out);	/* text: aligned by display width; JSON: array; JSONL: a line each */
 void	 out_text(FILE *out, const char *text);	/* one result that is no table */
+/* A line for people: what a terminal would take for a command is left out.  JSON goes by out_text. */
 void	 out_line(FILE *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool	 out_flush(FILE *out);		/* false if what was printed did not all arrive */

@@ -318,15 +318,13 @@ role_is_free(Ctx *cx, Home *home, const TenantRecord *t, const char *user, const
 }
 
 bool
-catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const char *user, const char *role)
+catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const Cluster *cluster,
+    const char *user, const char *role)
 {
-	Cluster *cluster;
 	LiteRows *rows;
 
 	if (t->mode != MODE_CUSTOMER_DB)	/* elsewhere we make the names */
 		return true;
-	if (!catalog_cluster(cx, home, t->cluster, &cluster))
-		return false;
 	for (int i = 0; i < 2; i++) {
 		const char *one = i ? t->owner : role;
 		if (strcmp(one, cluster->connect.user) == 0)

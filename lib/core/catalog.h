@@ -62,7 +62,8 @@ bool	 catalog_tenant_forget(Ctx *cx, Home *home, const char *name);			/* its log
 bool	 catalog_tenants_on(Ctx *cx, Home *home, const char *cluster, int64_t *n);
 /* On a customer's server names come from manifests: a tenant is never given the database or the
  * login role of another one, its own owner or our login there.  Else FAIL_EXISTS. */
-bool	 catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const char *user, const char *role);
+bool	 catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const Cluster *cluster,
+	    const char *user, const char *role);
 
 bool	 catalog_placement(Ctx *cx, Home *home, const char *tenant, Placement **out);	/* with logins and cluster */
 

@@ -96,7 +96,6 @@ close_run(Engine *e, const RunRow *row, RunReport *out)
 	ExitCode code = engine_closed_as(&e->rows);
 
 	*out = (RunReport){ .run = e->run, .exit = EXIT_DONE };
-	log_say("run %lld has nothing left to do", (long long)e->run);
 	if (strcmp(row->state, "running") != 0 && strcmp(row->state, "stopped") != 0 &&
 	    strcmp(row->state, "person") != 0)
 		return true;

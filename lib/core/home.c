@@ -136,6 +136,18 @@ fill_catalog(Ctx *cx, const char *path)
 }
 
 static bool
+make_key(Ctx *cx, const char *dir)
+{
+	char *path = under(cx, dir, "keys/master.key");
+	unsigned char key[KEY_BYTES];
+
+	random_bytes(key, sizeof key);
+	bool ok = file_write(cx, path, 0600, key, sizeof key);
+	secret_wipe(key, sizeof key);
+	return ok;
+}
+
+static bool
 make_catalog(Ctx *cx, const char *dir, const char *path)
 {
 	char *fresh = under(cx, dir, "catalog.db.new");
@@ -144,36 +156,42 @@ make_catalog(Ctx *cx, const char *dir, const char *path)
 	    !home_clear_journal(cx, path))
 		return false;
 	fault_point("home:filled");
+	if (!make_key(cx, dir))
+		return false;
+	fault_point("home:key");
 	if (rename(fresh, path) != 0)
 		return fail_errno(cx, errno, "Check the rights of the folder.", "naming \"%s\"", path);
 	return home_sync_folder(cx, dir);
 }
 
+/* A key without even a half-made catalogue: somebody has lost the catalogue. */
 static bool
-make_key(Ctx *cx, const char *dir)
+is_lost(Ctx *cx, const char *dir)
 {
-	char *path = under(cx, dir, "keys/master.key");
-	unsigned char key[KEY_BYTES];
-
-	if (file_exists(path))
-		return true;
-	random_bytes(key, sizeof key);
-	bool ok = file_write(cx, path, 0600, key, sizeof key);
-	secret_wipe(key, sizeof key);
-	return ok;
+	return file_exists(under(cx, dir, "keys/master.key")) &&
+	    !file_exists(under(cx, dir, "catalog.db.new")) &&	/* first: it becomes the other */
+	    !file_exists(under(cx, dir, "catalog.db"));
 }
 
+static bool
+fail_lost(Ctx *cx, const char *dir)
+{
+	return fail(cx, FAIL_HOME, "Restore it from a backup: copyhold home restore FILE. "
+	    "Or name another home: --home DIR, COPYHOLD_HOME.",
+	    "the home in \"%s\" has a key, but its catalogue is gone", dir);
+}
+
+/* The key of a half-made home goes with it: what is left alone is the key of a lost catalogue. */
 static bool
 make_parts(Ctx *cx, const char *dir, const char *catalog, bool *made)
 {
 	*made = !file_exists(catalog);	/* somebody else may have been faster */
 	if (!*made)
 		return true;
+	if (is_lost(cx, dir))
+		return fail_lost(cx, dir);
 	fault_point("home:locked");
-	if (!make_key(cx, dir))
-		return false;
-	fault_point("home:key");
-	return make_catalog(cx, dir, catalog);
+	return file_remove(cx, under(cx, dir, "keys/master.key")) && make_catalog(cx, dir, catalog);
 }
 
 /* A half-made home has no catalog.db: it is made under another name and renamed last. */
@@ -197,6 +215,8 @@ home_init(Ctx *cx, const char *dir, bool *made)
 static bool
 check_home(Ctx *cx, const char *dir)
 {
+	if (is_lost(cx, dir))
+		return fail_lost(cx, dir);
 	if (!file_exists(under(cx, dir, "catalog.db")))
 		return fail(cx, FAIL_HOME,
 		    "Make one with: copyhold init. Or name it: --home DIR, COPYHOLD_HOME.",
@@ -324,6 +344,12 @@ home_tenant_id(Ctx *cx, Home *home, const char *tenant, char **id)
 		(*id)[i] = letters[strtoul(pair, NULL, 16) & 31];
 	}
 	return true;
+}
+
+char *
+home_passfile(Arena *mem, const Home *home, const char *tenant, const char *user)
+{
+	return arena_printf(mem, "%s/run/pass/%s.%s", home->dir, tenant, user);
 }
 
 static bool

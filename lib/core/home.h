@@ -46,6 +46,7 @@ bool	 home_master(Ctx *cx, Home *home);	/* loads home->master if it is not there
 bool	 home_seal(Ctx *cx, Home *home, const SealPlace *place, const Secret *plain, Bytes *sealed);
 bool	 home_unseal(Ctx *cx, Home *home, const SealPlace *place, Bytes sealed, Secret *plain);
 bool	 home_tenant_id(Ctx *cx, Home *home, const char *tenant, char **id);	/* 12 letters, opaque, never used twice */
+char	*home_passfile(Arena *mem, const Home *home, const char *tenant, const char *user);	/* of a printed URI; may not be there */
 bool	 secret_resolve(Ctx *cx, Home *home, const SecretRef *ref, Secret *out);	/* env: file: store: ; a missing one is FAIL_SECRET naming the reference */
 
 /* A lease: one byte of run/lease, dead with its holder, and the tenant's fence, one higher than any before. */

@@ -131,8 +131,9 @@ dangling(Loader *l, const Loaded *item, const char *key, KindId kind, const char
 		vec_push(l->cx->mem, &names, i->key);
 	char *hint = keys_nearest(l->cx->mem, name, names.at, names.n);
 	if (hint == NULL)
-		hint = arena_printf(
-		    l->cx->mem, "Add a manifest of kind %s for it.", kinds[kind].name);
+		hint = arena_printf(l->cx->mem,
+		    "Add a manifest of kind %s for it, or name the folder that holds it.",
+		    kinds[kind].name);
 	return keys_wrong(l->cx, place_of(item, key), hint,
 	    "%s \"%s\" names %s \"%s\", which no "
 	    "manifest describes",
@@ -488,6 +489,9 @@ manifest_load(Ctx *cx, const char *path, Manifests **out)
 
 	if (from_stdin ? !load_stdin(cx, &m) : !load_files(cx, path, &m))
 		return false;
+	if (m->count == 0 && from_stdin)
+		return fail(cx, FAIL_MANIFEST, "Was something written into the pipe?",
+		    "no manifest on standard input");
 	if (m->count == 0)
 		return fail(cx, FAIL_MANIFEST,
 		    "Manifests are documents in files that end in .yaml, "

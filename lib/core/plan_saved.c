@@ -78,7 +78,7 @@ read_plan(Ctx *cx, const char *text, size_t n, Js **out)
 	const char *format;
 
 	if (!js_parse(cx, text, n, out))
-		return fail_in(cx, "reading the saved plan");
+		return false;
 	format = js_get_text(*out, "format");
 	if (!format || strcmp(format, PLAN_FORMAT) != 0 || !js_get_text(*out, "manifests"))
 		return fail(cx, FAIL_USAGE, "Make one with: copyhold plan -f PATH --out FILE.",

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/file.h"
 #include "lib/core/ident.h"
 
 static const char *
@@ -142,7 +143,10 @@ register_record(Ctx *cx, StepEnv *env)
 		.spec_hash = "", .changed_run = env->run,
 	};
 
-	return catalog_place_free(cx, env->home, &t, arg(env, "login"), arg(env, "role")) &&
+	Cluster *cluster;
+
+	return catalog_cluster(cx, env->home, t.cluster, &cluster) &&
+	    catalog_place_free(cx, env->home, &t, cluster, arg(env, "login"), arg(env, "role")) &&
 	    catalog_tenant_put(cx, env->home, &t) && first_login(cx, env);
 }
 
@@ -295,9 +299,19 @@ records_tenant_forget(Arena *mem, const TenantRecord *t, Steps *steps)
 	    "forget tenant \"%s\"", t->name);
 }
 
+/* A password that is forgotten does not stay behind in a file. */
+static bool
+forget_passfile(Ctx *cx, StepEnv *env, const char *user)
+{
+	return file_remove(cx, home_passfile(cx->mem, env->home, arg(env, "tenant"), user));
+}
+
 static bool
 forget_record(Ctx *cx, StepEnv *env)
 {
+	for (size_t i = 0; env->at && i < env->at->logins.n; i++)
+		if (!forget_passfile(cx, env, env->at->logins.at[i].user))
+			return false;
 	return catalog_tenant_forget(cx, env->home, arg(env, "tenant"));
 }
 
@@ -326,16 +340,19 @@ login_register(Ctx *cx, StepEnv *env)
 {
 	Secret password = random_password(cx->mem);
 	TenantRecord t;
+	Cluster *cluster;
 
 	return catalog_tenant(cx, env->home, arg(env, "tenant"), &t) &&
-	    catalog_place_free(cx, env->home, &t, arg(env, "user"), arg(env, "role")) &&
+	    catalog_cluster(cx, env->home, t.cluster, &cluster) &&
+	    catalog_place_free(cx, env->home, &t, cluster, arg(env, "user"), arg(env, "role")) &&
 	    put_login(cx, env, &password);
 }
 
 static bool
 login_forget(Ctx *cx, StepEnv *env)
 {
-	return catalog_login_remove(cx, env->home, arg(env, "tenant"), arg(env, "user"));
+	return forget_passfile(cx, env, arg(env, "user")) &&
+	    catalog_login_remove(cx, env->home, arg(env, "tenant"), arg(env, "user"));
 }
 
 /* The old password is kept until the server has the new one, so that a rotation can be undone. */

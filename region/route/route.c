@@ -68,7 +68,7 @@ write_passfile(Ctx *cx, Home *home, const Placement *at, const Login *login, cha
 
 	if (!catalog_login_password(cx, home, at->tenant, login->user, &password))
 		return false;
-	*path = arena_printf(cx->mem, "%s/run/pass/%s.%s", home->dir, at->tenant, login->user);
+	*path = home_passfile(cx->mem, home, at->tenant, login->user);
 	buf_add(&b, "*:*:");
 	pass_field(&b, at->dbname);
 	buf_addc(&b, ':');

@@ -173,7 +173,9 @@ write_landless() {
 	try secret set smtp --output json <"$TEST_DIR/secret"
 	assert_exit 0
 	fits message <<<"$output"
-	try_object message secret remove smtp
+	try secret remove smtp --output jsonl
+	assert_exit 0
+	fits message <<<"$output"
 }
 
 @test "every command has a definition, or is known to print text" {

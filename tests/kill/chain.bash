@@ -10,6 +10,7 @@
 # one home and on the same two servers: d-N is dedicated, c-N is on the customer's server.  What
 # is compared is what is there by definition, with the number and the opaque ids taken out.
 
+# shellcheck disable=SC2034 # for the file that loads this one
 chain_commands=(provision widen drop suspend resume login-add login-rotate login-remove delete purge
 	hand-back)
 

@@ -68,7 +68,7 @@ session(const char *name)
 	if (run.n == SESSIONS || strlen(name) >= sizeof s->name)
 		die("bad session", name);
 	s = &run.sessions[run.n++];
-	snprintf(s->name, sizeof s->name, "%s", name);
+	memcpy(s->name, name, strlen(name) + 1);
 	s->conn = connect_to(run.dsn);
 	PQsetNoticeReceiver(s->conn, ignore_notice, NULL);
 	return s;

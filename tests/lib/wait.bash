@@ -27,6 +27,7 @@ hold_at() {
 }
 
 # PID: lets it go on; its exit code is in $status.
+# shellcheck disable=SC2034 # for the test
 let_go() {
 	kill -CONT "$1"
 	status=0

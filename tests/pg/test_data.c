@@ -589,8 +589,8 @@ a_tenant_as_it_was_made_works_and_nothing_gets_through(void **state)
 static const struct {
 	const char *database, *open, *close, *what, *result;
 } breaches[] = {
-	{ NULL, "GRANT pg_read_all_data TO %s", "REVOKE pg_read_all_data FROM %s",
-	    "SET ROLE to a role that reads everything", "got through" },
+	{ NULL, "GRANT pg_signal_backend TO %s", "REVOKE pg_signal_backend FROM %s",
+	    "SET ROLE to a role that ends sessions", "got through" },
 	{ NULL, "GRANT USAGE ON SCHEMA copyhold TO %s; GRANT SELECT ON copyhold.fence TO %s",
 	    "REVOKE USAGE ON SCHEMA copyhold FROM %s; REVOKE SELECT ON copyhold.fence FROM %s",
 	    "read copyhold's fence", "got through" },
@@ -683,6 +683,35 @@ a_read_only_login_is_proven_to_read_and_nothing_else(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, empty_tenants)
 
+/* A table whose rows come from elsewhere has more of them each time it is read. */
+static void
+a_source_that_sends_more_rows_than_it_counted_is_refused(void **state)
+{
+	Room *r = *state;
+	CompareReport c;
+
+	psql_must(&r->p, "postgres", "CREATE DATABASE liar;\n");
+	psql_must(&r->p, "liar",
+	    arena_printf(r->p.cx.mem,
+		"CREATE SCHEMA far; CREATE SEQUENCE far.s;\n"
+		"CREATE VIEW far.genre AS SELECT 7000 AS genre_id, 'x'::varchar(120) AS name"
+		" FROM generate_series(1, nextval('far.s'));\n"
+		"CREATE EXTENSION postgres_fdw;\n"
+		"CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw"
+		" OPTIONS (host '%s', port '%d', dbname 'liar');\n"
+		"CREATE USER MAPPING FOR PUBLIC SERVER here OPTIONS (user '%s');\n"
+		"CREATE TABLE genre (genre_id bigint NOT NULL, name varchar(120))"
+		" PARTITION BY RANGE (genre_id);\n"
+		"CREATE FOREIGN TABLE rows PARTITION OF genre DEFAULT SERVER here"
+		" OPTIONS (schema_name 'far', table_name 'genre');\n",
+		getenv("COPYHOLD_TEST_SOCKET"), test_port(), getenv("COPYHOLD_TEST_SUPERUSER")));
+	must_fail(&r->p,
+	    data_compare(&r->p.cx, r->p.conns, r->shop, r->chinook, from(r, "liar"), false, &c),
+	    FAIL_LIMIT,
+	    "object \"genre\": more rows differ than can be held, or more came than were counted");
+	psql_must(&r->p, "postgres", "DROP DATABASE liar WITH (FORCE);\n");
+}
+
 int
 main(void)
 {
@@ -706,6 +735,7 @@ main(void)
 		TEST(a_tenant_as_it_was_made_works_and_nothing_gets_through),
 		TEST(every_hole_that_is_made_is_found),
 		TEST(a_read_only_login_is_proven_to_read_and_nothing_else),
+		TEST(a_source_that_sends_more_rows_than_it_counted_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("data", tests, setup, teardown);

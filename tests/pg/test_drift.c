@@ -145,7 +145,7 @@ static const Hand mended[] = {
   "CREATE TYPE app.mood AS ENUM ('good'); RESET ROLE",
   "- strange schema extra \"one: beside \"app\" -> - drift\n"
   "- strange type mood (app): beside the objects -> - drift\n"
-  "- strange function p;q(IN \"a\" integer, IN \"b\" \"text\"[]) (extra \"one): beside the objects -> - drift\n"
+  "- strange function p;q(integer, \"text\"[]) (extra \"one): beside the objects -> - drift\n"
   "- strange view v (extra \"one): beside the objects -> - drift\n" },
 };
 /* clang-format on */

@@ -66,7 +66,7 @@ refused_while() {
 	BJ1_PASSWORD=wrong-canary-77 refused globex 1 "error[login-refused]: \"bj-1\" refused the password of user \"copyhold\" (SQLSTATE 28P01)
   while: opening cluster \"bj-1\"
   while: checking the place of tenant \"globex\" (mode dedicated)
-  hint:  Check the password, and that it is the one of this user."
+  hint:  Check the password, and that it is the one of this user. A new server is set up first: copyhold cluster setup-script bj-1."
 	assert_lacks wrong-canary-77 "$output$stderr"
 	assert_untouched
 }

@@ -125,6 +125,17 @@ json_strings_are_valid_whatever_comes(void **state)
 }
 
 static void
+a_text_cannot_hide_or_turn_what_stands_after_it(void **state)
+{
+	Buf b = buf_new(mem);
+
+	(void)state;
+	buf_plain(&b,
+	    "a\x1B[8mb\x1B[38;5;0mc\xE2\x80\xAE" "d\xE2\x81\xA6" "e\xE2\x80\xA8" "f\xEF\xBB\xBF", "\n");
+	assert_string_equal(b.text, "a?[8mb?[38;5;0mc?d?e?f?");
+}
+
+static void
 a_terminal_gets_no_control_characters_but_colours(void **state)
 {
 	Buf b = buf_new(mem);
@@ -208,6 +219,7 @@ main(void)
 		cmocka_unit_test(shell_words_stay_one_word),
 		cmocka_unit_test(json_strings_are_valid_whatever_comes),
 		cmocka_unit_test(a_terminal_gets_no_control_characters_but_colours),
+		cmocka_unit_test(a_text_cannot_hide_or_turn_what_stands_after_it),
 		cmocka_unit_test(utf8_is_checked_as_the_standard_says),
 		cmocka_unit_test(width_is_counted_in_columns),
 		cmocka_unit_test(the_nearest_word_is_found_or_none),

@@ -199,7 +199,7 @@ folders_are_made_with_their_mode(void **state)
 	assert_false(file_make_dirs(&cx, in_dir("p/file/s"), 0700));
 	assert_fails(arena_printf(cx.mem,
 	    "error[system]: cannot make the folder \"%s\" (ENOTDIR)\n"
-	    "  hint:  May you write to its parent folder?\n",
+	    "  hint:  A file stands where a folder is wanted: name another one.\n",
 	    in_dir("p/file")));
 }
 

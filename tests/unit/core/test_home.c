@@ -156,6 +156,32 @@ a_secret_is_found_in_the_environment_a_file_or_the_store(void **state)
 	assert_string_equal(out.text, "from the store");
 }
 
+/* Whoever writes a manifest chooses file and server: what is no password goes nowhere. */
+static void
+a_secret_is_no_file_of_the_home_no_key_and_no_password_on_its_way(void **state)
+{
+	Room *r = *state;
+	char *path = arena_printf(r->cx.mem, "%s/pw", r->dir);
+	char *link = arena_printf(r->cx.mem, "%s/link", r->dir);
+	char *key = arena_printf(r->cx.mem, "%s/keys/master.key", r->home_dir);
+	SecretRef file = ref_to(r, "file:", path), ours = ref_to(r, "file:", key),
+		linked = ref_to(r, "file:", link), store = ref_to(r, "store:", "pending/acme/app");
+	Secret out, value = secret(r, "acme's");
+
+	refused(&r->cx, secret_resolve(&r->cx, r->home, &ours, &out), FAIL_SECRET,
+	    arena_printf(r->cx.mem, "the secret \"file:%s\" is a file of the home", key));
+	ok(&r->cx, file_write(&r->cx, path, 0600, "two\nlines\n", 10));
+	refused(&r->cx, secret_resolve(&r->cx, r->home, &file, &out), FAIL_SECRET,
+	    arena_printf(r->cx.mem, "the file of the secret \"file:%s\" holds more than one line of text",
+	    path));
+	assert_int_equal(symlink(path, link), 0);
+	refused(&r->cx, secret_resolve(&r->cx, r->home, &linked, &out), FAIL_HOME,
+	    arena_printf(r->cx.mem, "\"%s\" is no regular file", link));
+	ok(&r->cx, catalog_secret_put(&r->cx, r->home, "pending/acme/app", &value));
+	refused(&r->cx, secret_resolve(&r->cx, r->home, &store, &out), FAIL_SECRET,
+	    "the secret \"store:pending/acme/app\" is none that can be put into the store");
+}
+
 static void
 a_missing_secret_is_named_by_its_reference_and_place(void **state)
 {
@@ -556,6 +582,7 @@ main(int argc, char **argv)
 		T(a_reader_cannot_write),
 		T(a_home_on_a_disk_that_is_read_only_can_be_read),
 		T(a_secret_is_found_in_the_environment_a_file_or_the_store),
+		T(a_secret_is_no_file_of_the_home_no_key_and_no_password_on_its_way),
 		T(a_missing_secret_is_named_by_its_reference_and_place),
 		T(a_sealed_secret_opens_only_where_it_was_sealed),
 		T(no_secret_stands_in_the_catalogue_in_clear),
