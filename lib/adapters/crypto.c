@@ -311,34 +311,13 @@ hmac_hex(Arena *mem, const void *key, size_t key_n, const void *bytes, size_t n)
 	return crypto_hex(mem, sum, sizeof sum);
 }
 
-char *
+static char *
 base64(Arena *mem, const void *bytes, size_t n)
 {
-	crypto_must(n <= INT_MAX / 2);
 	char *out = arena_alloc(mem, (n + 2) / 3 * 4 + 1);
 
 	EVP_EncodeBlock((unsigned char *)out, bytes, (int)n);
 	return out;
-}
-
-/* Strict: one text per value, so what encodes back differently is refused. */
-bool
-base64_decode(Arena *mem, const char *text, Bytes *out)
-{
-	size_t n = strlen(text), pad = 0;
-
-	if (n % 4 != 0 || n > INT_MAX / 2)
-		return false;
-	while (pad < 2 && pad < n && text[n - 1 - pad] == '=')
-		pad++;
-	unsigned char *bytes = arena_alloc(mem, n / 4 * 3 + 1);
-	int len = EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)n);
-	if (len < 0 || (size_t)len < pad)
-		return false;
-	if (strcmp(base64(mem, bytes, (size_t)len - pad), text) != 0)
-		return false;
-	*out = (Bytes){ bytes, (size_t)len - pad };
-	return true;
 }
 
 char *

@@ -42,8 +42,6 @@ Sha256	*sha256_begin(Arena *mem);
 void	 sha256_add(Sha256 *s, const void *bytes, size_t n);
 char	*sha256_end_hex(Sha256 *s);
 char	*hmac_hex(Arena *mem, const void *key, size_t key_n, const void *bytes, size_t n);	/* HMAC-SHA-256 */
-char	*base64(Arena *mem, const void *bytes, size_t n);
-bool	 base64_decode(Arena *mem, const char *text, Bytes *out);
 
 /* RFC 7677 / PostgreSQL's stored form: SCRAM-SHA-256$4096:salt$StoredKey:ServerKey.  The password
  * is taken as it is: SASLprep, which clients apply, leaves ASCII alone but may change other text. */

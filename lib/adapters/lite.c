@@ -498,12 +498,6 @@ lite_bytes(LiteRows *rows, int column)
 }
 
 int64_t
-lite_changes(Lite *db)
-{
-	return db->changes;
-}
-
-int64_t
 lite_last_id(Lite *db)
 {
 	return sqlite3_last_insert_rowid(db->db);

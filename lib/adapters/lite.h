@@ -28,7 +28,6 @@ bool	 lite_end(Ctx *cx, LiteRows *rows);	/* true if it ended without error; alwa
 char	*lite_text(LiteRows *rows, int column);	/* copied; NULL for null */
 int64_t	 lite_int(LiteRows *rows, int column);
 Bytes	 lite_bytes(LiteRows *rows, int column);	/* copied */
-int64_t	 lite_changes(Lite *db);	/* rows changed by the last lite_do */
 int64_t	 lite_last_id(Lite *db);
 
 bool	 lite_begin(Ctx *cx, Lite *db);		/* BEGIN IMMEDIATE; nests by counting: an inner

@@ -13,18 +13,3 @@ node_get(const Node *map, const char *key)
 	return NULL;
 }
 
-const char *
-node_kind_name(const Node *n)
-{
-	switch (n->kind) {
-	case NODE_NULL:
-		return "null";
-	case NODE_TEXT:
-		return "text";
-	case NODE_LIST:
-		return "list";
-	case NODE_MAP:
-		return "map";
-	}
-	return "null";
-}

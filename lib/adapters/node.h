@@ -23,4 +23,3 @@ struct Node {
 };
 
 const Node	*node_get(const Node *map, const char *key);	/* NULL if missing */
-const char	*node_kind_name(const Node *n);			/* "text", "list", "map", "null" */

@@ -67,7 +67,7 @@ pg_options(Arena *mem, int64_t statement_ms)
 	    (long long)statement_ms);
 }
 
-/* Where nobody vouches for the server, the password itself is not for it; libpq 15 cannot refuse. */
+/* Where nobody vouches for the server the password itself is not for it; libpq 15 cannot refuse. */
 static bool
 pg_refuses_clear(const PgTarget *t)
 {
@@ -102,7 +102,8 @@ pg_start(Arena *mem, const PgTarget *t, const char *address, int64_t statement_m
 		{ "keepalives_interval", "10" },
 		{ "keepalives_count", "3" },
 		{ "options", pg_options(mem, statement_ms) },
-		{ pg_refuses_clear(t) ? "require_auth" : NULL, "!password" }, /* the last: NULL ends them */
+		/* the last one, for NULL ends them */
+		{ pg_refuses_clear(t) ? "require_auth" : NULL, "!password" },
 	};
 	const char *keys[LENGTH(pairs) + 1] = { 0 }, *values[LENGTH(pairs) + 1] = { 0 };
 

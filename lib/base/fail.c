@@ -142,15 +142,6 @@ fail_name(FailKind kind)
 	return kinds[kind].name;
 }
 
-FailKind
-fail_kind_of(const char *name)
-{
-	for (FailKind k = FAIL_NONE; k < FAIL_KINDS; k++)
-		if (strcmp(kinds[k].name, name) == 0)
-			return k;
-	return FAIL_NONE;
-}
-
 ExitCode
 fail_exit(FailKind kind)
 {

@@ -71,7 +71,6 @@ void	 fail_clear(Ctx *cx);		/* the failure was dealt with */
 void	 fail_copy(Ctx *to, const Ctx *from);	/* strings are copied into to->mem */
 
 const char	*fail_name(FailKind kind);	/* "cluster-unreachable" */
-FailKind	 fail_kind_of(const char *name);	/* FAIL_NONE if unknown */
 ExitCode	 fail_exit(FailKind kind);
 const char	*fail_doc(FailKind kind);
 char		*fail_text(Arena *mem, const Fail *f);	/* the "error[kind]: ..." block, ends with a newline */

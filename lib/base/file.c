@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -323,37 +322,6 @@ file_list(Ctx *cx, const char *dir, const char *const *endings, char ***paths, s
 		qsort(l.found.at, l.found.n, sizeof *l.found.at, by_text);
 	*paths = l.found.at;
 	*n = l.found.n;
-	return true;
-}
-
-static int
-remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-	(void)st;
-	(void)kind;
-	(void)at;
-	if (remove(path) != 0 && errno != ENOENT)
-		perror(path);
-	return 0;
-}
-
-static void
-remove_tree(void *path)
-{
-	nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-bool
-file_temp_dir(Ctx *cx, char **path)
-{
-	const char *base = getenv("TMPDIR");
-	char *dir = arena_printf(cx->mem, "%s/copyhold.XXXXXX", base && *base ? base : "/tmp");
-
-	if (!mkdtemp(dir))
-		return fail_errno(cx, errno, "Does TMPDIR name a folder that you may write to?",
-		    "cannot make the folder \"%s\"", dir);
-	arena_on_free(cx->mem, remove_tree, dir);
-	*path = dir;
 	return true;
 }
 

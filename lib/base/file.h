@@ -15,7 +15,6 @@ bool	 file_make_dirs(Ctx *cx, const char *path, mode_t mode);	/* like mkdir -p; 
 bool	 file_check_private(Ctx *cx, const char *path, bool is_dir);	/* ours, no rights for group or others; else FAIL_HOME with the chmod that mends it */
 bool	 file_read_private(Ctx *cx, const char *path, size_t max, char **text, size_t *n);	/* both at once: what is read is what was looked at; no link is followed */
 bool	 file_list(Ctx *cx, const char *dir, const char *const *endings, char ***paths, size_t *n);	/* recursive, sorted, no dot files, regular files only; endings NULL-terminated */
-bool	 file_temp_dir(Ctx *cx, char **path);	/* 0700; removed with cx->mem */
 
 /* One byte of an open file as a lock that dies with its holder (fcntl F_OFD_SETLK would
  * outlive a dup: F_SETLK is used, so a process must open each lock file once only). */

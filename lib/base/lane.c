@@ -367,13 +367,6 @@ lane_sleep(int64_t ms)
 	lane_wait(-1, 0, clock_mono_ms() + (ms > 0 ? ms : 0));
 }
 
-void
-lane_yield(void)
-{
-	if (running.lane)
-		leave(running.lanes, running.lane);
-}
-
 static void
 on_signal(int sig)
 {

@@ -23,7 +23,6 @@ Lanes	*lanes_new(Arena *mem);
 void	 lane_spawn(Lanes *l, void (*fn)(void *arg), void *arg);	/* also from within a lane */
 void	 lanes_run(Lanes *l);		/* returns when every lane has ended */
 void	 lane_sleep(int64_t ms);
-void	 lane_yield(void);
 
 #define LANE_READ  1
 #define LANE_WRITE 2

@@ -327,7 +327,7 @@ catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const Cluster *cl
 		return true;
 	for (int i = 0; i < 2; i++) {
 		const char *one = i ? t->owner : role;
-		if (strcmp(one, cluster->connect.user) == 0)
+		if (cluster && strcmp(one, cluster->connect.user) == 0)
 			return fail(cx, FAIL_EXISTS, "Choose another name in the manifest.",
 			    "role \"%s\" on cluster \"%s\" is our own login", one, t->cluster);
 	}
@@ -481,12 +481,6 @@ catalog_route_set(Ctx *cx, Home *home, const char *tenant, int64_t fence, const 
 	    lite_do(cx, home->db, &SQL_ROUTE_SET, "tttt", tenant, state, cluster, dbname);
 }
 
-bool
-catalog_route_remove(Ctx *cx, Home *home, const char *tenant)
-{
-	return lite_do(cx, home->db, &SQL_ROUTE_REMOVE, "t", tenant);
-}
-
 /* --- meta ------------------------------------------------------------------- */
 
 bool
@@ -500,12 +494,6 @@ catalog_meta(Ctx *cx, Home *home, const char *key, char **value)
 	if (lite_next(rows))
 		*value = lite_text(rows, 0);
 	return lite_end(cx, rows);
-}
-
-bool
-catalog_meta_put(Ctx *cx, Home *home, const char *key, const char *value)
-{
-	return lite_do(cx, home->db, &SQL_META_PUT, "tt", key, value);
 }
 
 bool

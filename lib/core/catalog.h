@@ -61,7 +61,7 @@ bool	 catalog_tenant_touch(Ctx *cx, Home *home, const char *name, int64_t run);
 bool	 catalog_tenant_forget(Ctx *cx, Home *home, const char *name);			/* its logins and route too */
 bool	 catalog_tenants_on(Ctx *cx, Home *home, const char *cluster, int64_t *n);
 /* On a customer's server names come from manifests: a tenant is never given the database or the
- * login role of another one, its own owner or our login there.  Else FAIL_EXISTS. */
+ * login role of another one, its own owner or our login there (`cluster`, if known).  Else FAIL_EXISTS. */
 bool	 catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const Cluster *cluster,
 	    const char *user, const char *role);
 
@@ -90,10 +90,8 @@ bool	 catalog_route_set(Ctx *cx, Home *home, const char *tenant, int64_t fence, 
 bool	 catalog_raise_floors(Ctx *cx, Home *home, int64_t seen);	/* fences and epochs start above `seen` */
 bool	 catalog_fence_highest(Ctx *cx, Home *home, int64_t *out);	/* that was ever given out here */
 
-bool	 catalog_route_remove(Ctx *cx, Home *home, const char *tenant);
 
 bool	 catalog_meta(Ctx *cx, Home *home, const char *key, char **value);
-bool	 catalog_meta_put(Ctx *cx, Home *home, const char *key, const char *value);
 bool	 catalog_meta_int(Ctx *cx, Home *home, const char *key, int64_t *value);	/* 0 if none */
 bool	 catalog_serial(Ctx *cx, Home *home, int64_t *serial);	/* grows with every recorded change */
 bool	 catalog_serial_bump(Ctx *cx, Home *home);

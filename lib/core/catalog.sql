@@ -186,9 +186,6 @@ SELECT value FROM meta WHERE key = ?1;
 -- name: meta_put server: lite
 INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 
--- name: meta_remove server: lite
-DELETE FROM meta WHERE key = ?1;
-
 -- name: meta_add server: lite
 INSERT INTO meta (key, value) VALUES (?1, '1')
 ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT);

@@ -133,6 +133,17 @@ first_login(Ctx *cx, StepEnv *env)
 }
 
 static bool
+place_free(Ctx *cx, StepEnv *env, const TenantRecord *t, const char *user)
+{
+	Cluster *cluster = NULL;
+	char *spec, *hash;
+
+	return catalog_object(cx, env->home, "Cluster", t->cluster, &spec, &hash) &&
+	    (!spec || catalog_cluster(cx, env->home, t->cluster, &cluster)) &&
+	    catalog_place_free(cx, env->home, t, cluster, user, arg(env, "role"));
+}
+
+static bool
 register_record(Ctx *cx, StepEnv *env)
 {
 	TenantRecord t = {
@@ -143,10 +154,8 @@ register_record(Ctx *cx, StepEnv *env)
 		.spec_hash = "", .changed_run = env->run,
 	};
 
-	Cluster *cluster;
 
-	return catalog_cluster(cx, env->home, t.cluster, &cluster) &&
-	    catalog_place_free(cx, env->home, &t, cluster, arg(env, "login"), arg(env, "role")) &&
+	return place_free(cx, env, &t, arg(env, "login")) &&
 	    catalog_tenant_put(cx, env->home, &t) && first_login(cx, env);
 }
 
@@ -340,11 +349,9 @@ login_register(Ctx *cx, StepEnv *env)
 {
 	Secret password = random_password(cx->mem);
 	TenantRecord t;
-	Cluster *cluster;
 
 	return catalog_tenant(cx, env->home, arg(env, "tenant"), &t) &&
-	    catalog_cluster(cx, env->home, t.cluster, &cluster) &&
-	    catalog_place_free(cx, env->home, &t, cluster, arg(env, "user"), arg(env, "role")) &&
+	    place_free(cx, env, &t, arg(env, "user")) &&
 	    put_login(cx, env, &password);
 }
 

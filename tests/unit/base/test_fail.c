@@ -179,11 +179,10 @@ every_kind_has_a_name_a_doc_and_an_exit_code(void **state)
 {
 	(void)state;
 	for (FailKind k = FAIL_NONE + 1; k < FAIL_KINDS; k++) {
-		assert_int_equal(fail_kind_of(fail_name(k)), k);
+		assert_true(fail_name(k)[0] != '\0');
 		assert_true(fail_doc(k)[0] != '\0');
 		assert_true(fail_exit(k) != EXIT_DONE);
 	}
-	assert_int_equal(fail_kind_of("no-such-kind"), FAIL_NONE);
 	assert_int_equal(fail_exit(FAIL_LEASED), 7);
 	assert_int_equal(fail_exit(FAIL_UNDECIDABLE), 6);
 	assert_int_equal(fail_exit(FAIL_ROLLED_BACK), 5);

@@ -38,7 +38,7 @@ tell_thrice(void *name)
 {
 	for (int i = 1; i <= 3; i++) {
 		buf_fmt(&story, "%s%d ", (const char *)name, i);
-		lane_yield();
+		lane_sleep(0);
 	}
 }
 
@@ -164,7 +164,7 @@ spawn_more(void *depth)
 	buf_fmt(&story, "%d ", *left);
 	if (--*left > 0) {
 		lane_spawn(lanes, spawn_more, left);
-		lane_yield();
+		lane_sleep(0);
 	}
 }
 
@@ -192,7 +192,7 @@ add_deep(void *levels)
 		add_deep(&fewer);
 	}
 	count += weight[999];
-	lane_yield();
+	lane_sleep(0);
 }
 
 static void
