@@ -541,7 +541,7 @@ catalog_raise_floors(Ctx *cx, Home *home, int64_t seen)
 	if (!catalog_fence_highest(cx, home, &own))
 		return false;
 	int64_t floor = (own > seen ? own : seen) + 1;
-	return catalog_meta_put(cx, home, "fence-floor", arena_printf(cx->mem, "%lld",
+	return lite_do(cx, home->db, &SQL_META_PUT, "tt", "fence-floor", arena_printf(cx->mem, "%lld",
 	    (long long)floor)) && lite_do(cx, home->db, &SQL_FENCE_RAISE, "i", floor) &&
 	    lite_do(cx, home->db, &SQL_EPOCH_RAISE, "i", floor) &&
 	    lite_do(cx, home->db, &SQL_EPOCH_FOLLOW, "");
