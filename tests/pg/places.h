@@ -16,6 +16,7 @@
 #include "lib/base/lane.h"
 #include "lib/base/proc.h"
 #include "lib/core/catalog.h"
+#include "tests/unit/temp.h"
 #include "tests/unit/unit.h"
 
 typedef struct Places {
@@ -112,12 +113,12 @@ cluster_at(const char *name, const char *user, const char *database)
 static inline void
 places_open(Places *p)
 {
-	char *dir;
+	char *dir = NULL;
 	bool made;
 
 	*p = (Places){ .cx = ctx_new(NULL) };
 	setenv("COPYHOLD_TEST_PASSWORD", "test-p4ssword", 1);
-	must(p, file_temp_dir(&p->cx, &dir));
+	must(p, temp_dir(&p->cx, &dir));
 	dir = arena_printf(p->cx.mem, "%s/home", dir);
 	must(p, home_init(&p->cx, dir, &made));
 	must(p, home_open(&p->cx, dir, ACCESS_WRITES, &p->home));

@@ -7,6 +7,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/file.h"
 #include "lib/base/proc.h"
+#include "tests/unit/temp.h"
 #include "tests/unit/unit.h"
 
 #define TOOL "tools/cluster.sh"
@@ -126,7 +127,7 @@ setup_own(void **state)
 		return -1;
 	r = *state;
 	assert_true(pg_script(&r->cx, r->super, "DROP ROLE adapt_tls"));
-	assert_true(file_temp_dir(&r->cx, &dir));
+	assert_true(temp_dir(&r->cx, &dir));
 	assert_int_equal(chmod(dir, 0711), 0);
 	r->dir = dir;
 	return 0;

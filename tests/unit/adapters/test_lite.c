@@ -6,6 +6,7 @@
 #include "lib/adapters/lite.h"
 #include "lib/base/file.h"
 #include "lib/base/vec.h"
+#include "tests/unit/temp.h"
 #include "tests/unit/unit.h"
 
 static const Sql MAKE = { "make",
@@ -40,7 +41,7 @@ setup(void **state)
 	static Room r;
 
 	r.cx = ctx_new(NULL);
-	if (!file_temp_dir(&r.cx, &r.dir))
+	if (!temp_dir(&r.cx, &r.dir))
 		return -1;
 	r.path = arena_printf(r.cx.mem, "%s/catalog.db", r.dir);
 	*state = &r;

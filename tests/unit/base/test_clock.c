@@ -8,6 +8,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/vec.h"
+#include "tests/unit/temp.h"
 #include "tests/unit/unit.h"
 
 static Arena *mem;
@@ -212,7 +213,7 @@ boundaries_are_listed_in_order(void **state)
 	size_t n;
 
 	(void)state;
-	assert_true(file_temp_dir(&cx, &dir));
+	assert_true(temp_dir(&cx, &dir));
 	const char *file = arena_printf(mem, "%s/points", dir);
 	assert_int_equal(WEXITSTATUS(status_under(arena_printf(mem, "list:%s", file))), 9);
 	assert_true(file_read(&cx, file, 1000, &text, &n));

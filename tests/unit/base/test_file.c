@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "tests/unit/temp.h"
 #include "tests/unit/unit.h"
 
 static Ctx cx;
@@ -21,26 +21,20 @@ setup(void **state)
 {
 	(void)state;
 	cx = ctx_new(NULL);
-	dir = arena_dup(cx.mem, "/tmp/copyhold.XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int
-forget(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
+	return temp_dir(&cx, &dir) ? 0 : -1;
 }
 
 static int
 teardown(void **state)
 {
+	Arena *other = arena_new(NULL);
+	const char *path = arena_dup(other, dir);
+
 	(void)state;
-	int left = nftw(dir, forget, 8, FTW_DEPTH | FTW_PHYS);
 	arena_free(cx.mem);
-	return left;
+	bool left = file_exists(path); /* the folder goes with its arena */
+	arena_free(other);
+	return left ? -1 : 0;
 }
 
 static char *

@@ -4,6 +4,7 @@
 #include "lib/base/opt.h"
 #include "lib/base/proc.h"
 #include "lib/base/vec.h"
+#include "tests/unit/temp.h"
 #include "tests/unit/unit.h"
 
 static const char *text;
@@ -40,7 +41,7 @@ setup(void **state)
 {
 	(void)state;
 	cx = ctx_new(NULL);
-	return file_temp_dir(&cx, &dir) ? 0 : -1;
+	return temp_dir(&cx, &dir) ? 0 : -1;
 }
 
 static int

@@ -10,6 +10,7 @@
 #include "lib/base/file.h"
 #include "lib/base/lane.h"
 #include "lib/base/proc.h"
+#include "tests/unit/temp.h"
 #include "tests/unit/unit.h"
 
 static Ctx cx;
@@ -126,7 +127,7 @@ the_deadline_kills_the_whole_group(void **state)
 	char *dir, byte;
 
 	(void)state;
-	assert_true(file_temp_dir(&cx, &dir));
+	assert_true(temp_dir(&cx, &dir));
 	const char *fifo = arena_printf(cx.mem, "%s/held", dir);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	int fd = open(fifo, O_RDONLY | O_NONBLOCK);

@@ -14,6 +14,7 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/core/catalog.h"
+#include "tests/unit/temp.h"
 #include "tests/unit/unit.h"
 
 typedef struct Room {
@@ -50,7 +51,7 @@ room_setup(void **state)
 	r = arena_alloc(cx.mem, sizeof *r);
 	r->cx = cx;
 	*state = r;
-	if (!file_temp_dir(&r->cx, &r->dir))
+	if (!temp_dir(&r->cx, &r->dir))
 		return -1;
 	r->home_dir = arena_printf(cx.mem, "%s/home", r->dir);
 	return home_init(&r->cx, r->home_dir, &made) && made &&

@@ -3,6 +3,7 @@
 
 #include "lib/base/file.h"
 #include "lib/core/manifest.h"
+#include "tests/unit/temp.h"
 #include "tests/unit/unit.h"
 
 /* clang-format off */
@@ -292,7 +293,7 @@ relative_paths_count_from_the_manifest(void **state)
 	char *dir, real[4096];
 	Manifests *m, *again;
 
-	assert_true(file_temp_dir(cx, &dir));
+	assert_true(temp_dir(cx, &dir));
 	assert_non_null(realpath(dir, real));
 	assert_true(file_make_dirs(cx, arena_printf(cx->mem, "%s/deep/link", dir), 0700));
 	put(cx, arena_printf(cx->mem, "%s/deep/c.yaml", dir),
@@ -331,7 +332,7 @@ a_folder_is_read_whole_but_for_hidden_and_other_files(void **state)
 	char *dir;
 	Manifests *m;
 
-	assert_true(file_temp_dir(cx, &dir));
+	assert_true(temp_dir(cx, &dir));
 	assert_true(file_make_dirs(cx, arena_printf(cx->mem, "%s/deep/er", dir), 0700));
 	assert_true(file_make_dirs(cx, arena_printf(cx->mem, "%s/deep/.git", dir), 0700));
 	for (size_t i = 0; i < LENGTH(files); i++)
@@ -358,7 +359,7 @@ a_path_without_manifests_is_an_error(void **state)
 	Ctx *cx = *state;
 	char *dir, *file;
 
-	assert_true(file_temp_dir(cx, &dir));
+	assert_true(temp_dir(cx, &dir));
 	assert_string_equal(path_error(cx, dir),
 	    arena_printf(cx->mem,
 		"error[manifest]: no manifest in \"%s\"\n  hint:  Manifests are documents in files "
