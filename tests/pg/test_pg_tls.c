@@ -121,7 +121,7 @@ static int
 setup_own(void **state)
 {
 	Room *r;
-	char *dir;
+	char *dir = NULL;
 
 	if (setup(state) != 0)
 		return -1;

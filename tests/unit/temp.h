@@ -31,6 +31,7 @@ temp_dir(Ctx *cx, char **path)
 	const char *base = getenv("TMPDIR");
 	char *dir = arena_printf(cx->mem, "%s/copyhold.XXXXXX", base && *base ? base : "/tmp");
 
+	*path = NULL;
 	if (!mkdtemp(dir))
 		return false;
 	arena_on_free(cx->mem, temp_remove, dir);
