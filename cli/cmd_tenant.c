@@ -276,9 +276,25 @@ do_verb(App *app, TenantVerb verb, const char *question, const char *expected)
 	return report.exit;
 }
 
+/* Said twice, it is done once: scripts may repeat themselves. */
+static bool
+is_already(App *app, TenantState state)
+{
+	TenantRecord r;
+
+	if (!catalog_tenant(app->cx, app->home, arg.tenant, &r) || r.state != state) {
+		fail_clear(app->cx);
+		return false;
+	}
+	app_done(app, "nothing to do: tenant \"%s\" is %s", r.name, tenant_state_name(state));
+	return true;
+}
+
 static ExitCode
 run_tenant_suspend(void *ptr)
 {
+	if (is_already(ptr, TENANT_SUSPENDED))
+		return EXIT_DONE;
 	return do_verb(ptr, VERB_SUSPEND, arena_printf(((App *)ptr)->cx->mem,
 	    "Close \"%s\" and end its sessions? Type yes:", arg.tenant), "yes");
 }
@@ -286,6 +302,8 @@ run_tenant_suspend(void *ptr)
 static ExitCode
 run_tenant_resume(void *ptr)
 {
+	if (is_already(ptr, TENANT_ACTIVE))
+		return EXIT_DONE;
 	return do_verb(ptr, VERB_RESUME, NULL, NULL);
 }
 

@@ -33,6 +33,11 @@ preflight_rights(Ctx *cx, const Placement *at, const PgRows *rows)
 		    "Name another user: copyhold cluster setup-script makes it.",
 		    "login \"%s\" on \"%s\" is a superuser: more than we ask", us->user,
 		    at->cluster->name);
+	if (pg_bool(rows, 0, 7))
+		return fail(cx, FAIL_REFUSED,
+		    arena_printf(cx->mem, "ALTER ROLE \"%s\" NOBYPASSRLS NOREPLICATION;", us->user),
+		    "login \"%s\" on \"%s\" may bypass row security or replicate: more than we ask",
+		    us->user, at->cluster->name);
 	if (!pg_bool(rows, 0, 2) || !pg_bool(rows, 0, 3))
 		return lacking(cx, at, "create databases and roles",
 		    arena_printf(cx->mem, "ALTER ROLE \"%s\" CREATEDB CREATEROLE;", us->user));

@@ -184,6 +184,9 @@ not_ours(const Placement *at, const RoleChange *c)
 		return "not made by copyhold: its owner may drop it";
 	if (roles_change_needs_superuser(c))
 		return "only a superuser can take NOSUPERUSER NOREPLICATION NOBYPASSRLS back";
+	if (c->kind == ITEM_DATABASE && c->from && c->to && strcmp(c->to, c->from) != 0 &&
+	    strncmp(c->from, c->to, strlen(c->to)) != 0)
+		return "only its present owner or a superuser can give it back";
 	if (c->kind == ITEM_MEMBER && strstr(c->name, " (of another grantor)"))
 		return "only who granted it can take it back";
 	if (c->kind == ITEM_SETTING && c->op == CHANGE_REMOVE &&

@@ -104,7 +104,8 @@ SELECT pg_catalog.current_setting('server_version_num'),
 	r.rolsuper, r.rolcreatedb, r.rolcreaterole,
 	pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
 	coalesce(t.datistemplate AND NOT t.datallowconn, false),
-	coalesce(pg_catalog.shobj_description(t.oid, 'pg_database'), '')
+	coalesce(pg_catalog.shobj_description(t.oid, 'pg_database'), ''),
+	r.rolbypassrls OR r.rolreplication
 FROM pg_catalog.pg_roles r
 LEFT JOIN pg_catalog.pg_database t ON t.datname = $1
 WHERE r.rolname = session_user;

@@ -501,6 +501,28 @@ plan_constraint(Diff *d, const Rule *r, const Item *is, bool drift)
 	return true;
 }
 
+/* Who took a table or schema from its owner has all rights on it: we have none left to mend it with. */
+static bool
+is_taken(const Diff *d, const Rule *r, const Item *is)
+{
+	const char *owner = arena_printf(d->cx->mem, "owner %s", d->at->owner);
+	size_t n = strlen(owner);
+
+	return is != NULL && (r->item.kind == ITEM_TABLE || r->item.kind == ITEM_SCHEMA) &&
+	    (strncmp(is->def, owner, n) != 0 || (is->def[n] != '\0' && is->def[n] != ','));
+}
+
+static void
+plan_taken(Diff *d, const Rule *r, const Item *is)
+{
+	Change c = { .op = CHANGE_ALTER, .what = shape_rule_what(r),
+		.name = shape_rule_label(d->cx->mem, r), .from = is->def, .to = r->item.def,
+		.drift = true, .kept = true,
+		.note = "only its present owner or a superuser can give it back" };
+
+	shape_change(d, c);
+}
+
 static void
 plan_plain(Diff *d, const Rule *r, const Item *is, bool drift)
 {
@@ -549,7 +571,10 @@ plan_rule(Diff *d, const Rule *r)
 		rule_change(d, r, shape_diff_recorded(d, &r->item), is, drift);
 		return true;
 	}
-	plan_plain(d, r, is, drift);
+	if (is_taken(d, r, is))
+		plan_taken(d, r, is);
+	else
+		plan_plain(d, r, is, drift);
 	return true;
 }
 

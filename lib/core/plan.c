@@ -167,6 +167,32 @@ plan_absent_object(Planner *p, const char *kind, const char *name)
 	return true;
 }
 
+/* An older folder of manifests applied by mistake would take fields away from everybody. */
+static bool
+check_versions(Planner *p)
+{
+	const MapItem *it;
+
+	for (it = map_next(p->m->models, NULL); it; it = map_next(p->m->models, it)) {
+		const Model *want = it->value;
+		char *spec, *hash;
+		void *had;
+		if (!catalog_object(p->cx, p->home, "Model", it->key, &spec, &hash))
+			return false;
+		if (!spec)
+			continue;
+		if (!manifest_from_json(p->cx, "Model", it->key, spec, &had))
+			return false;
+		if (((const Model *)had)->version <= want->version)
+			continue;
+		fail(p->cx, FAIL_REFUSED, "To go back, give the older shape a higher version.",
+		    "model \"%s\" is recorded in version %lld and the manifest has version %lld", it->key,
+		    (long long)((const Model *)had)->version, (long long)want->version);
+		return fail_at(p->cx, want->place);
+	}
+	return true;
+}
+
 static bool
 plan_objects(Planner *p, const char *kind, const Map *loaded)
 {
@@ -688,6 +714,7 @@ plan_make(Ctx *cx, Home *home, const Manifests *m, const PlanOptions *options, P
 	plan->manifest_hash = m->hash;
 	plan->run = (RunPlan){ .verb = "apply", .steps = &plan->steps };
 	if (!catalog_serial(cx, home, &plan->serial) || !load_recorded(&p) || !check_only(&p) ||
+	    !check_versions(&p) ||
 	    !plan_objects(&p, "Region", m->regions) || !plan_objects(&p, "Cluster", m->clusters) ||
 	    !plan_objects(&p, "Model", m->models) || !plan_tenants(&p))
 		return fail_in(cx, "making the plan");

@@ -249,6 +249,23 @@ static const Hand kept[] = {
 };
 /* clang-format on */
 
+/* Its present owner alone may give it back: no step promises what we cannot do. */
+static void
+a_table_or_schema_that_somebody_took_is_told_and_left(void **state)
+{
+	Shape *s = *state;
+	const Model *m = shape_model(s, objects);
+	Planned p;
+
+	shape_sql(s, "ALTER TABLE app.contact OWNER TO postgres");
+	p = shape_plan(s, m, m);
+	assert_non_null(strstr(changes_text(s->p.cx.mem, &p.changes),
+	    "~ object contact: owner postgres -> owner shape_owner drift kept "
+	    "(only its present owner or a superuser can give it back)\n"));
+	shape_sql(s, "ALTER TABLE app.contact OWNER TO shape_owner");
+	shape_is(s, m);
+}
+
 static void
 what_holds_data_is_kept_unless_pruned(void **state)
 {
@@ -532,6 +549,7 @@ main(void)
 		cmocka_unit_test_setup(drift_is_mended_while_its_object_is_renamed, fresh),
 		cmocka_unit_test_setup(mended_drift_is_not_put_back_by_an_undo, fresh),
 		cmocka_unit_test_setup(what_holds_data_is_kept_unless_pruned, fresh),
+		cmocka_unit_test_setup(a_table_or_schema_that_somebody_took_is_told_and_left, fresh),
 		cmocka_unit_test_setup(what_belongs_to_others_is_reported_and_left, fresh),
 		cmocka_unit_test_setup(a_type_that_was_narrowed_by_hand_is_reported, fresh),
 		cmocka_unit_test_setup(references_to_rows_that_were_lost_are_counted, fresh),

@@ -136,6 +136,22 @@ a_new_version_of_a_model_changes_its_tenants(void **state)
 }
 
 static void
+an_older_version_of_a_model_is_refused(void **state)
+{
+	Room *r = *state;
+	Manifests *m;
+	Plan *plan;
+	char *text = arena_printf(r->cx.mem, "%s", estate_model(r, 1, "name"));
+
+	estate_apply(r, estate_model(r, 2, "name"));
+	ok(&r->cx, manifest_load_text(&r->cx, "m.yaml", text, strlen(text), &m));
+	assert_false(plan_make(&r->cx, r->home, m, &(PlanOptions){0}, &plan));
+	assert_string_equal(r->cx.fail->what,
+	    "model \"crm\" is recorded in version 2 and the manifest has version 1");
+	fail_clear(&r->cx);
+}
+
+static void
 a_cluster_that_cannot_be_reached_is_asked_once_and_the_others_go_on(void **state)
 {
 	Room *r = *state;
@@ -477,6 +493,7 @@ main(void)
 		T(after_an_apply_nothing_is_left_to_do),
 		T(drift_is_shown_and_mended_in_that_tenant_alone),
 		T(a_new_version_of_a_model_changes_its_tenants),
+		T(an_older_version_of_a_model_is_refused),
 		T(a_cluster_that_cannot_be_reached_is_asked_once_and_the_others_go_on),
 		T(a_tenant_that_no_manifest_names_stays_unless_pruned),
 		T(a_region_and_a_cluster_that_nothing_stands_on_are_forgotten_by_prune),
