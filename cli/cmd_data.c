@@ -85,7 +85,8 @@ print_json(App *app, const Js *whole)
 	if (app->output == OUTPUT_JSON)
 		out_text(stdout, js_pretty(app->cx->mem, whole));
 	else
-		out_text(stdout, arena_printf(app->cx->mem, "%s\n", js_canonical(app->cx->mem, whole)));
+		out_text(
+		    stdout, arena_printf(app->cx->mem, "%s\n", js_canonical(app->cx->mem, whole)));
 }
 
 static int64_t

@@ -6,19 +6,23 @@
 #include "lib/base/proc.h"
 #include "lib/core/engine.h"
 
-static struct { OptList clusters; } arg;
+static struct {
+	OptList clusters;
+} arg;
 
 #define LOW_DISK ((unsigned long long)256 << 20)
 
 typedef struct Doctor {
-	App	*app;
-	Table	*table;
-	int	 findings, unreachable;
+	App *app;
+	Table *table;
+	int findings, unreachable;
 } Doctor;
 
 static const Column columns[] = {
-	{ "check", "CHECK", CELL_TEXT, false }, { "ok", "OK", CELL_BOOL, false },
-	{ "found", "FOUND", CELL_TEXT, false }, { "fix", NULL, CELL_TEXT, false },
+	{ "check", "CHECK", CELL_TEXT, false },
+	{ "ok", "OK", CELL_BOOL, false },
+	{ "found", "FOUND", CELL_TEXT, false },
+	{ "fix", NULL, CELL_TEXT, false },
 };
 
 static void
@@ -41,8 +45,8 @@ fix_of(Arena *mem, const Fail *f)
 {
 	const char *circle = f->hint ? strstr(f->hint, " Try: copyhold doctor") : NULL;
 
-	return circle ? arena_dupn(mem, f->hint, (size_t)(circle - f->hint)) :
-	    arena_dup(mem, f->hint);
+	return circle ? arena_dupn(mem, f->hint, (size_t)(circle - f->hint))
+		      : arena_dup(mem, f->hint);
 }
 
 /* A failure of something that was tried becomes a finding; others are tried all the same. */
@@ -53,8 +57,10 @@ line_fail(Doctor *d, const char *check, const Ctx *cx)
 
 	if (f->kind == FAIL_UNREACHABLE || f->kind == FAIL_TIMEOUT)
 		d->unreachable++;
-	line(d, check, false, f->cause ? arena_printf(d->app->cx->mem, "%s (%s)", f->what, f->cause) :
-	    arena_dup(d->app->cx->mem, f->what), fix_of(d->app->cx->mem, f));
+	line(d, check, false,
+	    f->cause ? arena_printf(d->app->cx->mem, "%s (%s)", f->what, f->cause)
+		     : arena_dup(d->app->cx->mem, f->what),
+	    fix_of(d->app->cx->mem, f));
 }
 
 /* --- here --------------------------------------------------------------------------- */
@@ -68,14 +74,17 @@ check_disk(Doctor *d)
 	if (statvfs(d->app->home_dir, &fs) != 0)
 		return;
 	free_bytes = (unsigned long long)fs.f_bavail * fs.f_frsize;
-	line(d, "disk", free_bytes >= LOW_DISK, arena_printf(d->app->cx->mem, "%llu MiB free for the home",
-	    free_bytes >> 20), "Make room: a full disk stops every command that changes things.");
+	line(d, "disk", free_bytes >= LOW_DISK,
+	    arena_printf(d->app->cx->mem, "%llu MiB free for the home", free_bytes >> 20),
+	    "Make room: a full disk stops every command that changes things.");
 }
 
 static void
 check_programs(Doctor *d)
 {
-	static const struct { const char *program, *package, *what; } wanted[] = {
+	static const struct {
+		const char *program, *package, *what;
+	} wanted[] = {
 		{ "psql", "postgresql-client", "to run setup scripts and to connect by hand" },
 	};
 
@@ -89,7 +98,8 @@ check_programs(Doctor *d)
 		if (newline)
 			*newline = '\0';
 		line(d, arena_printf(d->app->cx->mem, "program %s", wanted[i].program), ok,
-		    ok ? result.out : arena_printf(d->app->cx->mem, "not found; wanted %s", wanted[i].what),
+		    ok ? result.out
+		       : arena_printf(d->app->cx->mem, "not found; wanted %s", wanted[i].what),
 		    arena_printf(d->app->cx->mem, "apt-get install %s", wanted[i].package));
 	}
 }
@@ -112,10 +122,13 @@ check_runs(Doctor *d)
 			continue;
 		open++;
 		line(d, arena_printf(cx.mem, "run %lld", (long long)runs.at[i].id), false,
-		    arena_printf(cx.mem, "%s is %s", runs.at[i].verb, person ? "waiting for a person" :
-		    strcmp(state, "running") == 0 ? "running, or its process was killed" : "stopped"),
-		    arena_printf(cx.mem, person ? "copyhold run show %lld" : "copyhold run resume %lld",
-		    (long long)runs.at[i].id));
+		    arena_printf(cx.mem, "%s is %s", runs.at[i].verb,
+			person                              ? "waiting for a person"
+			    : strcmp(state, "running") == 0 ? "running, or its process was killed"
+							    : "stopped"),
+		    arena_printf(cx.mem,
+			person ? "copyhold run show %lld" : "copyhold run resume %lld",
+			(long long)runs.at[i].id));
 	}
 	if (!open)
 		line(d, "runs", true, "none is unfinished", NULL);
@@ -133,10 +146,10 @@ check_home(Doctor *d)
 	line(d, "home", true, d->app->home_dir, NULL);
 	if (!lite_check(&cx, d->app->home->db)) {
 		line_fail(d, "catalogue", &cx);
-		return false;	/* what it says of runs and clusters cannot be believed */
+		return false; /* what it says of runs and clusters cannot be believed */
 	}
-	line(d, "catalogue", true, arena_printf(cx.mem, "version %d, sound",
-	    lite_version(d->app->home->db)), NULL);
+	line(d, "catalogue", true,
+	    arena_printf(cx.mem, "version %d, sound", lite_version(d->app->home->db)), NULL);
 	return true;
 }
 
@@ -145,7 +158,7 @@ check_home(Doctor *d)
 static void
 check_strays(Doctor *d, Ctx *cx, Conns *conns, const Cluster *c, const PlaceDriver *driver)
 {
-	Names strays = {0};
+	Names strays = { 0 };
 	const char *check = arena_printf(cx->mem, "leftovers on %s", c->name);
 	Buf b = buf_new(cx->mem);
 
@@ -155,8 +168,10 @@ check_strays(Doctor *d, Ctx *cx, Conns *conns, const Cluster *c, const PlaceDriv
 	}
 	for (size_t i = 0; i < strays.n; i++)
 		buf_fmt(&b, "%s%s", i ? ", " : "", strays.at[i]);
-	line(d, check, !strays.n, strays.n ? arena_printf(cx->mem,
-	    "a crash left folders that no database owns: %s", b.text) : "none",
+	line(d, check, !strays.n,
+	    strays.n
+		? arena_printf(cx->mem, "a crash left folders that no database owns: %s", b.text)
+		: "none",
 	    "Stop the server, remove them from its data folder, start it.");
 }
 
@@ -200,7 +215,8 @@ check_clusters(Doctor *d)
 		return false;
 	for (int i = 0; i < arg.clusters.n; i++)
 		if (!names_have(&names, arg.clusters.at[i]))
-			return fail(cx, FAIL_NOT_FOUND, "Only clusters that were applied are known.",
+			return fail(cx, FAIL_NOT_FOUND,
+			    "Only clusters that were applied are known.",
 			    "there is no cluster \"%s\"", arg.clusters.at[i]);
 	for (size_t i = 0; i < names.n; i++) {
 		Cluster *c;
@@ -219,8 +235,9 @@ check_clusters(Doctor *d)
 			continue;
 		if (!catalog_placement_of(cx, d->app->home, &tenants.at[i], &at))
 			return false;
-		check_place(d, arena_printf(cx->mem, "tenant %s on %s", at->tenant, at->cluster->name),
-		    at, true);
+		check_place(d,
+		    arena_printf(cx->mem, "tenant %s on %s", at->tenant, at->cluster->name), at,
+		    true);
 	}
 	return true;
 }
@@ -247,14 +264,17 @@ run_doctor(void *ptr)
 }
 
 static const Option options[] = {
-	{ OPT_LIST, "cluster", 'c', "CLUSTER", &arg.clusters, "only this cluster", NULL,
-	  false },
+	{ OPT_LIST, "cluster", 'c', "CLUSTER", &arg.clusters, "only this cluster", NULL, false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
 const Command cmd_doctor = {
-	.name = "doctor", .summary = "what is wrong here and there, each with its fix",
-	.detail = "Looks at the home's rights and soundness, the disk, unfinished runs, the programs that "
+	.name = "doctor",
+	.summary = "what is wrong here and there, each with its fix",
+	.detail =
+	    "Looks at the home's rights and soundness, the disk, unfinished runs, the programs that "
 	    "are called, and each cluster: reachable, set up, ours, and free of what a crash leaves.",
-	.access = ACCESS_NONE, .run = run_doctor, .options = options,
+	.access = ACCESS_NONE,
+	.run = run_doctor,
+	.options = options,
 };

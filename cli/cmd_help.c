@@ -2,7 +2,10 @@
 
 #include "cli/app.h"
 
-static struct { const char *noun, *verb, *shell; bool manual; } arg;
+static struct {
+	const char *noun, *verb, *shell;
+	bool manual;
+} arg;
 
 static const Command *
 find(const Command *const *all, size_t n, const char *name)
@@ -29,7 +32,10 @@ manual_command(Buf *b, const Command *c)
 static void
 manual(Buf *b)
 {
-	static const struct { int number; const char *doc; } exits[] = {
+	static const struct {
+		int number;
+		const char *doc;
+	} exits[] = {
 #define EXIT_CODE(id, number, doc) { number, doc },
 #include "lib/base/exit.def"
 #undef EXIT_CODE
@@ -37,7 +43,8 @@ manual(Buf *b)
 	size_t n;
 	const Command *const *all = app_commands(&n);
 
-	buf_add(b, "# The manual\n\nMade by `copyhold help --manual` from the tables of the program.\n\n"
+	buf_add(b,
+	    "# The manual\n\nMade by `copyhold help --manual` from the tables of the program.\n\n"
 	    "## Commands\n\n");
 	for (size_t i = 0; i < n; i++)
 		manual_command(b, all[i]);
@@ -46,8 +53,8 @@ manual(Buf *b)
 		buf_fmt(b, "| %d | %s |\n", exits[i].number, exits[i].doc);
 	buf_add(b, "\n## Errors\n\n| kind | exit | meaning |\n|---|---|---|\n");
 	for (int k = FAIL_NONE + 1; k < FAIL_KINDS; k++)
-		buf_fmt(b, "| `%s` | %d | %s |\n", fail_name((FailKind)k), (int)fail_exit((FailKind)k),
-		    fail_doc((FailKind)k));
+		buf_fmt(b, "| `%s` | %d | %s |\n", fail_name((FailKind)k),
+		    (int)fail_exit((FailKind)k), fail_doc((FailKind)k));
 	buf_add(b, "\n## Manifests\n\n");
 	manifest_manual(b);
 }
@@ -64,7 +71,8 @@ help_noun(App *app, const char *noun)
 		if (strncmp(all[i]->name, noun, len) == 0 && all[i]->name[len] == ' ')
 			own[kept++] = all[i];
 	if (!kept) {
-		fail(app->cx, FAIL_USAGE, "See: copyhold help.", "there is no command \"%s\"", noun);
+		fail(
+		    app->cx, FAIL_USAGE, "See: copyhold help.", "there is no command \"%s\"", noun);
 		return app_fail(app);
 	}
 	opt_usage(&b, own, kept);
@@ -98,8 +106,8 @@ run_help(void *ptr)
 	else if (!(c = find(all, n, arg.noun)))
 		return help_noun(app, arg.noun);
 	if (!c) {
-		fail(app->cx, FAIL_USAGE, "See: copyhold help.", "there is no command \"%s %s\"", arg.noun,
-		    arg.verb);
+		fail(app->cx, FAIL_USAGE, "See: copyhold help.", "there is no command \"%s %s\"",
+		    arg.noun, arg.verb);
 		return app_fail(app);
 	}
 	opt_help(&b, c, app_globals());
@@ -131,8 +139,8 @@ run_completion(void *ptr)
 
 	if (strcmp(arg.shell, "bash") != 0 && strcmp(arg.shell, "zsh") != 0 &&
 	    strcmp(arg.shell, "fish") != 0) {
-		fail(app->cx, FAIL_USAGE, "Use bash, zsh or fish.", "there is no completion for \"%s\"",
-		    arg.shell);
+		fail(app->cx, FAIL_USAGE, "Use bash, zsh or fish.",
+		    "there is no completion for \"%s\"", arg.shell);
 		return app_fail(app);
 	}
 	opt_complete(&b, arg.shell, all, n, app_globals());
@@ -146,16 +154,25 @@ static const Option help_options[] = {
 };
 
 const Command cmd_help = {
-	.name = "help", .summary = "what the commands are and do", .access = ACCESS_NONE,
-	.run = run_help, .options = help_options,
+	.name = "help",
+	.summary = "what the commands are and do",
+	.access = ACCESS_NONE,
+	.run = run_help,
+	.options = help_options,
 	.args = { { "NOUN", &arg.noun, "a noun or single command", true },
 	    { "VERB", &arg.verb, "its verb", true } },
 };
 const Command cmd_version = {
-	.name = "version", .summary = "the version", .access = ACCESS_NONE, .run = run_version,
+	.name = "version",
+	.summary = "the version",
+	.access = ACCESS_NONE,
+	.run = run_version,
 };
 const Command cmd_completion = {
-	.name = "completion", .summary = "the completion script of a shell",
-	.detail = "For bash: source <(copyhold completion bash)", .access = ACCESS_NONE,
-	.run = run_completion, .args = { { "SHELL", &arg.shell, "bash, zsh or fish", false } },
+	.name = "completion",
+	.summary = "the completion script of a shell",
+	.detail = "For bash: source <(copyhold completion bash)",
+	.access = ACCESS_NONE,
+	.run = run_completion,
+	.args = { { "SHELL", &arg.shell, "bash, zsh or fish", false } },
 };

@@ -19,15 +19,20 @@ run_init(void *ptr)
 }
 
 const Command cmd_init = {
-	.name = "init", .summary = "make a home: catalogue, keys, leases",
-	.detail = "The home is a folder of mode 0700 that belongs to you. Keep keys/ safe and back it "
+	.name = "init",
+	.summary = "make a home: catalogue, keys, leases",
+	.detail =
+	    "The home is a folder of mode 0700 that belongs to you. Keep keys/ safe and back it "
 	    "up with \"copyhold home backup\": without the master key no secret opens.",
-	.access = ACCESS_NONE, .run = run_init,
+	.access = ACCESS_NONE,
+	.run = run_init,
 };
 
 /* --- backup, restore ------------------------------------------------------------ */
 
-static struct { const char *file, *passphrase; } arg;
+static struct {
+	const char *file, *passphrase;
+} arg;
 
 /* The passphrase is read as any secret is; it never stands on the command line. */
 static bool
@@ -49,8 +54,7 @@ run_backup(void *ptr)
 	App *app = ptr;
 	Secret pass;
 
-	if (!passphrase(app, app->home, &pass) ||
-	    !home_backup(app->cx, app->home, arg.file, &pass))
+	if (!passphrase(app, app->home, &pass) || !home_backup(app->cx, app->home, arg.file, &pass))
 		return app_fail(app);
 	app_done(app, "wrote %s", arg.file);
 	return EXIT_DONE;
@@ -72,7 +76,8 @@ probe_tenant(Ctx *cx, Home *home, const TenantRecord *t, int64_t own, int64_t *h
 	    !place_driver(at->mode)->highest_fence(cx, conns_new(cx, home), at, &seen))
 		return fail_in(cx, "asking for the fence of tenant \"%s\"", t->name);
 	if (seen < 0 || seen - own > FENCE_LEAP)
-		return fail(cx, FAIL_SERVER, "Somebody wrote it there: mend copyhold.fence by hand.",
+		return fail(cx, FAIL_SERVER,
+		    "Somebody wrote it there: mend copyhold.fence by hand.",
 		    "tenant \"%s\" on cluster \"%s\" shows the fence %lld, which no home gave out",
 		    t->name, t->cluster, (long long)seen);
 	if (seen > *highest)
@@ -103,8 +108,10 @@ run_probe(void *ptr)
 	log_live_end();
 	bool ok = lite_begin(app->cx, app->home->db) &&
 	    catalog_raise_floors(app->cx, app->home, highest) &&
-	    event_write(app->cx, app->home, &(Event){ .verb = "home.probe", .object = "home",
-	    .outcome = missed ? "some targets unreachable" : "ok" }) &&
+	    event_write(app->cx, app->home,
+		&(Event){ .verb = "home.probe",
+		    .object = "home",
+		    .outcome = missed ? "some targets unreachable" : "ok" }) &&
 	    lite_commit(app->cx, app->home->db);
 	if (!ok) {
 		lite_rollback(app->home->db);
@@ -133,26 +140,35 @@ run_restore(void *ptr)
 
 static const Option options[] = {
 	{ OPT_TEXT, "passphrase", 0, "REF", &arg.passphrase,
-	  "env:NAME or file:PATH with the passphrase", NULL, true },
+	    "env:NAME or file:PATH with the passphrase", NULL, true },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
 const Command cmd_home_backup = {
-	.name = "home backup", .summary = "copy the home while it is in use, keys under a passphrase",
-	.access = ACCESS_WRITES, .run = run_backup, .options = options,
+	.name = "home backup",
+	.summary = "copy the home while it is in use, keys under a passphrase",
+	.access = ACCESS_WRITES,
+	.run = run_backup,
+	.options = options,
 	.args = { { "FILE", &arg.file, "where to; must not exist", false } },
 };
 
 const Command cmd_home_restore = {
-	.name = "home restore", .summary = "make a home from a backup",
-	.detail = "Every target that can be reached is asked for the highest fence and the home starts "
+	.name = "home restore",
+	.summary = "make a home from a backup",
+	.detail =
+	    "Every target that can be reached is asked for the highest fence and the home starts "
 	    "above them, so that a lost machine's late writes are refused. Routes get a new epoch.",
-	.access = ACCESS_NONE, .run = run_restore, .options = options,
+	.access = ACCESS_NONE,
+	.run = run_restore,
+	.options = options,
 	.args = { { "FILE", &arg.file, "the backup", false } },
 };
 
 const Command cmd_home_probe = {
-	.name = "home probe", .summary = "start above the fences that the targets have seen",
+	.name = "home probe",
+	.summary = "start above the fences that the targets have seen",
 	.detail = "Part of a restore; repeated when a target could not be reached then.",
-	.access = ACCESS_WRITES, .run = run_probe,
+	.access = ACCESS_WRITES,
+	.run = run_probe,
 };

@@ -1,10 +1,15 @@
 #include "cli/report.h"
 
-static struct { const char *tenant, *user; bool read_only; } arg;
+static struct {
+	const char *tenant, *user;
+	bool read_only;
+} arg;
 
 static const Column columns[] = {
-	{ "user", "LOGIN", CELL_TEXT, false }, { "access", "ACCESS", CELL_TEXT, false },
-	{ "on", "ON", CELL_BOOL, false }, { "role", "ROLE", CELL_TEXT, false },
+	{ "user", "LOGIN", CELL_TEXT, false },
+	{ "access", "ACCESS", CELL_TEXT, false },
+	{ "on", "ON", CELL_BOOL, false },
+	{ "role", "ROLE", CELL_TEXT, false },
 };
 
 static ExitCode
@@ -33,7 +38,8 @@ do_login(App *app, const char *verb)
 	RunReport report;
 
 	if (!name_valid(arg.user)) {
-		fail(app->cx, FAIL_USAGE, "Letters, digits and -, starting with a letter, 40 at most.",
+		fail(app->cx, FAIL_USAGE,
+		    "Letters, digits and -, starting with a letter, 40 at most.",
 		    "\"%s\" is no name for a login", arg.user);
 		return app_fail(app);
 	}
@@ -61,14 +67,19 @@ run_login_remove(void *ptr)
 {
 	App *app = ptr;
 
-	if (!app_confirm(app, arena_printf(app->cx->mem, "Remove login \"%s\" of \"%s\" and end its "
-	    "sessions? Type yes:", arg.user, arg.tenant), "yes"))
+	if (!app_confirm(app,
+		arena_printf(app->cx->mem,
+		    "Remove login \"%s\" of \"%s\" and end its "
+		    "sessions? Type yes:",
+		    arg.user, arg.tenant),
+		"yes"))
 		return app_fail(app);
 	return do_login(app, "remove");
 }
 
-#define LOGIN_ARGS .args = { { "TENANT", &arg.tenant, "the tenant", false },	\
-	{ "LOGIN", &arg.user, "the client's name for it: app", false } }
+#define LOGIN_ARGS \
+	.args = { { "TENANT", &arg.tenant, "the tenant", false }, \
+		{ "LOGIN", &arg.user, "the client's name for it: app", false } }
 
 static const Option add_options[] = {
 	{ OPT_FLAG, "read-only", 0, NULL, &arg.read_only, "it may only read", NULL, false },
@@ -76,21 +87,34 @@ static const Option add_options[] = {
 };
 
 const Command cmd_login_list = {
-	.name = "login list", .summary = "what a tenant's applications connect with",
-	.access = ACCESS_READS, .run = run_login_list,
+	.name = "login list",
+	.summary = "what a tenant's applications connect with",
+	.access = ACCESS_READS,
+	.run = run_login_list,
 	.args = { { "TENANT", &arg.tenant, "the tenant", false } },
 };
 const Command cmd_login_add = {
-	.name = "login add", .summary = "give a tenant another login",
-	.detail = "The password is made here and sealed in the catalogue; \"copyhold route resolve\" "
+	.name = "login add",
+	.summary = "give a tenant another login",
+	.detail =
+	    "The password is made here and sealed in the catalogue; \"copyhold route resolve\" "
 	    "hands it on in a passfile.",
-	.access = ACCESS_WRITES, .run = run_login_add, .options = add_options, LOGIN_ARGS,
+	.access = ACCESS_WRITES,
+	.run = run_login_add,
+	.options = add_options,
+	LOGIN_ARGS,
 };
 const Command cmd_login_rotate = {
-	.name = "login rotate", .summary = "give a login a new password",
-	.access = ACCESS_WRITES, .run = run_login_rotate, LOGIN_ARGS,
+	.name = "login rotate",
+	.summary = "give a login a new password",
+	.access = ACCESS_WRITES,
+	.run = run_login_rotate,
+	LOGIN_ARGS,
 };
 const Command cmd_login_remove = {
-	.name = "login remove", .summary = "take a login away and end its sessions",
-	.access = ACCESS_WRITES, .run = run_login_remove, LOGIN_ARGS,
+	.name = "login remove",
+	.summary = "take a login away and end its sessions",
+	.access = ACCESS_WRITES,
+	.run = run_login_remove,
+	LOGIN_ARGS,
 };

@@ -14,8 +14,9 @@ static struct {
 static bool
 want_path(App *app)
 {
-	return arg.path || fail(app->cx, FAIL_USAGE, "Name a file or folder: -f manifests/quickstart.",
-	    "the option --file is missing");
+	return arg.path ||
+	    fail(app->cx, FAIL_USAGE, "Name a file or folder: -f manifests/quickstart.",
+		"the option --file is missing");
 }
 
 static bool
@@ -45,7 +46,9 @@ static ExitCode
 run_plan(void *ptr)
 {
 	App *app = ptr;
-	PlanOptions options = { .refresh = !arg.no_refresh, .prune = arg.prune, .only = &arg.tenants };
+	PlanOptions options = {
+		.refresh = !arg.no_refresh, .prune = arg.prune, .only = &arg.tenants
+	};
 	Plan *plan;
 
 	if (!want_path(app) || !make(app, &options, &plan))
@@ -59,7 +62,8 @@ run_plan(void *ptr)
 			return app_fail(app);
 		log_say("saved; do it with: copyhold apply --plan %s", arg.out);
 	}
-	return arg.detailed && (plan->steps.n || plan->drift || plan->kept) ? EXIT_CHANGES : EXIT_DONE;
+	return arg.detailed && (plan->steps.n || plan->drift || plan->kept) ? EXIT_CHANGES
+									    : EXIT_DONE;
 }
 
 /* --- apply ------------------------------------------------------------------------- */
@@ -82,11 +86,14 @@ confirm_removal(App *app, const Plan *plan)
 	if ((!plan->remove && !removes_data(plan)) || arg.confirm_removal)
 		return true;
 	app->yes = false;
-	ok = app_confirm(app, plan->remove ? "Close the tenants and remove the data named above? Type remove:" :
-	    "Remove the data named above? Type remove:", "remove");
+	ok = app_confirm(app,
+	    plan->remove ? "Close the tenants and remove the data named above? Type remove:"
+			 : "Remove the data named above? Type remove:",
+	    "remove");
 	app->yes = yes;
 	if (!ok)
-		app->cx->fail->hint = arena_dup(app->cx->mem, "Say --confirm-removal if you mean it.");
+		app->cx->fail->hint = arena_dup(
+		    app->cx->mem, "Say --confirm-removal if you mean it.");
 	return ok;
 }
 
@@ -94,7 +101,7 @@ static bool
 read_saved(App *app, char **text, size_t *n, PlanOptions *options)
 {
 	return (file_read(app->cx, arg.plan, PLAN_FILE_MAX, text, n) &&
-	    plan_read_options(app->cx, *text, *n, &arg.path, options)) ||
+		   plan_read_options(app->cx, *text, *n, &arg.path, options)) ||
 	    fail_in(app->cx, "reading the saved plan \"%s\"", arg.plan);
 }
 
@@ -128,13 +135,16 @@ static ExitCode
 run_apply(void *ptr)
 {
 	App *app = ptr;
-	PlanOptions options = { .refresh = !arg.no_refresh, .prune = arg.prune, .only = &arg.tenants };
+	PlanOptions options = {
+		.refresh = !arg.no_refresh, .prune = arg.prune, .only = &arg.tenants
+	};
 	char *saved = NULL;
 	size_t n = 0;
 	Plan *plan;
 
 	if ((arg.plan && !read_saved(app, &saved, &n, &options)) || !want_path(app) ||
-	    !make(app, &options, &plan) || (saved && !plan_same(app->cx, app->home, saved, n, plan)))
+	    !make(app, &options, &plan) ||
+	    (saved && !plan_same(app->cx, app->home, saved, n, plan)))
 		return app_fail(app);
 	if (app->output == OUTPUT_TEXT || !plan->steps.n)
 		report_plan(app, plan, false);
@@ -146,42 +156,53 @@ run_apply(void *ptr)
 	return execute(app, plan);
 }
 
-#define COMMON									\
-	{ OPT_TEXT, "file", 'f', "PATH", &arg.path, "a manifest, a folder of them, or -", NULL, false },	\
-	{ OPT_LIST, "tenant", 't', "TENANT", &arg.tenants, "only this tenant", NULL, false }, \
-	{ OPT_FLAG, "prune", 0, NULL, &arg.prune,					\
-	  "close tenants and remove things that no manifest names", NULL, false },	\
-	{ OPT_FLAG, "no-refresh", 0, NULL, &arg.no_refresh,				\
-	  "do not look at the servers: what is recorded is taken for true", NULL, false }
+#define COMMON \
+	{ OPT_TEXT, "file", 'f', "PATH", &arg.path, "a manifest, a folder of them, or -", NULL, \
+		false }, \
+	    { OPT_LIST, "tenant", 't', "TENANT", &arg.tenants, "only this tenant", NULL, false }, \
+	    { OPT_FLAG, "prune", 0, NULL, &arg.prune, \
+		    "close tenants and remove things that no manifest names", NULL, false }, \
+	{ \
+		OPT_FLAG, "no-refresh", 0, NULL, &arg.no_refresh, \
+		    "do not look at the servers: what is recorded is taken for true", NULL, false \
+	}
 
 static const Option plan_options[] = {
 	COMMON,
 	{ OPT_TEXT, "out", 0, "FILE", &arg.out, "save the plan for apply --plan", NULL, false },
 	{ OPT_FLAG, "detailed-exitcode", 0, NULL, &arg.detailed,
-	  "exit 2 when there are changes or drift", NULL, false },
+	    "exit 2 when there are changes or drift", NULL, false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
 static const Option apply_options[] = {
 	COMMON,
 	{ OPT_FLAG, "confirm-removal", 0, NULL, &arg.confirm_removal,
-	  "confirm the removals of --prune, which --yes does not", NULL, false },
-	{ OPT_TEXT, "plan", 0, "FILE", &arg.plan, "do exactly what was saved, or refuse", NULL, false },
+	    "confirm the removals of --prune, which --yes does not", NULL, false },
+	{ OPT_TEXT, "plan", 0, "FILE", &arg.plan, "do exactly what was saved, or refuse", NULL,
+	    false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
 const Command cmd_plan = {
-	.name = "plan", .summary = "what apply would do; changes nothing anywhere",
+	.name = "plan",
+	.summary = "what apply would do; changes nothing anywhere",
 	.detail = "Compares the manifests with the catalogue and with what stands on the servers. "
-	    "Things changed by hand are marked; apply mends them.",
-	.access = ACCESS_READS, .run = run_plan, .options = plan_options,
+		  "Things changed by hand are marked; apply mends them.",
+	.access = ACCESS_READS,
+	.run = run_plan,
+	.options = plan_options,
 };
 
 const Command cmd_apply = {
-	.name = "apply", .summary = "make it as the manifests say",
-	.detail = "Journalled step by step: a run that was killed goes on with \"copyhold run resume\". "
+	.name = "apply",
+	.summary = "make it as the manifests say",
+	.detail =
+	    "Journalled step by step: a run that was killed goes on with \"copyhold run resume\". "
 	    "Before a tenant's route opens a failure is rolled back; afterwards it only goes forward. "
 	    "Nothing that holds data is removed without --prune or a drop entry in the manifest, and "
 	    "its own confirmation.",
-	.access = ACCESS_WRITES, .run = run_apply, .options = apply_options,
+	.access = ACCESS_WRITES,
+	.run = run_apply,
+	.options = apply_options,
 };

@@ -4,11 +4,15 @@
 
 #include "cli/app.h"
 
-static struct { const char *tenant, *login, *format; } arg = { .format = "uri" };
+static struct {
+	const char *tenant, *login, *format;
+} arg = { .format = "uri" };
 
 static const Column columns[] = {
-	{ "tenant", "TENANT", CELL_TEXT, false }, { "state", "STATE", CELL_TEXT, false },
-	{ "epoch", "EPOCH", CELL_INT, true }, { "cluster", "CLUSTER", CELL_TEXT, false },
+	{ "tenant", "TENANT", CELL_TEXT, false },
+	{ "state", "STATE", CELL_TEXT, false },
+	{ "epoch", "EPOCH", CELL_INT, true },
+	{ "cluster", "CLUSTER", CELL_TEXT, false },
 	{ "database", "DATABASE", CELL_TEXT, false },
 };
 
@@ -59,11 +63,14 @@ static ExitCode
 run_resolve(void *ptr)
 {
 	App *app = ptr;
-	RouteFormat format = strcmp(arg.format, "env") == 0 ? ROUTE_ENV :
-	    strcmp(arg.format, "json") == 0 || app->output != OUTPUT_TEXT ? ROUTE_JSON : ROUTE_URI;
-	Event e = { .tenant = arg.tenant, .verb = "secret.read", .outcome = "ok",
-		.object = arena_printf(app->cx->mem, "login/%s/%s", arg.tenant,
-		    arg.login ? arg.login : "first") };
+	RouteFormat format = strcmp(arg.format, "env") == 0                 ? ROUTE_ENV
+	    : strcmp(arg.format, "json") == 0 || app->output != OUTPUT_TEXT ? ROUTE_JSON
+									    : ROUTE_URI;
+	Event e = { .tenant = arg.tenant,
+		.verb = "secret.read",
+		.outcome = "ok",
+		.object = arena_printf(
+		    app->cx->mem, "login/%s/%s", arg.tenant, arg.login ? arg.login : "first") };
 	char *text;
 
 	if (!route_resolve(app->cx, app->home, arg.tenant, arg.login, format, &text) ||
@@ -75,26 +82,35 @@ run_resolve(void *ptr)
 
 static const Option resolve_options[] = {
 	{ OPT_CHOICE, "format", 0, "FORM", &arg.format, "a libpq URI, shell exports or JSON",
-	  "uri|env|json", false },
-	{ OPT_TEXT, "login", 'l', "USER", &arg.login, "which login; else the tenant's first", NULL, false },
+	    "uri|env|json", false },
+	{ OPT_TEXT, "login", 'l', "USER", &arg.login, "which login; else the tenant's first", NULL,
+	    false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
 const Command cmd_route_list = {
-	.name = "route list", .summary = "where each tenant's database is",
-	.access = ACCESS_READS, .run = run_list,
+	.name = "route list",
+	.summary = "where each tenant's database is",
+	.access = ACCESS_READS,
+	.run = run_list,
 };
 
 const Command cmd_route_show = {
-	.name = "route show", .summary = "where one tenant's database is",
-	.access = ACCESS_READS, .run = run_show,
+	.name = "route show",
+	.summary = "where one tenant's database is",
+	.access = ACCESS_READS,
+	.run = run_show,
 	.args = { { "TENANT", &arg.tenant, "the tenant", false } },
 };
 
 const Command cmd_route_resolve = {
-	.name = "route resolve", .summary = "how a program connects to a tenant's database",
-	.detail = "psql \"$(copyhold route resolve acme)\" works: the URI names a passfile of mode 0600 "
+	.name = "route resolve",
+	.summary = "how a program connects to a tenant's database",
+	.detail =
+	    "psql \"$(copyhold route resolve acme)\" works: the URI names a passfile of mode 0600 "
 	    "under the home and never holds a password.",
-	.access = ACCESS_WRITES, .run = run_resolve, .options = resolve_options,
+	.access = ACCESS_WRITES,
+	.run = run_resolve,
+	.options = resolve_options,
 	.args = { { "TENANT", &arg.tenant, "the tenant", false } },
 };

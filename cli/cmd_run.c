@@ -4,7 +4,10 @@
 #include "cli/app.h"
 #include "cli/report.h"
 
-static struct { const char *run, *step, *as; int64_t limit; } arg = { .limit = 50 };
+static struct {
+	const char *run, *step, *as;
+	int64_t limit;
+} arg = { .limit = 50 };
 
 static bool
 run_id(App *app, const char *text, int64_t *out)
@@ -18,10 +21,14 @@ run_id(App *app, const char *text, int64_t *out)
 }
 
 static const Column run_columns[] = {
-	{ "id", "RUN", CELL_INT, true }, { "verb", "VERB", CELL_TEXT, false },
-	{ "state", "STATE", CELL_TEXT, false }, { "exit", "EXIT", CELL_INT, true },
-	{ "done", "DONE", CELL_INT, true }, { "steps", "STEPS", CELL_INT, true },
-	{ "started", "STARTED", CELL_TEXT, false }, { "actor", NULL, CELL_TEXT, false },
+	{ "id", "RUN", CELL_INT, true },
+	{ "verb", "VERB", CELL_TEXT, false },
+	{ "state", "STATE", CELL_TEXT, false },
+	{ "exit", "EXIT", CELL_INT, true },
+	{ "done", "DONE", CELL_INT, true },
+	{ "steps", "STEPS", CELL_INT, true },
+	{ "started", "STARTED", CELL_TEXT, false },
+	{ "actor", NULL, CELL_TEXT, false },
 	{ "reason", NULL, CELL_TEXT, false },
 };
 
@@ -54,10 +61,14 @@ run_list_runs(void *ptr)
 }
 
 static const Column step_columns[] = {
-	{ "id", "STEP", CELL_INT, true }, { "state", "STATE", CELL_TEXT, false },
-	{ "tries", "TRIES", CELL_INT, true }, { "scope", "SCOPE", CELL_TEXT, false },
-	{ "title", "WHAT", CELL_TEXT, false }, { "kind", NULL, CELL_TEXT, false },
-	{ "key", NULL, CELL_TEXT, false }, { "error", NULL, CELL_TEXT, false },
+	{ "id", "STEP", CELL_INT, true },
+	{ "state", "STATE", CELL_TEXT, false },
+	{ "tries", "TRIES", CELL_INT, true },
+	{ "scope", "SCOPE", CELL_TEXT, false },
+	{ "title", "WHAT", CELL_TEXT, false },
+	{ "kind", NULL, CELL_TEXT, false },
+	{ "key", NULL, CELL_TEXT, false },
+	{ "error", NULL, CELL_TEXT, false },
 };
 
 /* Below the table: why steps failed, and the command that goes on from here. */
@@ -69,14 +80,16 @@ say_next(const RunRow *run, const StepRows *steps)
 		if (s->error)
 			out_line(stdout, "\nstep %lld: %s", (long long)s->step.id, s->error);
 		if (s->state == STEP_UNKNOWN || s->state == STEP_UNDO_FAILED)
-			out_line(stdout, "  look at the server, then: "
+			out_line(stdout,
+			    "  look at the server, then: "
 			    "copyhold run resolve %lld.%lld --as done|redo|abandon",
 			    (long long)run->id, (long long)s->step.id);
 	}
 	if (strcmp(run->state, "stopped") == 0)
 		out_line(stdout, "\ngo on with: copyhold run resume %lld", (long long)run->id);
 	else if (strcmp(run->state, "running") == 0)
-		out_line(stdout, "\nif its process was killed, go on with: copyhold run resume %lld",
+		out_line(stdout,
+		    "\nif its process was killed, go on with: copyhold run resume %lld",
 		    (long long)run->id);
 }
 
@@ -97,7 +110,8 @@ run_show(void *ptr)
 		table_int(t, s->step.id);
 		table_cell(t, step_state_name(s->state));
 		if (s->attempt == 0 && app->output == OUTPUT_TEXT)
-			table_cell(t, NULL);	/* done in the catalogue, in one go with its journal row */
+			table_cell(
+			    t, NULL); /* done in the catalogue, in one go with its journal row */
 		else
 			table_int(t, s->attempt);
 		table_cell(t, s->step.scope);
@@ -139,7 +153,8 @@ run_undo_run(void *ptr)
 {
 	App *app = ptr;
 
-	if (!app_confirm(app, arena_printf(app->cx->mem, "Take run %s back? Type yes:", arg.run), "yes"))
+	if (!app_confirm(
+		app, arena_printf(app->cx->mem, "Take run %s back? Type yes:", arg.run), "yes"))
 		return app_fail(app);
 	return go(app, run_undo);
 }
@@ -158,8 +173,10 @@ run_resolve_step(void *ptr)
 	}
 	head = arena_dupn(app->cx->mem, arg.step, (size_t)(dot - arg.step));
 	if (!run_id(app, head, &run) || !run_id(app, dot + 1, &step) ||
-	    !app_confirm(app, arena_printf(app->cx->mem, "Resolve step %s as %s? Type yes:", arg.step,
-	    arg.as), "yes") || !run_resolve(app->cx, app->home, run, step, arg.as))
+	    !app_confirm(app,
+		arena_printf(app->cx->mem, "Resolve step %s as %s? Type yes:", arg.step, arg.as),
+		"yes") ||
+	    !run_resolve(app->cx, app->home, run, step, arg.as))
 		return app_fail(app);
 	app_done(app, "step %s: %s; go on with: copyhold run resume %lld", arg.step, arg.as,
 	    (long long)run);
@@ -172,32 +189,45 @@ static const Option list_options[] = {
 };
 static const Option resolve_options[] = {
 	{ OPT_CHOICE, "as", 0, "HOW", &arg.as, "what a look at the target has shown",
-	  "done|redo|abandon", true },
+	    "done|redo|abandon", true },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
 const Command cmd_run_list = {
-	.name = "run list", .summary = "what was done, newest first",
-	.access = ACCESS_READS, .run = run_list_runs, .options = list_options,
+	.name = "run list",
+	.summary = "what was done, newest first",
+	.access = ACCESS_READS,
+	.run = run_list_runs,
+	.options = list_options,
 };
 const Command cmd_run_show = {
-	.name = "run show", .summary = "the steps of one run", .access = ACCESS_READS, .run = run_show,
+	.name = "run show",
+	.summary = "the steps of one run",
+	.access = ACCESS_READS,
+	.run = run_show,
 	.args = { { "RUN", &arg.run, "its number", false } },
 };
 const Command cmd_run_resume = {
-	.name = "run resume", .summary = "go on with a run that stopped part-way",
+	.name = "run resume",
+	.summary = "go on with a run that stopped part-way",
 	.detail = "Steps whose outcome is not known are looked at first: nothing is done twice and "
-	    "nothing is guessed. A run that was being undone goes on with the undo.",
-	.access = ACCESS_WRITES, .run = run_resume_run,
+		  "nothing is guessed. A run that was being undone goes on with the undo.",
+	.access = ACCESS_WRITES,
+	.run = run_resume_run,
 	.args = { { "RUN", &arg.run, "its number", false } },
 };
 const Command cmd_run_undo = {
-	.name = "run undo", .summary = "take back what a run did, where that is possible",
-	.access = ACCESS_WRITES, .run = run_undo_run,
+	.name = "run undo",
+	.summary = "take back what a run did, where that is possible",
+	.access = ACCESS_WRITES,
+	.run = run_undo_run,
 	.args = { { "RUN", &arg.run, "its number", false } },
 };
 const Command cmd_run_resolve = {
-	.name = "run resolve", .summary = "decide about a step whose outcome cannot be known",
-	.access = ACCESS_WRITES, .run = run_resolve_step, .options = resolve_options,
+	.name = "run resolve",
+	.summary = "decide about a step whose outcome cannot be known",
+	.access = ACCESS_WRITES,
+	.run = run_resolve_step,
+	.options = resolve_options,
 	.args = { { "STEP", &arg.step, "RUN.STEP, such as 17.3", false } },
 };

@@ -4,7 +4,9 @@
 
 #include "cli/app.h"
 
-static struct { const char *name; } arg;
+static struct {
+	const char *name;
+} arg;
 
 #define SECRET_MAX 65536
 
@@ -20,7 +22,8 @@ read_input(Ctx *cx, Secret *out)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return fail_errno(cx, errno, NULL, "reading the secret from standard input");
+			return fail_errno(
+			    cx, errno, NULL, "reading the secret from standard input");
 		if (got == 0)
 			break;
 		n += (size_t)got;
@@ -31,16 +34,19 @@ read_input(Ctx *cx, Secret *out)
 	if (n && all.text[n - 1] == '\n')
 		n--;
 	if (!n)
-		return fail(cx, FAIL_USAGE, "Give it on standard input: copyhold secret set NAME < FILE.",
+		return fail(cx, FAIL_USAGE,
+		    "Give it on standard input: copyhold secret set NAME < FILE.",
 		    "the secret is empty");
 	*out = secret_new(cx->mem, all.text, n);
 	return true;
 }
 
 static bool
-in_transaction(App *app, const char *verb, bool (*act)(Ctx *, Home *, const Secret *), const Secret *value)
+in_transaction(
+    App *app, const char *verb, bool (*act)(Ctx *, Home *, const Secret *), const Secret *value)
 {
-	Event e = { .verb = verb, .outcome = "ok",
+	Event e = { .verb = verb,
+		.outcome = "ok",
 		.object = arena_printf(app->cx->mem, "secret/%s", arg.name) };
 	bool ok = lite_begin(app->cx, app->home->db) && act(app->cx, app->home, value) &&
 	    event_write(app->cx, app->home, &e) && lite_commit(app->cx, app->home->db);
@@ -70,7 +76,8 @@ run_secret_set(void *ptr)
 	Secret value;
 
 	if (!name_valid(arg.name)) {
-		fail(app->cx, FAIL_USAGE, "Letters, digits and -, starting with a letter, 40 at most.",
+		fail(app->cx, FAIL_USAGE,
+		    "Letters, digits and -, starting with a letter, 40 at most.",
 		    "\"%s\" is no name for a secret", arg.name);
 		return app_fail(app);
 	}
@@ -86,8 +93,9 @@ is_there(App *app)
 	Names names;
 
 	return catalog_secret_names(app->cx, app->home, &names) &&
-	    (names_have(&names, arg.name) || fail(app->cx, FAIL_NOT_FOUND,
-	    "See: copyhold secret list.", "there is no secret \"%s\"", arg.name));
+	    (names_have(&names, arg.name) ||
+		fail(app->cx, FAIL_NOT_FOUND, "See: copyhold secret list.",
+		    "there is no secret \"%s\"", arg.name));
 }
 
 static ExitCode
@@ -120,15 +128,23 @@ run_secret_list(void *ptr)
 #define NAME_ARG .args = { { "NAME", &arg.name, "the secret's name", false } }
 
 const Command cmd_secret_set = {
-	.name = "secret set", .summary = "seal a secret from standard input in the catalogue",
-	.detail = "Manifests refer to it as {secretRef: \"store:NAME\"}.", .access = ACCESS_WRITES,
-	.run = run_secret_set, NAME_ARG,
+	.name = "secret set",
+	.summary = "seal a secret from standard input in the catalogue",
+	.detail = "Manifests refer to it as {secretRef: \"store:NAME\"}.",
+	.access = ACCESS_WRITES,
+	.run = run_secret_set,
+	NAME_ARG,
 };
 const Command cmd_secret_list = {
-	.name = "secret list", .summary = "names of the sealed secrets", .access = ACCESS_READS,
+	.name = "secret list",
+	.summary = "names of the sealed secrets",
+	.access = ACCESS_READS,
 	.run = run_secret_list,
 };
 const Command cmd_secret_remove = {
-	.name = "secret remove", .summary = "forget a sealed secret", .access = ACCESS_WRITES,
-	.run = run_secret_remove, NAME_ARG,
+	.name = "secret remove",
+	.summary = "forget a sealed secret",
+	.access = ACCESS_WRITES,
+	.run = run_secret_remove,
+	NAME_ARG,
 };

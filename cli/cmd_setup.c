@@ -48,8 +48,8 @@ find_cluster(App *app, const Manifests *m, const char *name, const Cluster **out
 		return true;
 	if (!catalog_cluster(app->cx, app->home, name, &recorded)) {
 		if (m && app->cx->fail->kind == FAIL_NOT_FOUND)
-			app->cx->fail->hint = arena_printf(app->cx->mem,
-			    "Neither \"%s\" nor the catalogue has it.", arg.file);
+			app->cx->fail->hint = arena_printf(
+			    app->cx->mem, "Neither \"%s\" nor the catalogue has it.", arg.file);
 		return false;
 	}
 	*out = recorded;
@@ -91,8 +91,11 @@ const Command cmd_cluster_setup_script = {
 static bool
 free_place(App *app, const Placement *at, const Login *login)
 {
-	TenantRecord t = { .name = at->tenant, .mode = at->mode, .cluster = at->cluster->name,
-		.dbname = at->dbname, .owner = at->owner };
+	TenantRecord t = { .name = at->tenant,
+		.mode = at->mode,
+		.cluster = at->cluster->name,
+		.dbname = at->dbname,
+		.owner = at->owner };
 
 	return catalog_place_free(app->cx, app->home, &t, at->cluster, login->user, login->role);
 }

@@ -10,11 +10,16 @@ static struct {
 /* --- list, show ------------------------------------------------------------------ */
 
 static const Column list_columns[] = {
-	{ "name", "TENANT", CELL_TEXT, false }, { "display", "NAME", CELL_TEXT, false },
-	{ "mode", "MODE", CELL_TEXT, false }, { "cluster", "CLUSTER", CELL_TEXT, false },
-	{ "state", "STATE", CELL_TEXT, false }, { "model", "MODEL", CELL_TEXT, false },
-	{ "modelVersion", "VERSION", CELL_INT, true }, { "database", NULL, CELL_TEXT, false },
-	{ "id", NULL, CELL_TEXT, false }, { "purgeAfter", NULL, CELL_TEXT, false },
+	{ "name", "TENANT", CELL_TEXT, false },
+	{ "display", "NAME", CELL_TEXT, false },
+	{ "mode", "MODE", CELL_TEXT, false },
+	{ "cluster", "CLUSTER", CELL_TEXT, false },
+	{ "state", "STATE", CELL_TEXT, false },
+	{ "model", "MODEL", CELL_TEXT, false },
+	{ "modelVersion", "VERSION", CELL_INT, true },
+	{ "database", NULL, CELL_TEXT, false },
+	{ "id", NULL, CELL_TEXT, false },
+	{ "purgeAfter", NULL, CELL_TEXT, false },
 };
 
 static void
@@ -65,7 +70,8 @@ logins_json(Arena *mem, const Placement *at)
 }
 
 static void
-show_json(App *app, const TenantRecord *r, const Placement *at, const RouteRecord *route, bool routed)
+show_json(
+    App *app, const TenantRecord *r, const Placement *at, const RouteRecord *route, bool routed)
 {
 	Arena *mem = app->cx->mem;
 	Js *o = js_object(mem);
@@ -85,12 +91,14 @@ show_json(App *app, const TenantRecord *r, const Placement *at, const RouteRecor
 	js_set_text(o, "purgeAfter", r->purge_after ? clock_iso(mem, r->purge_after) : NULL);
 	js_set_int(o, "changedRun", r->changed_run);
 	js_set(o, "logins", logins_json(mem, at));
-	out_text(stdout, app->output == OUTPUT_JSON ? js_pretty(mem, o) :
-	    arena_printf(mem, "%s\n", js_canonical(mem, o)));
+	out_text(stdout,
+	    app->output == OUTPUT_JSON ? js_pretty(mem, o)
+				       : arena_printf(mem, "%s\n", js_canonical(mem, o)));
 }
 
 static void
-show_text(App *app, const TenantRecord *r, const Placement *at, const RouteRecord *route, bool routed)
+show_text(
+    App *app, const TenantRecord *r, const Placement *at, const RouteRecord *route, bool routed)
 {
 	Arena *mem = app->cx->mem;
 
@@ -105,8 +113,8 @@ show_text(App *app, const TenantRecord *r, const Placement *at, const RouteRecor
 		out_line(stdout, "route     %s, epoch %lld", route->state, (long long)route->epoch);
 	for (size_t i = 0; i < at->logins.n; i++)
 		out_line(stdout, "login     %s (%s), role %s%s", at->logins.at[i].user,
-		    at->logins.at[i].read_only ? "reads" : "reads and writes", at->logins.at[i].role,
-		    at->logins.at[i].on ? "" : ", off");
+		    at->logins.at[i].read_only ? "reads" : "reads and writes",
+		    at->logins.at[i].role, at->logins.at[i].on ? "" : ", off");
 	if (r->purge_after)
 		out_line(stdout, "data      kept until %s", clock_iso(mem, r->purge_after));
 	out_line(stdout, "changed   by run %lld", (long long)r->changed_run);
@@ -135,7 +143,8 @@ run_tenant_show(void *ptr)
 /* --- verify ------------------------------------------------------------------------ */
 
 static const Column verify_columns[] = {
-	{ "heading", NULL, CELL_TEXT, false }, { "attempt", NULL, CELL_TEXT, false },
+	{ "heading", NULL, CELL_TEXT, false },
+	{ "attempt", NULL, CELL_TEXT, false },
 	{ "result", NULL, CELL_TEXT, false },
 };
 
@@ -143,11 +152,16 @@ static const char *
 heading_name(Heading h)
 {
 	switch (h) {
-	case HEAD_ISOLATED: return "isolated";
-	case HEAD_VISIBLE: return "visible";
-	case HEAD_OPEN: return "open without gateway";
-	case HEAD_WORKS: return "works";
-	case HEAD_FAILED: return "FAILED";
+	case HEAD_ISOLATED:
+		return "isolated";
+	case HEAD_VISIBLE:
+		return "visible";
+	case HEAD_OPEN:
+		return "open without gateway";
+	case HEAD_WORKS:
+		return "works";
+	case HEAD_FAILED:
+		return "FAILED";
 	}
 	return "?";
 }
@@ -172,15 +186,17 @@ try_all(App *app, Attempts *out)
 		if (at->logins.at[i].on && !at->logins.at[i].read_only)
 			login = &at->logins.at[i];
 	if (!login)
-		return fail(app->cx, FAIL_REFUSED, arena_printf(app->cx->mem,
-		    "Make one: copyhold login add %s app.", r.name),
+		return fail(app->cx, FAIL_REFUSED,
+		    arena_printf(app->cx->mem, "Make one: copyhold login add %s app.", r.name),
 		    "tenant \"%s\" has no login to try with", r.name);
-	Event e = { .tenant = r.name, .verb = "tenant.verify", .outcome = "begun",
+	Event e = { .tenant = r.name,
+		.verb = "tenant.verify",
+		.outcome = "begun",
 		.object = arena_printf(app->cx->mem, "tenant/%s", r.name) };
 	return catalog_login_password(app->cx, app->home, r.name, login->user, &password) &&
 	    event_write(app->cx, app->home, &e) &&
-	    place_driver(at->mode)->verify(app->cx, conns_new(app->cx, app->home), at, model, login,
-	    &password, out);
+	    place_driver(at->mode)->verify(
+		app->cx, conns_new(app->cx, app->home), at, model, login, &password, out);
 }
 
 static size_t
@@ -199,7 +215,7 @@ verdict(const Attempts *all)
 	size_t failed = count_heading(all, HEAD_FAILED);
 
 	if (failed)
-		return;	/* the error says it */
+		return; /* the error says it */
 	out_line(stdout, "tenant \"%s\" works: %zu isolated, %zu visible, %zu open without gateway",
 	    arg.tenant, count_heading(all, HEAD_ISOLATED), count_heading(all, HEAD_VISIBLE),
 	    count_heading(all, HEAD_OPEN));
@@ -238,7 +254,7 @@ static ExitCode
 run_tenant_verify(void *ptr)
 {
 	App *app = ptr;
-	Attempts all = {0};
+	Attempts all = { 0 };
 
 	if (!try_all(app, &all)) {
 		if (!app->cx->fail->nframes)
@@ -253,8 +269,8 @@ run_tenant_verify(void *ptr)
 	if (!failed)
 		return EXIT_DONE;
 	fail(app->cx, FAIL_DIFFERENT, "Mend it with: copyhold plan, copyhold apply.",
-	    "%zu attempt%s got through or went wrong in tenant \"%s\"", failed, failed == 1 ? "" : "s",
-	    arg.tenant);
+	    "%zu attempt%s got through or went wrong in tenant \"%s\"", failed,
+	    failed == 1 ? "" : "s", arg.tenant);
 	return app_fail(app);
 }
 
@@ -295,8 +311,10 @@ run_tenant_suspend(void *ptr)
 {
 	if (is_already(ptr, TENANT_SUSPENDED))
 		return EXIT_DONE;
-	return do_verb(ptr, VERB_SUSPEND, arena_printf(((App *)ptr)->cx->mem,
-	    "Close \"%s\" and end its sessions? Type yes:", arg.tenant), "yes");
+	return do_verb(ptr, VERB_SUSPEND,
+	    arena_printf(
+		((App *)ptr)->cx->mem, "Close \"%s\" and end its sessions? Type yes:", arg.tenant),
+	    "yes");
 }
 
 static ExitCode
@@ -315,14 +333,16 @@ confirm_name(App *app, const char *what)
 	bool ok;
 
 	if (arg.confirm)
-		return strcmp(arg.confirm, arg.tenant) == 0 || fail(app->cx, FAIL_REFUSED,
-		    "Nothing was changed.", "--confirm \"%s\" is not the tenant's name", arg.confirm);
+		return strcmp(arg.confirm, arg.tenant) == 0 ||
+		    fail(app->cx, FAIL_REFUSED, "Nothing was changed.",
+			"--confirm \"%s\" is not the tenant's name", arg.confirm);
 	app->yes = false;
-	ok = app_confirm(app, arena_printf(app->cx->mem, "%s Type the tenant's name:", what), arg.tenant);
+	ok = app_confirm(
+	    app, arena_printf(app->cx->mem, "%s Type the tenant's name:", what), arg.tenant);
 	app->yes = yes;
 	if (!ok && app->cx->fail->hint)
-		app->cx->fail->hint = arena_printf(app->cx->mem, "Say --confirm %s if you mean it.",
-		    arg.tenant);
+		app->cx->fail->hint = arena_printf(
+		    app->cx->mem, "Say --confirm %s if you mean it.", arg.tenant);
 	return ok;
 }
 
@@ -338,8 +358,12 @@ may_purge(App *app, const TenantRecord *r)
 		return fail(app->cx, FAIL_REFUSED, "Wait, or say --now.",
 		    "the data of tenant \"%s\" is kept until %s", r->name,
 		    clock_iso(app->cx->mem, r->purge_after));
-	return app_confirm(app, arena_printf(app->cx->mem, "Remove the data of \"%s\" for ever? "
-	    "Type yes:", r->name), "yes");
+	return app_confirm(app,
+	    arena_printf(app->cx->mem,
+		"Remove the data of \"%s\" for ever? "
+		"Type yes:",
+		r->name),
+	    "yes");
 }
 
 static ExitCode
@@ -347,9 +371,13 @@ run_tenant_delete(void *ptr)
 {
 	App *app = ptr;
 	TenantRecord r;
-	Event e = { .tenant = arg.tenant, .verb = "tenant.purge", .outcome = "confirmed",
+	Event e = { .tenant = arg.tenant,
+		.verb = "tenant.purge",
+		.outcome = "confirmed",
 		.object = arena_printf(app->cx->mem, "tenant/%s", arg.tenant),
-		.before = arg.backup ? arg.backup : arg.no_backup ? "no backup" : NULL };
+		.before = arg.backup ? arg.backup
+		    : arg.no_backup  ? "no backup"
+				     : NULL };
 
 	if (!catalog_tenant(app->cx, app->home, arg.tenant, &r))
 		return app_fail(app);
@@ -360,12 +388,15 @@ run_tenant_delete(void *ptr)
 			    r.name, mode_name(r.mode));
 			return app_fail(app);
 		}
-		return confirm_name(app, "The data stays with the customer, ours goes.") ?
-		    do_verb(app, VERB_HAND_BACK, NULL, NULL) : app_fail(app);
+		return confirm_name(app, "The data stays with the customer, ours goes.")
+		    ? do_verb(app, VERB_HAND_BACK, NULL, NULL)
+		    : app_fail(app);
 	}
 	if (r.state != TENANT_SEALED && !arg.now)
-		return do_verb(app, VERB_SEAL, arena_printf(app->cx->mem,
-		    "Close \"%s\" and keep its data for its retention? Type yes:", r.name), "yes");
+		return do_verb(app, VERB_SEAL,
+		    arena_printf(app->cx->mem,
+			"Close \"%s\" and keep its data for its retention? Type yes:", r.name),
+		    "yes");
 	if (!may_purge(app, &r) || !event_write(app->cx, app->home, &e))
 		return app_fail(app);
 	return do_verb(app, VERB_PURGE, NULL, NULL);
@@ -376,44 +407,67 @@ run_tenant_delete(void *ptr)
 #define TENANT_ARG .args = { { "TENANT", &arg.tenant, "the tenant", false } }
 
 static const Option delete_options[] = {
-	{ OPT_FLAG, "now", 0, NULL, &arg.now, "purge at once instead of after the retention", NULL, false },
-	{ OPT_TEXT, "backup", 0, "REF", &arg.backup, "where its last backup is; recorded", NULL, false },
+	{ OPT_FLAG, "now", 0, NULL, &arg.now, "purge at once instead of after the retention", NULL,
+	    false },
+	{ OPT_TEXT, "backup", 0, "REF", &arg.backup, "where its last backup is; recorded", NULL,
+	    false },
 	{ OPT_FLAG, "no-backup", 0, NULL, &arg.no_backup, "purge without a backup", NULL, false },
 	{ OPT_FLAG, "hand-back", 0, NULL, &arg.hand_back,
-	  "customer-db: leave data and roles as they are, remove only what is ours", NULL, false },
+	    "customer-db: leave data and roles as they are, remove only what is ours", NULL,
+	    false },
 	{ OPT_TEXT, "confirm", 0, "TENANT", &arg.confirm, "the name again, instead of typing it",
-	  NULL, false },
+	    NULL, false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
 const Command cmd_tenant_list = {
-	.name = "tenant list", .summary = "all tenants, where they are and how", .access = ACCESS_READS,
+	.name = "tenant list",
+	.summary = "all tenants, where they are and how",
+	.access = ACCESS_READS,
 	.run = run_tenant_list,
 };
 const Command cmd_tenant_show = {
-	.name = "tenant show", .summary = "one tenant: place, state, route, logins",
-	.access = ACCESS_READS, .run = run_tenant_show, TENANT_ARG,
+	.name = "tenant show",
+	.summary = "one tenant: place, state, route, logins",
+	.access = ACCESS_READS,
+	.run = run_tenant_show,
+	TENANT_ARG,
 };
 const Command cmd_tenant_verify = {
-	.name = "tenant verify", .summary = "prove that a tenant works and is isolated",
-	.detail = "Connects as the tenant's own login and tries to reach what is not its own. Each "
+	.name = "tenant verify",
+	.summary = "prove that a tenant works and is isolated",
+	.detail =
+	    "Connects as the tenant's own login and tries to reach what is not its own. Each "
 	    "attempt is reported: isolated, visible (what PostgreSQL shows every login), open without "
 	    "gateway (what a login can do to itself or to a neighbour's load on a bare server), or FAILED.",
-	.access = ACCESS_WRITES, .run = run_tenant_verify, TENANT_ARG,
+	.access = ACCESS_WRITES,
+	.run = run_tenant_verify,
+	TENANT_ARG,
 };
 const Command cmd_tenant_suspend = {
-	.name = "tenant suspend", .summary = "close the route, end the sessions, turn the logins off",
-	.access = ACCESS_WRITES, .run = run_tenant_suspend, TENANT_ARG,
+	.name = "tenant suspend",
+	.summary = "close the route, end the sessions, turn the logins off",
+	.access = ACCESS_WRITES,
+	.run = run_tenant_suspend,
+	TENANT_ARG,
 };
 const Command cmd_tenant_resume = {
-	.name = "tenant resume", .summary = "open a suspended or deleted tenant again",
-	.access = ACCESS_WRITES, .run = run_tenant_resume, TENANT_ARG,
+	.name = "tenant resume",
+	.summary = "open a suspended or deleted tenant again",
+	.access = ACCESS_WRITES,
+	.run = run_tenant_resume,
+	TENANT_ARG,
 };
 const Command cmd_tenant_delete = {
-	.name = "tenant delete", .summary = "close a tenant, and later purge its data",
-	.detail = "Two steps. The first closes the route, ends the sessions, turns the logins off and "
+	.name = "tenant delete",
+	.summary = "close a tenant, and later purge its data",
+	.detail =
+	    "Two steps. The first closes the route, ends the sessions, turns the logins off and "
 	    "keeps the data for the manifest's retention; \"tenant resume\" takes it back. The second, "
 	    "after the retention, purges and wants --backup REF or --no-backup. --now does both at once "
 	    "and wants the tenant's name typed.",
-	.access = ACCESS_WRITES, .run = run_tenant_delete, .options = delete_options, TENANT_ARG,
+	.access = ACCESS_WRITES,
+	.run = run_tenant_delete,
+	.options = delete_options,
+	TENANT_ARG,
 };

@@ -20,18 +20,22 @@ static const Command *const commands[] = {
 #undef COMMAND
 };
 
-static struct { const char *home, *output, *reason; bool yes, quiet, debug; } globals = {
+static struct {
+	const char *home, *output, *reason;
+	bool yes, quiet, debug;
+} globals = {
 	.output = "text",
 };
 
 static const Option global_options[] = {
 	{ OPT_TEXT, "home", 0, "DIR", &globals.home, "the home; else $COPYHOLD_HOME", NULL, false },
 	{ OPT_CHOICE, "output", 'o', "FORM", &globals.output, "how results are printed",
-	  "text|json|jsonl", false },
+	    "text|json|jsonl", false },
 	{ OPT_TEXT, "reason", 0, "TEXT", &globals.reason, "why; goes into the event", NULL, false },
 	{ OPT_FLAG, "yes", 'y', NULL, &globals.yes, "answer yes where a question would be asked",
-	  NULL, false },
-	{ OPT_FLAG, "quiet", 'q', NULL, &globals.quiet, "no progress, only results and errors", NULL, false },
+	    NULL, false },
+	{ OPT_FLAG, "quiet", 'q', NULL, &globals.quiet, "no progress, only results and errors",
+	    NULL, false },
 	{ OPT_FLAG, "debug", 0, NULL, &globals.debug, "notes on what is done", NULL, false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
@@ -60,7 +64,8 @@ app_confirm(App *app, const char *question, const char *expected)
 	log_live_end();
 	if (log_ask(question, expected))
 		return true;
-	return fail(app->cx, FAIL_REFUSED, "Nothing was changed.", "the answer was not \"%s\"", expected);
+	return fail(
+	    app->cx, FAIL_REFUSED, "Nothing was changed.", "the answer was not \"%s\"", expected);
 }
 
 ExitCode
@@ -69,8 +74,9 @@ app_fail(App *app)
 	const Fail *f = app->cx->fail;
 
 	log_live_end();
-	log_raw(app->output == OUTPUT_TEXT ? fail_text(app->cx->mem, f) :
-	    arena_printf(app->cx->mem, "%s\n", fail_json(app->cx->mem, f)));
+	log_raw(app->output == OUTPUT_TEXT
+		? fail_text(app->cx->mem, f)
+		: arena_printf(app->cx->mem, "%s\n", fail_json(app->cx->mem, f)));
 	return fail_exit(f->kind);
 }
 
@@ -93,8 +99,9 @@ app_done(App *app, const char *fmt, ...)
 static Output
 output_of(const char *name)
 {
-	return strcmp(name, "json") == 0 ? OUTPUT_JSON : strcmp(name, "jsonl") == 0 ? OUTPUT_JSONL :
-	    OUTPUT_TEXT;
+	return strcmp(name, "json") == 0 ? OUTPUT_JSON
+	    : strcmp(name, "jsonl") == 0 ? OUTPUT_JSONL
+					 : OUTPUT_TEXT;
 }
 
 /* Our own core dump would be the easiest way to the keys. */
@@ -149,7 +156,7 @@ run(Ctx *cx, int argc, char **argv)
 	App app = { .cx = cx };
 	const Command *cmd = NULL;
 
-	if (argc == 2 && strcmp(argv[1], "--version") == 0)	/* as everywhere */
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) /* as everywhere */
 		argv[1] = argv[1] + 2;
 	if (!opt_parse(cx, commands, LENGTH(commands), global_options, argc, argv, &cmd))
 		return app_fail(&app);
@@ -158,7 +165,9 @@ run(Ctx *cx, int argc, char **argv)
 	app.output = output_of(globals.output);
 	app.reason = globals.reason;
 	app.yes = globals.yes;
-	log_setup(globals.quiet ? LOG_QUIET : globals.debug ? LOG_DEBUG : LOG_NORMAL,
+	log_setup(globals.quiet ? LOG_QUIET
+		: globals.debug ? LOG_DEBUG
+				: LOG_NORMAL,
 	    app.output != OUTPUT_TEXT);
 	if (!open_home(&app, cmd))
 		return app_fail(&app);

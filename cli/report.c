@@ -5,15 +5,19 @@
 #include "lib/adapters/map.h"
 #include "lib/core/plan.h"
 
-#define ABSENT_MAX 5	/* names in one line */
+#define ABSENT_MAX 5 /* names in one line */
 
 static const char *
 sign(ChangeOp op)
 {
 	switch (op) {
-	case CHANGE_ADD: return "+";
-	case CHANGE_ALTER: case CHANGE_RENAME: return "~";
-	case CHANGE_REMOVE: return "-";
+	case CHANGE_ADD:
+		return "+";
+	case CHANGE_ALTER:
+	case CHANGE_RENAME:
+		return "~";
+	case CHANGE_REMOVE:
+		return "-";
 	}
 	return "?";
 }
@@ -22,10 +26,14 @@ static const char *
 op_name(ChangeOp op)
 {
 	switch (op) {
-	case CHANGE_ADD: return "add";
-	case CHANGE_ALTER: return "change";
-	case CHANGE_RENAME: return "rename";
-	case CHANGE_REMOVE: return "remove";
+	case CHANGE_ADD:
+		return "add";
+	case CHANGE_ALTER:
+		return "change";
+	case CHANGE_RENAME:
+		return "rename";
+	case CHANGE_REMOVE:
+		return "remove";
 	}
 	return "?";
 }
@@ -163,13 +171,18 @@ plan_text(const Plan *plan, bool steps)
 		}
 	}
 	if (plan_empty(plan))
-		out_line(stdout, "nothing to do: %lld as they should be", (long long)plan->unchanged);
+		out_line(
+		    stdout, "nothing to do: %lld as they should be", (long long)plan->unchanged);
 	else
-		out_line(stdout, "%lld to add, %lld to change, %lld to remove, %lld as they should be"
-		    "%s; %zu step%s", (long long)plan->add, (long long)plan->change,
-		    (long long)plan->remove, (long long)plan->unchanged,
-		    plan->failed ? arena_printf(cx.mem, ", %lld cannot be planned",
-		    (long long)plan->failed) : "", plan->steps.n, plan->steps.n == 1 ? "" : "s");
+		out_line(stdout,
+		    "%lld to add, %lld to change, %lld to remove, %lld as they should be"
+		    "%s; %zu step%s",
+		    (long long)plan->add, (long long)plan->change, (long long)plan->remove,
+		    (long long)plan->unchanged,
+		    plan->failed
+			? arena_printf(cx.mem, ", %lld cannot be planned", (long long)plan->failed)
+			: "",
+		    plan->steps.n, plan->steps.n == 1 ? "" : "s");
 	arena_free(cx.mem);
 }
 
@@ -228,8 +241,9 @@ plan_json(App *app, const Plan *plan)
 	js_set(o, "counts", counts);
 	js_set(o, "entries", entries);
 	js_set(o, "steps", plan_steps_json(mem, plan));
-	out_text(stdout, app->output == OUTPUT_JSON ? js_pretty(mem, o) :
-	    arena_printf(mem, "%s\n", js_canonical(mem, o)));
+	out_text(stdout,
+	    app->output == OUTPUT_JSON ? js_pretty(mem, o)
+				       : arena_printf(mem, "%s\n", js_canonical(mem, o)));
 }
 
 void
@@ -247,12 +261,18 @@ static const char *
 outcome_name(ScopeOutcome o)
 {
 	switch (o) {
-	case SCOPE_DONE: return "done";
-	case SCOPE_FAILED: return "failed";
-	case SCOPE_UNDONE: return "undone";
-	case SCOPE_UNREACHABLE: return "unreachable";
-	case SCOPE_STOPPED: return "stopped";
-	case SCOPE_PERSON: return "person";
+	case SCOPE_DONE:
+		return "done";
+	case SCOPE_FAILED:
+		return "failed";
+	case SCOPE_UNDONE:
+		return "undone";
+	case SCOPE_UNREACHABLE:
+		return "unreachable";
+	case SCOPE_STOPPED:
+		return "stopped";
+	case SCOPE_PERSON:
+		return "person";
 	}
 	return "?";
 }
@@ -279,8 +299,9 @@ unplanned_json(Arena *mem, Js *scopes, const Plan *plan)
 		if (!e->fail)
 			continue;
 		bool away = e->fail->kind == FAIL_UNREACHABLE || e->fail->kind == FAIL_TIMEOUT;
-		js_push(scopes, scope_json(mem, arena_printf(mem, "%s/%s", e->kind, e->name),
-		    away ? SCOPE_UNREACHABLE : SCOPE_FAILED, 0, e->fail));
+		js_push(scopes,
+		    scope_json(mem, arena_printf(mem, "%s/%s", e->kind, e->name),
+			away ? SCOPE_UNREACHABLE : SCOPE_FAILED, 0, e->fail));
 	}
 }
 
@@ -298,8 +319,9 @@ run_json(App *app, const RunReport *r, const Plan *plan)
 	js_set_int(o, "run", r->run);
 	js_set_int(o, "exit", (int64_t)r->exit);
 	js_set(o, "scopes", scopes);
-	out_text(stdout, app->output == OUTPUT_JSON ? js_pretty(mem, o) :
-	    arena_printf(mem, "%s\n", js_canonical(mem, o)));
+	out_text(stdout,
+	    app->output == OUTPUT_JSON ? js_pretty(mem, o)
+				       : arena_printf(mem, "%s\n", js_canonical(mem, o)));
 }
 
 static size_t
@@ -328,9 +350,14 @@ advice(Arena *mem, const RunReport *r)
 static const char *
 tally(Arena *mem, const RunReport *r)
 {
-	static const struct { ScopeOutcome outcome; const char *words; } others[] = {
-		{ SCOPE_FAILED, "failed" }, { SCOPE_UNDONE, "rolled back" },
-		{ SCOPE_UNREACHABLE, "unreachable" }, { SCOPE_STOPPED, "stopped" },
+	static const struct {
+		ScopeOutcome outcome;
+		const char *words;
+	} others[] = {
+		{ SCOPE_FAILED, "failed" },
+		{ SCOPE_UNDONE, "rolled back" },
+		{ SCOPE_UNREACHABLE, "unreachable" },
+		{ SCOPE_STOPPED, "stopped" },
 		{ SCOPE_PERSON, "for a person to decide" },
 	};
 	size_t total = r->scopes.n, undone = count_outcome(r, SCOPE_UNDONE);
@@ -358,7 +385,9 @@ report_run(App *app, const RunReport *r, const Plan *plan)
 		run_json(app, r, plan);
 		return;
 	}
-	out_line(stdout, "run %lld: %s%s%s", (long long)r->run, tally(mem, r), plan && plan->failed ?
-	    arena_printf(mem, "; %lld could not be planned", (long long)plan->failed) : "",
+	out_line(stdout, "run %lld: %s%s%s", (long long)r->run, tally(mem, r),
+	    plan && plan->failed
+		? arena_printf(mem, "; %lld could not be planned", (long long)plan->failed)
+		: "",
 	    advice(mem, r));
 }

@@ -140,8 +140,8 @@ summary_text(Compare *c, const Side *s, const Match *m)
 static const char *
 digest_of(Compare *c, const PgRows *rows)
 {
-	const char *text = arena_printf(c->cx->mem, "%s %s %s", pg_text(rows, 0, 0),
-	    pg_text(rows, 0, 1), pg_text(rows, 0, 2));
+	const char *text = arena_printf(
+	    c->cx->mem, "%s %s %s", pg_text(rows, 0, 0), pg_text(rows, 0, 1), pg_text(rows, 0, 2));
 
 	return arena_printf(
 	    c->cx->mem, "%.32s", hmac_hex(c->cx->mem, c->key, sizeof c->key, text, strlen(text)));
@@ -281,8 +281,7 @@ too_many_rows(Ctx *cx, const Match *m)
 
 /* In one snapshot no more rows can come than were counted; a server that sends more lies. */
 static bool
-read_rows(
-    Ctx *cx, const Side *s, const Match *m, const char *buckets, int64_t counted, Map *seen)
+read_rows(Ctx *cx, const Side *s, const Match *m, const char *buckets, int64_t counted, Map *seen)
 {
 	size_t bytes = 0;
 	const char *line;

@@ -51,8 +51,10 @@ fail_opening(Ctx *cx, const Cluster *cluster)
 	Fail *f = cx->fail;
 
 	if (f->kind == FAIL_LOGIN && f->hint)
-		f->hint = arena_printf(cx->mem, "%s A new server is set up first: "
-		    "copyhold cluster setup-script %s.", f->hint, cluster->name);
+		f->hint = arena_printf(cx->mem,
+		    "%s A new server is set up first: "
+		    "copyhold cluster setup-script %s.",
+		    f->hint, cluster->name);
 	return fail_in(cx, "opening cluster \"%s\"", cluster->name);
 }
 

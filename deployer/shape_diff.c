@@ -515,9 +515,13 @@ is_taken(const Diff *d, const Rule *r, const Item *is)
 static void
 plan_taken(Diff *d, const Rule *r, const Item *is)
 {
-	Change c = { .op = CHANGE_ALTER, .what = shape_rule_what(r),
-		.name = shape_rule_label(d->cx->mem, r), .from = is->def, .to = r->item.def,
-		.drift = true, .kept = true,
+	Change c = { .op = CHANGE_ALTER,
+		.what = shape_rule_what(r),
+		.name = shape_rule_label(d->cx->mem, r),
+		.from = is->def,
+		.to = r->item.def,
+		.drift = true,
+		.kept = true,
 		.note = "only its present owner or a superuser can give it back" };
 
 	shape_change(d, c);

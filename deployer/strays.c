@@ -16,9 +16,11 @@ cluster_strays(Ctx *cx, Conns *conns, const Cluster *cluster, Names *out)
 	    !pg_query(cx, pg, &SQL_STRAYS_READABLE, &rows, NULL))
 		return false;
 	if (!pg_bool(&rows, 0, 0))
-		return fail(cx, FAIL_MISSING_RIGHT, arena_printf(cx->mem,
-		    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text) TO \"%s\"; or run the setup "
-		    "script again.", cluster->connect.user),
+		return fail(cx, FAIL_MISSING_RIGHT,
+		    arena_printf(cx->mem,
+			"GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text) TO \"%s\"; or run the setup "
+			"script again.",
+			cluster->connect.user),
 		    "login \"%s\" on \"%s\" may not list the data folder", cluster->connect.user,
 		    cluster->name);
 	if (!pg_query(cx, pg, &SQL_STRAYS, &rows, NULL))

@@ -12,4 +12,3 @@ node_get(const Node *map, const char *key)
 			return n;
 	return NULL;
 }
-

@@ -17,8 +17,8 @@ typedef struct PgClass {
 } PgClass;
 
 #define PG_MESSAGE_MAX 500 /* a server may say as much as it likes */
-#define PG_HINT_AGAIN "Run the command again."
-#define PG_HINT_WAIT  "Wait a moment, then try again."
+#define PG_HINT_AGAIN  "Run the command again."
+#define PG_HINT_WAIT   "Wait a moment, then try again."
 
 static const PgClass pg_classes[] = {
 	{ "08", FAIL_UNREACHABLE, NULL, PG_HINT_WAIT },

@@ -248,8 +248,8 @@ utf8_locale(void)
 static size_t
 colour_len(const char *s)
 {
-	static const char *const ours[] = { "\033[0m", "\033[1m", "\033[2m", "\033[31m",
-		"\033[32m", "\033[33m", "\033[1;31m" };
+	static const char *const ours[] = { "\033[0m", "\033[1m", "\033[2m", "\033[31m", "\033[32m",
+		"\033[33m", "\033[1;31m" };
 
 	for (size_t i = 0; *s == '\033' && i < sizeof ours / sizeof *ours; i++)
 		if (strncmp(s, ours[i], strlen(ours[i])) == 0)

@@ -123,7 +123,8 @@ take_stack(Lanes *l)
 		perror("copyhold: no memory for a lane's stack");
 		abort();
 	}
-	s->valgrind_id = VALGRIND_STACK_REGISTER(s->map + s->guard, s->map + s->guard + STACK_BYTES);
+	s->valgrind_id = VALGRIND_STACK_REGISTER(
+	    s->map + s->guard, s->map + s->guard + STACK_BYTES);
 	arena_on_free(l->mem, give_back_map, s);
 	return s;
 }

@@ -76,7 +76,7 @@ erase_live(void)
 void
 log_raw(const char *text)
 {
-	fflush(stdout);	/* in the order in which it was said, where both go to one place */
+	fflush(stdout); /* in the order in which it was said, where both go to one place */
 	erase_live();
 	fputs(text, stderr);
 	draw_live();

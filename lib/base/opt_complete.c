@@ -4,10 +4,17 @@
 #include "lib/base/vec.h"
 
 typedef enum Shell { BASH, ZSH, FISH } Shell;
-typedef enum Value { VALUE_NONE, VALUE_ANY, VALUE_FILE, VALUE_DIR, VALUE_CHOICE, VALUE_TENANT } Value;
+typedef enum Value {
+	VALUE_NONE,
+	VALUE_ANY,
+	VALUE_FILE,
+	VALUE_DIR,
+	VALUE_CHOICE,
+	VALUE_TENANT
+} Value;
 
 /* The names of the tenants that the home knows; nothing, where there is none. */
-#define TENANTS                                        \
+#define TENANTS \
 	"copyhold tenant list -o jsonl 2>/dev/null | " \
 	"sed -n \"s/^{\\\"name\\\":\\\"\\([a-z0-9-]*\\)\\\".*/\\1/p\""
 
@@ -205,7 +212,8 @@ add_bash_options(const Complete *c)
 	buf_add(c->b, "\t*) return ;;\n\tesac\n");
 	buf_add(c->b, "\tif [[ $cur == -* ]]; then\n\t\t_copyhold_words \"$words");
 	add_option_words(c, c->globals);
-	buf_add(c->b, "\"\n\telif [[ $files ]]; then\n\t\t_copyhold_files -f\n"
+	buf_add(c->b,
+	    "\"\n\telif [[ $files ]]; then\n\t\t_copyhold_files -f\n"
 	    "\telif [[ $tenant ]] && ((COMP_CWORD == 3)); then\n\t\t_copyhold_tenants\n\tfi\n");
 }
 

@@ -12,7 +12,12 @@ const Sql *const catalog_migrations[] = { &SQL_MIGRATE_1 };
 const int catalog_migrations_n = (int)LENGTH(catalog_migrations);
 
 static const char *const states[] = {
-	"none", "provisioning", "active", "suspended", "sealed", "purging",
+	"none",
+	"provisioning",
+	"active",
+	"suspended",
+	"sealed",
+	"purging",
 };
 
 const char *
@@ -51,7 +56,7 @@ bool
 catalog_object_names(Ctx *cx, Home *home, const char *kind, Names *out)
 {
 	LiteRows *rows;
-	Names names = {0};
+	Names names = { 0 };
 
 	if (!lite_query(cx, home->db, &SQL_OBJECT_NAMES, &rows, "t", kind))
 		return false;
@@ -76,8 +81,8 @@ catalog_object_hashes(Ctx *cx, Home *home, const char *kind, Map *name_to_hash)
 }
 
 bool
-catalog_object_put(Ctx *cx, Home *home, const char *kind, const char *name, const char *spec,
-    const char *hash)
+catalog_object_put(
+    Ctx *cx, Home *home, const char *kind, const char *name, const char *spec, const char *hash)
 {
 	return lite_do(cx, home->db, &SQL_OBJECT_PUT, "tttt", kind, name, spec, hash);
 }
@@ -94,8 +99,8 @@ not_found(Ctx *cx, const char *kind, const char *name, const Names *known)
 	const char *near = nearest_word(name, known->at, known->n);
 
 	return fail(cx, FAIL_NOT_FOUND,
-	    near ? arena_printf(cx->mem, "Did you mean \"%s\"?", near) :
-	    "Apply its manifest first: copyhold apply -f PATH.",
+	    near ? arena_printf(cx->mem, "Did you mean \"%s\"?", near)
+		 : "Apply its manifest first: copyhold apply -f PATH.",
 	    "there is no %s \"%s\"", kind, name);
 }
 
@@ -152,12 +157,19 @@ static TenantRecord
 tenant_row(LiteRows *rows)
 {
 	return (TenantRecord){
-		.name = lite_text(rows, 0), .id = lite_text(rows, 1), .display = lite_text(rows, 2),
-		.state = tenant_state_of(lite_text(rows, 3)), .mode = mode_of(lite_text(rows, 4)),
-		.cluster = lite_text(rows, 5), .dbname = lite_text(rows, 6),
-		.owner = lite_text(rows, 7), .model = lite_text(rows, 8),
-		.model_version = lite_int(rows, 9), .shape = lite_text(rows, 10),
-		.spec_hash = lite_text(rows, 11), .purge_after = lite_int(rows, 12),
+		.name = lite_text(rows, 0),
+		.id = lite_text(rows, 1),
+		.display = lite_text(rows, 2),
+		.state = tenant_state_of(lite_text(rows, 3)),
+		.mode = mode_of(lite_text(rows, 4)),
+		.cluster = lite_text(rows, 5),
+		.dbname = lite_text(rows, 6),
+		.owner = lite_text(rows, 7),
+		.model = lite_text(rows, 8),
+		.model_version = lite_int(rows, 9),
+		.shape = lite_text(rows, 10),
+		.spec_hash = lite_text(rows, 11),
+		.purge_after = lite_int(rows, 12),
 		.changed_run = lite_int(rows, 13),
 	};
 }
@@ -178,8 +190,8 @@ catalog_tenant_find(Ctx *cx, Home *home, const char *name, TenantRecord *out, bo
 bool
 catalog_tenant(Ctx *cx, Home *home, const char *name, TenantRecord *out)
 {
-	TenantRecords all = {0};
-	Names known = {0};
+	TenantRecords all = { 0 };
+	Names known = { 0 };
 	bool found;
 
 	if (!catalog_tenant_find(cx, home, name, out, &found))
@@ -197,7 +209,7 @@ bool
 catalog_tenants(Ctx *cx, Home *home, TenantRecords *out)
 {
 	LiteRows *rows;
-	TenantRecords all = {0};
+	TenantRecords all = { 0 };
 
 	if (!lite_query(cx, home->db, &SQL_TENANT_LIST, &rows, ""))
 		return false;
@@ -220,8 +232,8 @@ catalog_tenant_put(Ctx *cx, Home *home, const TenantRecord *t)
 bool
 catalog_tenant_state(Ctx *cx, Home *home, const char *name, TenantState state, int64_t purge_after)
 {
-	return lite_do(cx, home->db, &SQL_TENANT_STATE, "tti", name, tenant_state_name(state),
-	    purge_after);
+	return lite_do(
+	    cx, home->db, &SQL_TENANT_STATE, "tti", name, tenant_state_name(state), purge_after);
 }
 
 bool
@@ -260,9 +272,11 @@ placement_logins(Ctx *cx, Home *home, Placement *p)
 		return false;
 	while (lite_next(rows)) {
 		Login login = {
-			.user = lite_text(rows, 0), .role = lite_text(rows, 1),
+			.user = lite_text(rows, 0),
+			.role = lite_text(rows, 1),
 			.read_only = strcmp(lite_text(rows, 2), "ro") == 0,
-			.verifier = lite_text(rows, 3), .on = lite_int(rows, 4) != 0,
+			.verifier = lite_text(rows, 3),
+			.on = lite_int(rows, 4) != 0,
 		};
 		vec_push(cx->mem, &p->logins, login);
 	}
@@ -278,8 +292,12 @@ catalog_placement_of(Ctx *cx, Home *home, const TenantRecord *t, Placement **out
 	if (!catalog_cluster(cx, home, t->cluster, &cluster))
 		return fail_in(cx, "finding the place of tenant \"%s\"", t->name);
 	*p = (Placement){
-		.tenant = t->name, .id = t->id, .mode = t->mode, .cluster = cluster,
-		.dbname = t->dbname, .owner = t->owner,
+		.tenant = t->name,
+		.id = t->id,
+		.mode = t->mode,
+		.cluster = cluster,
+		.dbname = t->dbname,
+		.owner = t->owner,
 	};
 	if (!placement_logins(cx, home, p))
 		return false;
@@ -302,19 +320,21 @@ holder_is_none(Ctx *cx, LiteRows *rows, const TenantRecord *t, const char *what,
 
 	if (!lite_end(cx, rows))
 		return false;
-	return !holder || fail(cx, FAIL_EXISTS, "Choose another name in the manifest.",
-	    "%s \"%s\" on cluster \"%s\" is that of tenant \"%s\" already", what, name, t->cluster,
-	    holder);
+	return !holder ||
+	    fail(cx, FAIL_EXISTS, "Choose another name in the manifest.",
+		"%s \"%s\" on cluster \"%s\" is that of tenant \"%s\" already", what, name,
+		t->cluster, holder);
 }
 
 static bool
-role_is_free(Ctx *cx, Home *home, const TenantRecord *t, const char *user, const char *role,
-    bool login)
+role_is_free(
+    Ctx *cx, Home *home, const TenantRecord *t, const char *user, const char *role, bool login)
 {
 	LiteRows *rows;
 
-	return lite_query(cx, home->db, &SQL_ROLE_HOLDER, &rows, "tttti", t->cluster, role,
-	    t->name, user, (int64_t)login) && holder_is_none(cx, rows, t, "role", role);
+	return lite_query(cx, home->db, &SQL_ROLE_HOLDER, &rows, "tttti", t->cluster, role, t->name,
+		   user, (int64_t)login) &&
+	    holder_is_none(cx, rows, t, "role", role);
 }
 
 bool
@@ -323,7 +343,7 @@ catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const Cluster *cl
 {
 	LiteRows *rows;
 
-	if (t->mode != MODE_CUSTOMER_DB)	/* elsewhere we make the names */
+	if (t->mode != MODE_CUSTOMER_DB) /* elsewhere we make the names */
 		return true;
 	for (int i = 0; i < 2; i++) {
 		const char *one = i ? t->owner : role;
@@ -336,8 +356,9 @@ catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const Cluster *cl
 		    "role \"%s\" cannot be the owner and a login of tenant \"%s\"", role, t->name);
 	return role_is_free(cx, home, t, user, role, true) &&
 	    role_is_free(cx, home, t, "", t->owner, false) &&
-	    lite_query(cx, home->db, &SQL_DATABASE_HOLDER, &rows, "ttt", t->cluster, t->dbname,
-	    t->name) && holder_is_none(cx, rows, t, "database", t->dbname);
+	    lite_query(
+		cx, home->db, &SQL_DATABASE_HOLDER, &rows, "ttt", t->cluster, t->dbname, t->name) &&
+	    holder_is_none(cx, rows, t, "database", t->dbname);
 }
 
 /* --- logins ----------------------------------------------------------------- */
@@ -345,19 +366,23 @@ catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const Cluster *cl
 static SealPlace
 login_place(const char *tenant, const char *user)
 {
-	return (SealPlace){ .tenant = tenant, .schema = "catalog", .table = "login",
-		.column = "sealed", .key = user };
+	return (SealPlace){ .tenant = tenant,
+		.schema = "catalog",
+		.table = "login",
+		.column = "sealed",
+		.key = user };
 }
 
 bool
-catalog_login_put(Ctx *cx, Home *home, const char *tenant, const Login *login, const Secret *password)
+catalog_login_put(
+    Ctx *cx, Home *home, const char *tenant, const Login *login, const Secret *password)
 {
 	SealPlace place = login_place(tenant, login->user);
 	Bytes sealed;
 
 	return home_seal(cx, home, &place, password, &sealed) &&
 	    lite_do(cx, home->db, &SQL_LOGIN_PUT, "tttttbi", tenant, login->user, login->role,
-	    login->read_only ? "ro" : "rw", login->verifier, sealed, (int64_t)login->on);
+		login->read_only ? "ro" : "rw", login->verifier, sealed, (int64_t)login->on);
 }
 
 bool
@@ -377,7 +402,7 @@ catalog_login_password(Ctx *cx, Home *home, const char *tenant, const char *user
 {
 	SealPlace place = login_place(tenant, user);
 	LiteRows *rows;
-	Bytes sealed = {0};
+	Bytes sealed = { 0 };
 
 	if (!lite_query(cx, home->db, &SQL_LOGIN_SEALED, &rows, "tt", tenant, user))
 		return false;
@@ -396,7 +421,8 @@ catalog_login_password(Ctx *cx, Home *home, const char *tenant, const char *user
 static SealPlace
 secret_place(const char *name)
 {
-	return (SealPlace){ .schema = "catalog", .table = "secret", .column = "sealed", .key = name };
+	return (
+	    SealPlace){ .schema = "catalog", .table = "secret", .column = "sealed", .key = name };
 }
 
 bool
@@ -414,7 +440,7 @@ catalog_secret_get(Ctx *cx, Home *home, const char *name, Secret *out, bool *fou
 {
 	SealPlace place = secret_place(name);
 	LiteRows *rows;
-	Bytes sealed = {0};
+	Bytes sealed = { 0 };
 
 	if (!lite_query(cx, home->db, &SQL_SECRET_GET, &rows, "t", name))
 		return false;
@@ -438,8 +464,11 @@ static RouteRecord
 route_row(LiteRows *rows)
 {
 	return (RouteRecord){
-		.tenant = lite_text(rows, 0), .epoch = lite_int(rows, 1), .seq = lite_int(rows, 2),
-		.state = lite_text(rows, 3), .cluster = lite_text(rows, 4),
+		.tenant = lite_text(rows, 0),
+		.epoch = lite_int(rows, 1),
+		.seq = lite_int(rows, 2),
+		.state = lite_text(rows, 3),
+		.cluster = lite_text(rows, 4),
 		.dbname = lite_text(rows, 5),
 	};
 }
@@ -461,7 +490,7 @@ bool
 catalog_routes(Ctx *cx, Home *home, RouteRecords *out)
 {
 	LiteRows *rows;
-	RouteRecords all = {0};
+	RouteRecords all = { 0 };
 
 	if (!lite_query(cx, home->db, &SQL_ROUTE_LIST, &rows, ""))
 		return false;
@@ -541,8 +570,9 @@ catalog_raise_floors(Ctx *cx, Home *home, int64_t seen)
 	if (!catalog_fence_highest(cx, home, &own))
 		return false;
 	int64_t floor = (own > seen ? own : seen) + 1;
-	return lite_do(cx, home->db, &SQL_META_PUT, "tt", "fence-floor", arena_printf(cx->mem, "%lld",
-	    (long long)floor)) && lite_do(cx, home->db, &SQL_FENCE_RAISE, "i", floor) &&
+	return lite_do(cx, home->db, &SQL_META_PUT, "tt", "fence-floor",
+		   arena_printf(cx->mem, "%lld", (long long)floor)) &&
+	    lite_do(cx, home->db, &SQL_FENCE_RAISE, "i", floor) &&
 	    lite_do(cx, home->db, &SQL_EPOCH_RAISE, "i", floor) &&
 	    lite_do(cx, home->db, &SQL_EPOCH_FOLLOW, "");
 }
@@ -551,7 +581,7 @@ bool
 catalog_secret_names(Ctx *cx, Home *home, Names *out)
 {
 	LiteRows *rows;
-	Names names = {0};
+	Names names = { 0 };
 
 	if (!lite_query(cx, home->db, &SQL_SECRET_NAMES, &rows, ""))
 		return false;
@@ -605,9 +635,12 @@ chain(Ctx *cx, Home *home, const Event *e)
 	js_set_text(j, "after", e->after);
 	js_set_text(j, "prev", prev);
 	text = js_canonical(cx->mem, j);
-	return lite_do(cx, home->db, &SQL_EVENT_ADD, "tittiittttttt" "bt", id, at, home->id, e->tenant,
-	    e->run, e->step, home->actor, home->reason, e->verb, e->object, e->outcome, e->before,
-	    e->after, (Bytes){ (const unsigned char *)text, strlen(text) }, prev);
+	return lite_do(cx, home->db, &SQL_EVENT_ADD,
+	    "tittiittttttt"
+	    "bt",
+	    id, at, home->id, e->tenant, e->run, e->step, home->actor, home->reason, e->verb,
+	    e->object, e->outcome, e->before, e->after,
+	    (Bytes){ (const unsigned char *)text, strlen(text) }, prev);
 }
 
 /* The hash of the last event and the new one belong together: two writers must not fork the chain. */

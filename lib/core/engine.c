@@ -10,11 +10,14 @@
 
 #define LANES_MAX 16
 
-typedef struct Queue {		/* the tenants of one cluster; its lanes take from it */
-	Engine		*engine;
-	const char	*cluster;
-	struct { ScopeRun **at; size_t n, cap; } scopes;
-	size_t		 next;
+typedef struct Queue { /* the tenants of one cluster; its lanes take from it */
+	Engine *engine;
+	const char *cluster;
+	struct {
+		ScopeRun **at;
+		size_t n, cap;
+	} scopes;
+	size_t next;
 } Queue;
 
 /* --- scopes of a run -------------------------------------------------------- */
@@ -60,8 +63,8 @@ engine_group(Engine *e)
 		StepRow *row = &e->rows.at[i];
 		size_t at = (size_t)map_get(index, row->step.scope);
 		if (!at) {
-			vec_push(e->cx->mem, &e->scopes, ((ScopeRun){
-			    .scope = row->step.scope, .run = e->run }));
+			vec_push(e->cx->mem, &e->scopes,
+			    ((ScopeRun){ .scope = row->step.scope, .run = e->run }));
 			at = e->scopes.n;
 			map_set(index, row->step.scope, (void *)at);
 		}
@@ -94,8 +97,8 @@ bool
 engine_take_leases(Engine *e)
 {
 	for (size_t i = 0; i < e->scopes.n; i++)
-		if (!lease_take(e->cx, e->home, e->scopes.at[i].scope, e->run,
-		    &e->scopes.at[i].fence))
+		if (!lease_take(
+			e->cx, e->home, e->scopes.at[i].scope, e->run, &e->scopes.at[i].fence))
 			return false;
 	return true;
 }
@@ -113,8 +116,11 @@ engine_give_up(Engine *e)
 void
 engine_tell(const Engine *e, const ScopeRun *s)
 {
-	static const struct { const char *role, *word; } words[] = {
-		[SCOPE_DONE] = { "add", "done" }, [SCOPE_FAILED] = { "error", "failed" },
+	static const struct {
+		const char *role, *word;
+	} words[] = {
+		[SCOPE_DONE] = { "add", "done" },
+		[SCOPE_FAILED] = { "error", "failed" },
 		[SCOPE_UNDONE] = { "error", "failed and rolled back" },
 		[SCOPE_UNREACHABLE] = { "error", "unreachable" },
 		[SCOPE_STOPPED] = { "error", "stopped" },
@@ -124,8 +130,8 @@ engine_tell(const Engine *e, const ScopeRun *s)
 	bool asked = s->result.outcome == SCOPE_UNDONE && !s->result.fail;
 
 	log_say("%s%s%s %s in %s (%zu/%zu)", paint(words[s->result.outcome].role), s->scope,
-	    paint("off"), asked ? "rolled back" : words[s->result.outcome].word, clock_human(cx.mem, s->result.ms),
-	    e->ended, e->scopes.n);
+	    paint("off"), asked ? "rolled back" : words[s->result.outcome].word,
+	    clock_human(cx.mem, s->result.ms), e->ended, e->scopes.n);
 	if (s->result.fail)
 		log_raw(fail_text(cx.mem, s->result.fail));
 	arena_free(cx.mem);
@@ -153,8 +159,9 @@ is_stopped(Engine *e, ScopeRun *s)
 	if (!lane_stopping())
 		return false;
 	cx.fail = arena_alloc(cx.mem, sizeof *cx.fail);
-	fail(&cx, FAIL_STOPPED, arena_printf(cx.mem, "Go on with: copyhold run resume %lld.",
-	    (long long)e->run), "stopped by a signal before \"%s\" was begun", s->scope);
+	fail(&cx, FAIL_STOPPED,
+	    arena_printf(cx.mem, "Go on with: copyhold run resume %lld.", (long long)e->run),
+	    "stopped by a signal before \"%s\" was begun", s->scope);
 	s->result = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_STOPPED, .fail = cx.fail };
 	e->ended++;
 	return true;
@@ -188,9 +195,11 @@ skip(Engine *e, ScopeRun *s)
 	fail_clear(&cx);
 	fail(&cx, cluster->fail->kind, cluster->fail->hint, "cluster \"%s\" is not ready: %s",
 	    s->cluster, cluster->fail->what);
-	s->result = (ScopeResult){ .scope = s->scope, .fail = cx.fail, .outcome =
-	    cluster->outcome == SCOPE_UNREACHABLE ? SCOPE_UNREACHABLE :
-	    gone && !scope_begun(s) ? SCOPE_FAILED : SCOPE_STOPPED };
+	s->result = (ScopeResult){ .scope = s->scope,
+		.fail = cx.fail,
+		.outcome = cluster->outcome == SCOPE_UNREACHABLE ? SCOPE_UNREACHABLE
+		    : gone && !scope_begun(s)                    ? SCOPE_FAILED
+								 : SCOPE_STOPPED };
 	e->ended++;
 	engine_tell(e, s);
 	return true;
@@ -282,9 +291,14 @@ engine_run_tenants(Engine *e)
 ExitCode
 engine_exit_of(const Engine *e)
 {
-	static const struct { ScopeOutcome outcome; ExitCode code; } order[] = {
-		{ SCOPE_PERSON, EXIT_PERSON }, { SCOPE_STOPPED, EXIT_STOPPED },
-		{ SCOPE_FAILED, EXIT_FAILED }, { SCOPE_UNDONE, EXIT_UNDONE },
+	static const struct {
+		ScopeOutcome outcome;
+		ExitCode code;
+	} order[] = {
+		{ SCOPE_PERSON, EXIT_PERSON },
+		{ SCOPE_STOPPED, EXIT_STOPPED },
+		{ SCOPE_FAILED, EXIT_FAILED },
+		{ SCOPE_UNDONE, EXIT_UNDONE },
 		{ SCOPE_UNREACHABLE, EXIT_UNREACHABLE },
 	};
 
@@ -299,11 +313,20 @@ const char *
 engine_state_of(ExitCode code)
 {
 	switch (code) {
-	case EXIT_DONE: return "done";
-	case EXIT_PERSON: return "person";
-	case EXIT_STOPPED: case EXIT_UNREACHABLE: return "stopped";
-	case EXIT_UNDONE: return "undone";
-	case EXIT_FAILED: case EXIT_CHANGES: case EXIT_LEASED: case EXIT_USAGE: break;
+	case EXIT_DONE:
+		return "done";
+	case EXIT_PERSON:
+		return "person";
+	case EXIT_STOPPED:
+	case EXIT_UNREACHABLE:
+		return "stopped";
+	case EXIT_UNDONE:
+		return "undone";
+	case EXIT_FAILED:
+	case EXIT_CHANGES:
+	case EXIT_LEASED:
+	case EXIT_USAGE:
+		break;
 	}
 	return "failed";
 }
@@ -357,8 +380,8 @@ static const char *
 step_key(Arena *mem, const char *nonce, const Step *step)
 {
 	Arena *scratch = arena_new(mem);
-	char *text = arena_printf(scratch, "%s/%lld/%s/%s/%s", nonce, (long long)step->id, step->scope,
-	    step->kind, js_canonical(scratch, step->args));
+	char *text = arena_printf(scratch, "%s/%lld/%s/%s/%s", nonce, (long long)step->id,
+	    step->scope, step->kind, js_canonical(scratch, step->args));
 	char *key = arena_dupn(mem, sha256_hex(scratch, text, strlen(text)), 32);
 
 	arena_free(scratch);
@@ -383,7 +406,7 @@ check_seen(Engine *e, const RunPlan *plan)
 {
 	for (size_t i = 0; i < plan->seen.n; i++) {
 		const Seen *seen = &plan->seen.at[i];
-		TenantRecord t = {0};
+		TenantRecord t = { 0 };
 		bool found;
 		if (!catalog_tenant_find(e->cx, e->home, seen->tenant, &t, &found))
 			return false;
@@ -405,9 +428,11 @@ check_unfinished(Engine *e)
 		if (!journal_unfinished(e->cx, e->home, scope, &other))
 			return false;
 		if (other)
-			return fail(e->cx, FAIL_REFUSED, arena_printf(e->cx->mem,
-			    "Finish it: copyhold run resume %lld, or take it back: "
-			    "copyhold run undo %lld.", (long long)other, (long long)other),
+			return fail(e->cx, FAIL_REFUSED,
+			    arena_printf(e->cx->mem,
+				"Finish it: copyhold run resume %lld, or take it back: "
+				"copyhold run undo %lld.",
+				(long long)other, (long long)other),
 			    "run %lld has not finished with \"%s\"", (long long)other, scope);
 	}
 	return true;
@@ -455,8 +480,8 @@ run_start(Ctx *cx, Home *home, const RunPlan *plan, RunReport *out)
 	if (!journal_run_add(cx, home, plan->verb, &e.run))
 		return engine_give_up(&e);
 	add_steps(&e, plan);
-	if (!engine_group(&e) || !engine_take_leases(&e) || !check_unfinished(&e) || !check_seen(&e, plan) ||
-	    !record_run(&e, plan) || !lite_commit(cx, home->db))
+	if (!engine_group(&e) || !engine_take_leases(&e) || !check_unfinished(&e) ||
+	    !check_seen(&e, plan) || !record_run(&e, plan) || !lite_commit(cx, home->db))
 		return engine_give_up(&e);
 	fault_point("run:recorded");
 	return engine_execute(&e, out);

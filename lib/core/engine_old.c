@@ -31,14 +31,15 @@ static bool
 check_unmoved(Engine *e)
 {
 	Ctx cx = ctx_new(e->cx->mem);
-	StepRows now = {0};
+	StepRows now = { 0 };
 	bool ok = run_steps(&cx, e->home, e->run, &now);
 
 	for (size_t i = 0; ok && i < e->rows.n; i++)
 		if (i >= now.n || now.at[i].state != e->rows.at[i].state)
-			ok = fail(&cx, FAIL_REFUSED, arena_printf(cx.mem,
-			    "See: copyhold run show %lld.", (long long)e->run),
-			    "run %lld was continued by another process just now", (long long)e->run);
+			ok = fail(&cx, FAIL_REFUSED,
+			    arena_printf(cx.mem, "See: copyhold run show %lld.", (long long)e->run),
+			    "run %lld was continued by another process just now",
+			    (long long)e->run);
 	if (!ok)
 		fail_copy(e->cx, &cx);
 	arena_free(cx.mem);
@@ -50,7 +51,8 @@ hold_run(Engine *e, bool (*also)(Engine *e))
 {
 	if (!lite_begin(e->cx, e->home->db))
 		return false;
-	if (!engine_take_leases(e) || !check_unmoved(e) || !also(e) || !lite_commit(e->cx, e->home->db))
+	if (!engine_take_leases(e) || !check_unmoved(e) || !also(e) ||
+	    !lite_commit(e->cx, e->home->db))
 		return engine_give_up(e);
 	return true;
 }
@@ -73,7 +75,9 @@ note_lost_clusters(Engine *e)
 		ScopeResult *lost = arena_alloc(e->cx->mem, sizeof *lost);
 		Ctx cx = { .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
 		fail(&cx, FAIL_REFUSED, "Apply the manifests anew.", "its steps were rolled back");
-		*lost = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_UNDONE, .fail = cx.fail };
+		*lost = (ScopeResult){
+			.scope = s->scope, .outcome = SCOPE_UNDONE, .fail = cx.fail
+		};
 		map_set(e->failed_clusters, s->scope + 8, lost);
 	}
 }
@@ -208,8 +212,9 @@ set_returning(Engine *e)
 		if (!journal_later(e->cx, e->home, scope, e->run, &later))
 			return false;
 		if (later)
-			return fail(e->cx, FAIL_REFUSED, arena_printf(e->cx->mem,
-			    "Undo that one first: copyhold run undo %lld.", (long long)later),
+			return fail(e->cx, FAIL_REFUSED,
+			    arena_printf(e->cx->mem, "Undo that one first: copyhold run undo %lld.",
+				(long long)later),
 			    "run %lld has changed \"%s\" since", (long long)later, scope);
 	}
 	return set_running(e);
@@ -224,17 +229,20 @@ run_undo(Ctx *cx, Home *home, int64_t run, RunReport *out)
 	if (!open_run(&e, &row))
 		return false;
 	keep_undoable_scopes(&e);
-	if (!e.scopes.n && strcmp(row.state, "running") == 0 && engine_closed_as(&e.rows) == EXIT_UNDONE)
-		return close_run(&e, &row, out);	/* killed when all was taken back */
+	if (!e.scopes.n && strcmp(row.state, "running") == 0 &&
+	    engine_closed_as(&e.rows) == EXIT_UNDONE)
+		return close_run(&e, &row, out); /* killed when all was taken back */
 	if (!e.scopes.n)
-		return fail(cx, FAIL_REFUSED, "Go forward: copyhold run resume, or change it with a new run.",
+		return fail(cx, FAIL_REFUSED,
+		    "Go forward: copyhold run resume, or change it with a new run.",
 		    "run %lld has nothing that can be undone", (long long)run);
 	if (!hold_run(&e, set_returning))
 		return false;
 	engine_run_tenants(&e);
 	undo_groundwork(&e);
 	ExitCode code = engine_exit_of(&e);
-	engine_finish(&e, code == EXIT_UNDONE ? EXIT_DONE : code, code == EXIT_DONE ? EXIT_UNDONE : code, out);
+	engine_finish(&e, code == EXIT_UNDONE ? EXIT_DONE : code,
+	    code == EXIT_DONE ? EXIT_UNDONE : code, out);
 	return true;
 }
 
@@ -259,7 +267,8 @@ resolve_row(Engine *e, StepRow *row, ScopeRun *s, const char *as)
 	env.cluster = found ? at->cluster : NULL;
 	if (undoing && strcmp(as, "done") == 0)
 		return (!kind->unrecord || kind->unrecord(e->cx, &env)) &&
-		    journal_state(e->cx, e->home, e->run, row, STEP_UNDONE, "resolved by a person") &&
+		    journal_state(
+			e->cx, e->home, e->run, row, STEP_UNDONE, "resolved by a person") &&
 		    journal_event(e->cx, e->home, e->run, row, "resolved: undone");
 	if (undoing && strcmp(as, "redo") == 0)
 		return journal_state(e->cx, e->home, e->run, row, STEP_UNDOING, NULL) &&
@@ -271,7 +280,8 @@ resolve_row(Engine *e, StepRow *row, ScopeRun *s, const char *as)
 	if (strcmp(as, "redo") == 0)
 		return journal_state(e->cx, e->home, e->run, row, STEP_WAITING, NULL) &&
 		    journal_event(e->cx, e->home, e->run, row, "resolved: redo");
-	return journal_state(e->cx, e->home, e->run, row, STEP_ABANDONED, "abandoned by a person") &&
+	return journal_state(
+		   e->cx, e->home, e->run, row, STEP_ABANDONED, "abandoned by a person") &&
 	    journal_abandon_waiting(e->cx, e->home, e->run, s->scope) &&
 	    journal_event(e->cx, e->home, e->run, row, "resolved: abandon");
 }
@@ -311,8 +321,8 @@ run_resolve(Ctx *cx, Home *home, int64_t run, int64_t step, const char *as)
 	e.scopes.n = 1;
 	if (!lite_begin(cx, home->db))
 		return false;
-	if (!engine_take_leases(&e) || !check_unmoved(&e) || !resolve_row(&e, open, &e.scopes.at[0], as) ||
-	    !lite_commit(cx, home->db))
+	if (!engine_take_leases(&e) || !check_unmoved(&e) ||
+	    !resolve_row(&e, open, &e.scopes.at[0], as) || !lite_commit(cx, home->db))
 		return engine_give_up(&e);
 	engine_drop_leases(&e);
 	return true;

@@ -48,8 +48,8 @@ actor_name(Arena *mem)
 	struct passwd *pw = getpwuid(geteuid());
 	const char *sudo = getenv("SUDO_USER");
 	char host[256] = "localhost";
-	char *user = pw ? arena_dup(mem, pw->pw_name) :
-	    arena_printf(mem, "uid%u", (unsigned)geteuid());
+	char *user = pw ? arena_dup(mem, pw->pw_name)
+			: arena_printf(mem, "uid%u", (unsigned)geteuid());
 
 	gethostname(host, sizeof host - 1);
 	if (sudo && *sudo && strlen(sudo) < 64 && utf8_valid(sudo, strlen(sudo)))
@@ -123,12 +123,12 @@ fill_catalog(Ctx *cx, const char *path)
 	    lite_migrate(&own, db, catalog_migrations, catalog_migrations_n) &&
 	    lite_do(&own, db, &SQL_META_PUT, "tt", "home", random_uuid(cx->mem)) &&
 	    lite_do(&own, db, &SQL_META_PUT, "tt", "serial", "1");
-	if (!ok) {	/* the texts of the failure outlive the arena */
+	if (!ok) { /* the texts of the failure outlive the arena */
 		Fail *kept = arena_alloc(cx->mem, sizeof *kept);
 		fail_copy(&(Ctx){ .mem = cx->mem, .fail = kept }, &own);
 		*cx->fail = *kept;
 	}
-	arena_free(own.mem);	/* closes it: the last connection folds the -wal file in */
+	arena_free(own.mem); /* closes it: the last connection folds the -wal file in */
 	if (ok && file_exists(arena_printf(cx->mem, "%s-wal", path)))
 		return fail(cx, FAIL_CATALOG, "Check the disk and its free space.",
 		    "\"%s\" could not be finished", path);
@@ -160,7 +160,8 @@ make_catalog(Ctx *cx, const char *dir, const char *path)
 		return false;
 	fault_point("home:key");
 	if (rename(fresh, path) != 0)
-		return fail_errno(cx, errno, "Check the rights of the folder.", "naming \"%s\"", path);
+		return fail_errno(
+		    cx, errno, "Check the rights of the folder.", "naming \"%s\"", path);
 	return home_sync_folder(cx, dir);
 }
 
@@ -169,14 +170,15 @@ static bool
 is_lost(Ctx *cx, const char *dir)
 {
 	return file_exists(under(cx, dir, "keys/master.key")) &&
-	    !file_exists(under(cx, dir, "catalog.db.new")) &&	/* first: it becomes the other */
+	    !file_exists(under(cx, dir, "catalog.db.new")) && /* first: it becomes the other */
 	    !file_exists(under(cx, dir, "catalog.db"));
 }
 
 static bool
 fail_lost(Ctx *cx, const char *dir)
 {
-	return fail(cx, FAIL_HOME, "Restore it from a backup: copyhold home restore FILE. "
+	return fail(cx, FAIL_HOME,
+	    "Restore it from a backup: copyhold home restore FILE. "
 	    "Or name another home: --home DIR, COPYHOLD_HOME.",
 	    "the home in \"%s\" has a key, but its catalogue is gone", dir);
 }
@@ -185,7 +187,7 @@ fail_lost(Ctx *cx, const char *dir)
 static bool
 make_parts(Ctx *cx, const char *dir, const char *catalog, bool *made)
 {
-	*made = !file_exists(catalog);	/* somebody else may have been faster */
+	*made = !file_exists(catalog); /* somebody else may have been faster */
 	if (!*made)
 		return true;
 	if (is_lost(cx, dir))
@@ -237,7 +239,8 @@ open_catalog(Ctx *cx, Home *home)
 	if (home->access == ACCESS_WRITES || lite_version(home->db) > catalog_migrations_n)
 		return lite_migrate(cx, home->db, catalog_migrations, catalog_migrations_n);
 	if (lite_version(home->db) < catalog_migrations_n)
-		return fail(cx, FAIL_CATALOG, "A command that writes brings it up to date, such as: copyhold home probe.",
+		return fail(cx, FAIL_CATALOG,
+		    "A command that writes brings it up to date, such as: copyhold home probe.",
 		    "\"%s\" has version %d and this copyhold wants %d", path,
 		    lite_version(home->db), catalog_migrations_n);
 	return true;
@@ -267,8 +270,12 @@ home_open(Ctx *cx, const char *dir, Access access, Home **out)
 {
 	Home *home = arena_alloc(cx->mem, sizeof *home);
 
-	*home = (Home){ .mem = cx->mem, .dir = dir, .access = access, .lease_fd = -1,
-		.slots = map_new(cx->mem), .actor = actor_name(cx->mem) };
+	*home = (Home){ .mem = cx->mem,
+		.dir = dir,
+		.access = access,
+		.lease_fd = -1,
+		.slots = map_new(cx->mem),
+		.actor = actor_name(cx->mem) };
 	if (!check_home(cx, dir) || !open_catalog(cx, home) ||
 	    !catalog_meta(cx, home, "home", &home->id))
 		return fail_in(cx, "opening the home");
@@ -292,7 +299,7 @@ wipe_master(void *ptr)
 bool
 home_master(Ctx *cx, Home *home)
 {
-	Ctx own = { .mem = home->mem, .fail = cx->fail };	/* the key outlives a lane */
+	Ctx own = { .mem = home->mem, .fail = cx->fail }; /* the key outlives a lane */
 	char *path = under(cx, home->dir, "keys/master.key"), *bytes;
 	size_t n;
 
@@ -315,7 +322,7 @@ home_seal(Ctx *cx, Home *home, const SealPlace *place, const Secret *plain, Byte
 {
 	return home_master(cx, home) &&
 	    crypto_seal(cx, home->master, MASTER_KEY_ID, 1, place,
-	    (Bytes){ (const unsigned char *)plain->text, plain->len }, sealed);
+		(Bytes){ (const unsigned char *)plain->text, plain->len }, sealed);
 }
 
 bool
@@ -404,8 +411,9 @@ from_file(Ctx *cx, const Home *home, const char *ref, const char *path, Secret *
 	secret_wipe(bytes, n);
 	if (out->len && out->text[out->len - 1] == '\n')
 		out->text[--out->len] = '\0';
-	return is_one_line(out) || fail(cx, FAIL_SECRET, "Write the secret alone into it.",
-	    "the file of the secret \"%s\" holds more than one line of text", ref);
+	return is_one_line(out) ||
+	    fail(cx, FAIL_SECRET, "Write the secret alone into it.",
+		"the file of the secret \"%s\" holds more than one line of text", ref);
 }
 
 static bool
@@ -416,7 +424,7 @@ from_store(Ctx *cx, Home *home, const char *ref, const char *name, Secret *out)
 	if (!home)
 		return fail(cx, FAIL_SECRET, "Use env:NAME or file:PATH.",
 		    "the secret \"%s\" is in a home, and none is open", ref);
-	if (!name_valid(name))	/* other names are our own: passwords on their way */
+	if (!name_valid(name)) /* other names are our own: passwords on their way */
 		return fail(cx, FAIL_SECRET, "See: copyhold secret list.",
 		    "the secret \"%s\" is none that can be put into the store", ref);
 	if (!catalog_secret_get(cx, home, name, out, &found))
@@ -434,7 +442,7 @@ secret_resolve(Ctx *cx, Home *home, const SecretRef *ref, Secret *out)
 	bool ok = false;
 
 	if (!ref->ref) {
-		*out = (Secret){0};
+		*out = (Secret){ 0 };
 		return true;
 	}
 	if (strncmp(ref->ref, "env:", 4) == 0)
@@ -486,7 +494,8 @@ lease_fence(Ctx *cx, Home *home, const char *scope, int64_t run, int64_t *fence)
 	char *holder;
 
 	return lite_do(cx, home->db, &SQL_LEASE_FENCE, "titi", scope, run, home->actor,
-	    clock_wall_ms()) && lease_row(cx, home, scope, &slot, &seen_run, fence, &holder, &since);
+		   clock_wall_ms()) &&
+	    lease_row(cx, home, scope, &slot, &seen_run, fence, &holder, &since);
 }
 
 /* The byte is kept in mind here: after a rollback no row would tell it. */

@@ -12,23 +12,25 @@
 #include "lib/core/catalog.h"
 #include "lib/core/home.h"
 
-#define MAGIC		"copyhold-home/1\n"
-#define MAGIC_LEN	(sizeof MAGIC - 1)
-#define SALT_LEN	16
-#define SEALED_MAX	4096
-#define BACKUP_MAX	((size_t)8 << 30)
-#define HEAD_LEN	(MAGIC_LEN + SALT_LEN + 4)
-#define HASH_LEN	32
+#define MAGIC      "copyhold-home/1\n"
+#define MAGIC_LEN  (sizeof MAGIC - 1)
+#define SALT_LEN   16
+#define SEALED_MAX 4096
+#define BACKUP_MAX ((size_t)8 << 30)
+#define HEAD_LEN   (MAGIC_LEN + SALT_LEN + 4)
+#define HASH_LEN   32
 
 static SealPlace
 key_place(const char *catalog_hash)
 {
-	return (SealPlace){ .schema = "home", .table = "backup", .column = "master", .key = catalog_hash };
+	return (SealPlace){
+		.schema = "home", .table = "backup", .column = "master", .key = catalog_hash
+	};
 }
 
 static bool
-seal_master(Ctx *cx, Home *home, const Secret *passphrase, const unsigned char *salt, const char *hash,
-    Bytes *sealed)
+seal_master(Ctx *cx, Home *home, const Secret *passphrase, const unsigned char *salt,
+    const char *hash, Bytes *sealed)
 {
 	SealPlace place = key_place(hash);
 	unsigned char key[KEY_BYTES];
@@ -78,12 +80,13 @@ home_backup(Ctx *cx, Home *home, const char *file, const Secret *passphrase)
 	Bytes sealed;
 
 	if (file_exists(file))
-		return fail(cx, FAIL_EXISTS, "Choose another name.", "\"%s\" is there already", file);
+		return fail(
+		    cx, FAIL_EXISTS, "Choose another name.", "\"%s\" is there already", file);
 	random_bytes(salt, sizeof salt);
 	if (!copy_catalog(cx, home, &catalog, &n) ||
 	    !seal_master(cx, home, passphrase, salt, sha256_hex(cx->mem, catalog, n), &sealed) ||
 	    !compose(cx, (Bytes){ salt, sizeof salt }, sealed,
-	    (Bytes){ (const unsigned char *)catalog, n }, &b) ||
+		(Bytes){ (const unsigned char *)catalog, n }, &b) ||
 	    !event_write(cx, home, &e) || !file_write(cx, file, 0600, b.text, b.len))
 		return fail_in(cx, "backing the home up");
 	return true;
@@ -95,7 +98,10 @@ damaged(Ctx *cx, const char *file, const char *why)
 	return fail(cx, FAIL_HOME, "Take another backup.", "\"%s\" %s", file, why);
 }
 
-typedef struct Parts { const unsigned char *salt; Bytes sealed, catalog; } Parts;
+typedef struct Parts {
+	const unsigned char *salt;
+	Bytes sealed, catalog;
+} Parts;
 
 static bool
 take_apart(Ctx *cx, const char *file, Parts *out)
@@ -118,7 +124,8 @@ take_apart(Ctx *cx, const char *file, Parts *out)
 		sealed_n = sealed_n << 8 | at[MAGIC_LEN + SALT_LEN + i];
 	if (sealed_n > SEALED_MAX || sealed_n > n - HEAD_LEN)
 		return damaged(cx, file, "is damaged");
-	*out = (Parts){ .salt = at + MAGIC_LEN, .sealed = { at + HEAD_LEN, sealed_n },
+	*out = (Parts){ .salt = at + MAGIC_LEN,
+		.sealed = { at + HEAD_LEN, sealed_n },
 		.catalog = { at + HEAD_LEN + sealed_n, n - HEAD_LEN - sealed_n } };
 	return true;
 }
@@ -127,7 +134,7 @@ static bool
 open_backup(Ctx *cx, const char *file, const Secret *passphrase, Secret *master, Bytes *catalog)
 {
 	unsigned char key[KEY_BYTES];
-	Parts p = {0};
+	Parts p = { 0 };
 
 	if (!take_apart(cx, file, &p))
 		return false;
@@ -158,9 +165,10 @@ check_key(Ctx *cx, const char *path, const Secret *master)
 		return false;
 	bool same = n == master->len && memcmp(bytes, master->text, n) == 0;
 	secret_wipe(bytes, n);
-	return same || fail(cx, FAIL_EXISTS,
-	    "Restore into another folder: --home DIR; or move that key to a safe place.",
-	    "another master key is in \"%s\" already", path);
+	return same ||
+	    fail(cx, FAIL_EXISTS,
+		"Restore into another folder: --home DIR; or move that key to a safe place.",
+		"another master key is in \"%s\" already", path);
 }
 
 static bool
@@ -188,8 +196,8 @@ write_home(Ctx *cx, const char *dir, const Secret *master, Bytes catalog)
 bool
 home_restore(Ctx *cx, const char *dir, const char *file, const Secret *passphrase)
 {
-	Secret master = {0};
-	Bytes catalog = {0};
+	Secret master = { 0 };
+	Bytes catalog = { 0 };
 	int fd;
 
 	if (file_exists(arena_printf(cx->mem, "%s/catalog.db", dir)))

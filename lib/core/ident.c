@@ -6,11 +6,11 @@
 #define ID_LETTERS 16
 
 typedef struct Scope {
-	Ctx		*cx;
-	Home		*home;
-	const char	*name;
-	Map		*known;
-	IdentWay	 way;
+	Ctx *cx;
+	Home *home;
+	const char *name;
+	Map *known;
+	IdentWay way;
 } Scope;
 
 static const char *
@@ -30,7 +30,8 @@ ident_list(Ctx *cx, Home *home, const char *scope, Map **out)
 		return false;
 	while (lite_next(rows)) {
 		const char *field = lite_text(rows, 1);
-		map_set(map, path_of(&s, lite_text(rows, 0), *field ? field : NULL), lite_text(rows, 2));
+		map_set(map, path_of(&s, lite_text(rows, 0), *field ? field : NULL),
+		    lite_text(rows, 2));
 	}
 	if (!lite_end(cx, rows))
 		return false;
@@ -54,7 +55,8 @@ rename_field(Scope *s, const char *object, const char *from, const char *to)
 	if (!from || !map_get(s->known, path_of(s, object, from)) ||
 	    map_get(s->known, path_of(s, object, to)))
 		return true;
-	return lite_do(s->cx, s->home->db, &SQL_IDENT_RENAME_FIELD, "tttt", s->name, object, from, to) &&
+	return lite_do(s->cx, s->home->db, &SQL_IDENT_RENAME_FIELD, "tttt", s->name, object, from,
+		   to) &&
 	    ident_list(s->cx, s->home, s->name, &s->known);
 }
 
@@ -63,7 +65,7 @@ put(Scope *s, const char *object, const char *field)
 {
 	return map_get(s->known, path_of(s, object, field)) ||
 	    lite_do(s->cx, s->home->db, &SQL_IDENT_PUT, "tttt", s->name, object, field ? field : "",
-	    random_name(s->cx->mem, ID_LETTERS));
+		random_name(s->cx->mem, ID_LETTERS));
 }
 
 static bool
@@ -73,7 +75,7 @@ record_fields(Scope *s, const char *object, const Field *fields, size_t n)
 		const Field *f = &fields[i];
 		bool back = s->way == IDENT_BACK;
 		if (!rename_field(s, object, back && f->was ? f->name : f->was,
-		    back && f->was ? f->was : f->name))
+			back && f->was ? f->was : f->name))
 			return false;
 		if (!back && !put(s, object, f->name))
 			return false;
@@ -94,7 +96,9 @@ record_object(Scope *s, const Object *o)
 bool
 ident_record_model(Ctx *cx, Home *home, const Model *m, IdentWay way)
 {
-	Scope s = { .cx = cx, .home = home, .way = way,
+	Scope s = { .cx = cx,
+		.home = home,
+		.way = way,
 		.name = arena_printf(cx->mem, "model/%s", m->name) };
 
 	if (!ident_list(cx, home, s.name, &s.known))
@@ -108,7 +112,9 @@ ident_record_model(Ctx *cx, Home *home, const Model *m, IdentWay way)
 bool
 ident_record_tenant(Ctx *cx, Home *home, const Tenant *t, IdentWay way)
 {
-	Scope s = { .cx = cx, .home = home, .way = way,
+	Scope s = { .cx = cx,
+		.home = home,
+		.way = way,
 		.name = arena_printf(cx->mem, "tenant/%s", t->name) };
 
 	if ((!t->objects.n && !t->fields.n))
@@ -120,7 +126,7 @@ ident_record_tenant(Ctx *cx, Home *home, const Tenant *t, IdentWay way)
 			return false;
 	for (size_t i = 0; i < t->fields.n; i++)
 		if (!record_fields(&s, t->fields.at[i].object, t->fields.at[i].fields.at,
-		    t->fields.at[i].fields.n))
+			t->fields.at[i].fields.n))
 			return false;
 	return true;
 }

@@ -6,7 +6,14 @@
 #include "lib/core/journal.sql.h"
 
 static const char *const step_states[] = {
-	"waiting", "intent", "done", "failed", "unknown", "undoing", "undone", "undo_failed",
+	"waiting",
+	"intent",
+	"done",
+	"failed",
+	"unknown",
+	"undoing",
+	"undone",
+	"undo_failed",
 	"abandoned",
 };
 
@@ -35,7 +42,7 @@ bool
 journal_run_add(Ctx *cx, Home *home, const char *verb, int64_t *run)
 {
 	if (!lite_do(cx, home->db, &SQL_RUN_ADD, "ttti", verb, home->actor, home->reason,
-	    clock_wall_ms()))
+		clock_wall_ms()))
 		return false;
 	*run = lite_last_id(home->db);
 	return true;
@@ -124,8 +131,12 @@ bool
 journal_event(Ctx *cx, Home *home, int64_t run, const StepRow *row, const char *outcome)
 {
 	Event e = {
-		.tenant = scope_tenant(row->step.scope), .run = run, .step = row->step.id,
-		.verb = row->step.kind, .object = row->step.scope, .outcome = outcome,
+		.tenant = scope_tenant(row->step.scope),
+		.run = run,
+		.step = row->step.id,
+		.verb = row->step.kind,
+		.object = row->step.scope,
+		.outcome = outcome,
 		.after = row->step.key,
 	};
 
@@ -138,11 +149,16 @@ static RunRow
 run_row(LiteRows *rows, bool counts)
 {
 	return (RunRow){
-		.id = lite_int(rows, 0), .verb = lite_text(rows, 1), .state = lite_text(rows, 2),
-		.actor = lite_text(rows, 3), .reason = lite_text(rows, 4),
-		.started = lite_int(rows, 5), .ended = lite_int(rows, 6),
+		.id = lite_int(rows, 0),
+		.verb = lite_text(rows, 1),
+		.state = lite_text(rows, 2),
+		.actor = lite_text(rows, 3),
+		.reason = lite_text(rows, 4),
+		.started = lite_int(rows, 5),
+		.ended = lite_int(rows, 6),
 		.exit_code = lite_text(rows, 7) ? lite_int(rows, 7) : -1,
-		.steps = counts ? lite_int(rows, 8) : 0, .done = counts ? lite_int(rows, 9) : 0,
+		.steps = counts ? lite_int(rows, 8) : 0,
+		.done = counts ? lite_int(rows, 9) : 0,
 	};
 }
 
@@ -159,15 +175,16 @@ run_get(Ctx *cx, Home *home, int64_t run, RunRow *out)
 		*out = run_row(rows, false);
 	if (!lite_end(cx, rows))
 		return false;
-	return found || fail(cx, FAIL_NOT_FOUND, "See: copyhold run list.", "there is no run %lld",
-	    (long long)run);
+	return found ||
+	    fail(cx, FAIL_NOT_FOUND, "See: copyhold run list.", "there is no run %lld",
+		(long long)run);
 }
 
 bool
 run_list(Ctx *cx, Home *home, int64_t limit, RunRows *out)
 {
 	LiteRows *rows;
-	RunRows all = {0};
+	RunRows all = { 0 };
 
 	if (!lite_query(cx, home->db, &SQL_RUN_LIST, &rows, "i", limit))
 		return false;
@@ -183,18 +200,22 @@ bool
 run_steps(Ctx *cx, Home *home, int64_t run, StepRows *out)
 {
 	LiteRows *rows;
-	StepRows all = {0};
+	StepRows all = { 0 };
 	bool sound = true;
 
 	if (!lite_query(cx, home->db, &SQL_STEP_LIST, &rows, "i", run))
 		return false;
 	while (sound && lite_next(rows)) {
 		StepRow row = {
-			.step = { .id = lite_int(rows, 0), .scope = lite_text(rows, 1),
-			    .kind = lite_text(rows, 2), .key = lite_text(rows, 3),
+			.step = { .id = lite_int(rows, 0),
+			    .scope = lite_text(rows, 1),
+			    .kind = lite_text(rows, 2),
+			    .key = lite_text(rows, 3),
 			    .title = lite_text(rows, 4) },
-			.state = step_state_of(lite_text(rows, 6)), .attempt = lite_int(rows, 7),
-			.error = lite_text(rows, 8), .started = lite_int(rows, 9),
+			.state = step_state_of(lite_text(rows, 6)),
+			.attempt = lite_int(rows, 7),
+			.error = lite_text(rows, 8),
+			.started = lite_int(rows, 9),
 			.ended = lite_int(rows, 10),
 		};
 		char *args = lite_text(rows, 5);

@@ -187,8 +187,8 @@ rule_name(Arena *mem, const char *object, const char *field, const char *suffix)
 /* --- order ------------------------------------------------------------------ */
 
 typedef struct Sorter {
-	Map *left;	/* name -> Object *, not yet visited */
-	bool required;	/* only references that a row must have are followed */
+	Map *left;     /* name -> Object *, not yet visited */
+	bool required; /* only references that a row must have are followed */
 	VEC(const Object *) out;
 	Arena *mem;
 } Sorter;
@@ -200,8 +200,9 @@ visit(Sorter *s, const Object *o)
 	map_remove(s->left, o->name);
 	for (size_t i = 0; i < o->fields.n; i++) {
 		const Field *f = &o->fields.at[i];
-		const Object *target = f->to == NULL || (s->required && !f->required) ? NULL :
-		    map_get(s->left, f->to);
+		const Object *target = f->to == NULL || (s->required && !f->required)
+		    ? NULL
+		    : map_get(s->left, f->to);
 
 		if (target != NULL)
 			visit(s, target);

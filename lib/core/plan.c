@@ -67,8 +67,8 @@ plan_cluster(Planner *p, size_t entry, const Cluster *c)
 	const PlaceDriver *d = place_driver(MODE_DEDICATED);
 	bool vendor = !c->modes.n || names_have(&c->modes, mode_name(MODE_DEDICATED));
 
-	plan_entry_at(p, entry)->note = arena_printf(p->cx->mem, "%s:%lld, region %s", c->connect.host,
-	    (long long)c->connect.port, c->region);
+	plan_entry_at(p, entry)->note = arena_printf(p->cx->mem, "%s:%lld, region %s",
+	    c->connect.host, (long long)c->connect.port, c->region);
 	if (!vendor || !d || !d->cluster_steps)
 		return true;
 	if (p->options->refresh)
@@ -77,7 +77,8 @@ plan_cluster(Planner *p, size_t entry, const Cluster *c)
 }
 
 static bool
-plan_object(Planner *p, const char *kind, const char *name, const void *loaded, const char *recorded_hash)
+plan_object(
+    Planner *p, const char *kind, const char *name, const void *loaded, const char *recorded_hash)
 {
 	Ctx *cx = p->cx;
 	char *spec = manifest_canonical(cx->mem, kind, loaded), *hash = hash_of(cx->mem, spec);
@@ -119,7 +120,7 @@ used_on(Planner *p, const char *cluster)
 static bool
 is_used(Planner *p, const char *kind, const char *name, bool *used)
 {
-	Names clusters = {0};
+	Names clusters = { 0 };
 	const MapItem *it;
 
 	*used = false;
@@ -154,15 +155,16 @@ plan_absent_object(Planner *p, const char *kind, const char *name)
 	if (!is_used(p, kind, name, &used))
 		return false;
 	e->nothing = used || !p->options->prune;
-	e->note = used ? "no manifest names it; it is in use and stays recorded" :
-	    e->nothing ? "no manifest names it; it stays recorded (--prune forgets it)" : NULL;
+	e->note = used   ? "no manifest names it; it is in use and stays recorded"
+	    : e->nothing ? "no manifest names it; it stays recorded (--prune forgets it)"
+			 : NULL;
 	if (e->nothing)
 		return true;
 	if (!catalog_object(p->cx, p->home, kind, name, &spec, &hash))
 		return false;
 	e->first_step = (int64_t)p->plan->steps.n;
-	records_object_remove(p->cx->mem, arena_printf(p->cx->mem, "%s/%s", low, name), kind, name, spec,
-	    &p->plan->steps);
+	records_object_remove(p->cx->mem, arena_printf(p->cx->mem, "%s/%s", low, name), kind, name,
+	    spec, &p->plan->steps);
 	e->steps = 1;
 	return true;
 }
@@ -186,8 +188,8 @@ check_versions(Planner *p)
 		if (((const Model *)had)->version <= want->version)
 			continue;
 		fail(p->cx, FAIL_REFUSED, "To go back, give the older shape a higher version.",
-		    "model \"%s\" is recorded in version %lld and the manifest has version %lld", it->key,
-		    (long long)((const Model *)had)->version, (long long)want->version);
+		    "model \"%s\" is recorded in version %lld and the manifest has version %lld",
+		    it->key, (long long)((const Model *)had)->version, (long long)want->version);
 		return fail_at(p->cx, want->place);
 	}
 	return true;
@@ -236,9 +238,12 @@ choose_cluster(Planner *p, const Tenant *t, const Cluster **out, const char **wh
 			full++;
 			continue;
 		}
-		if (!best || is_fuller(*used_on(p, best->name), best->capacity, *used_on(p, c->name),
-		    c->capacity) || (!is_fuller(*used_on(p, c->name), c->capacity,
-		    *used_on(p, best->name), best->capacity) && strcmp(c->name, best->name) < 0))
+		if (!best ||
+		    is_fuller(*used_on(p, best->name), best->capacity, *used_on(p, c->name),
+			c->capacity) ||
+		    (!is_fuller(*used_on(p, c->name), c->capacity, *used_on(p, best->name),
+			 best->capacity) &&
+			strcmp(c->name, best->name) < 0))
 			best = c;
 	}
 	if (!best) {
@@ -276,8 +281,9 @@ place_new(Planner *p, Work *w)
 	vec_push(p->cx->mem, &at->logins, login);
 	++*used_on(p, at->cluster->name);
 	w->at = at;
-	plan_entry_at(p, w->entry)->note = why ? why :
-	    arena_printf(p->cx->mem, "%s on %s", mode_name(t->mode), at->cluster->name);
+	plan_entry_at(p, w->entry)->note = why
+	    ? why
+	    : arena_printf(p->cx->mem, "%s on %s", mode_name(t->mode), at->cluster->name);
 	return true;
 }
 
@@ -290,7 +296,8 @@ place_old(Planner *p, Work *w)
 	Cluster *named;
 
 	if (t->mode != r->mode || (t->cluster && strcmp(t->cluster, r->cluster) != 0)) {
-		fail(p->cx, FAIL_REFUSED, "apply does not move data: put the manifest back, or delete "
+		fail(p->cx, FAIL_REFUSED,
+		    "apply does not move data: put the manifest back, or delete "
 		    "the tenant and provision it anew.",
 		    "tenant \"%s\" is %s on %s and the manifest says %s on %s", t->name,
 		    mode_name(r->mode), r->cluster, mode_name(t->mode),
@@ -302,8 +309,8 @@ place_old(Planner *p, Work *w)
 	named = map_get(p->m->clusters, r->cluster);
 	if (named)
 		w->at->cluster = named;
-	plan_entry_at(p, w->entry)->note = arena_printf(p->cx->mem, "%s on %s%s%s", mode_name(r->mode),
-	    r->cluster, r->state == TENANT_ACTIVE ? "" : ", ",
+	plan_entry_at(p, w->entry)->note = arena_printf(p->cx->mem, "%s on %s%s%s",
+	    mode_name(r->mode), r->cluster, r->state == TENANT_ACTIVE ? "" : ", ",
 	    r->state == TENANT_ACTIVE ? "" : tenant_state_name(r->state));
 	return true;
 }
@@ -353,7 +360,8 @@ shape_same(Planner *p, const Tenant *t, const TenantRecord *r, bool *same)
 {
 	Ctx cx = ctx_new(p->cx->mem);
 	Merged merged;
-	bool plain = is_plain(t), ok = plain ? merged_for(p, t, &merged) : merge(&cx, p, t, &merged);
+	bool plain = is_plain(t),
+	     ok = plain ? merged_for(p, t, &merged) : merge(&cx, p, t, &merged);
 
 	if (ok)
 		*same = strcmp(r->shape, merged.shape) == 0;
@@ -393,14 +401,18 @@ static bool
 check_between(Planner *p, const TenantRecord *r)
 {
 	if (r->state == TENANT_PURGING)
-		return fail(p->cx, FAIL_REFUSED, arena_printf(p->cx->mem,
-		    "Finish it: copyhold run resume %lld.", (long long)r->changed_run),
+		return fail(p->cx, FAIL_REFUSED,
+		    arena_printf(p->cx->mem, "Finish it: copyhold run resume %lld.",
+			(long long)r->changed_run),
 		    "tenant \"%s\" is being purged", r->name);
 	if (r->state != TENANT_PROVISIONING)
 		return true;
-	return fail(p->cx, FAIL_REFUSED, arena_printf(p->cx->mem, "Finish it: copyhold run resume "
-	    "%lld, or take it back: copyhold run undo %lld.", (long long)r->changed_run,
-	    (long long)r->changed_run), "tenant \"%s\" is still being provisioned", r->name);
+	return fail(p->cx, FAIL_REFUSED,
+	    arena_printf(p->cx->mem,
+		"Finish it: copyhold run resume "
+		"%lld, or take it back: copyhold run undo %lld.",
+		(long long)r->changed_run, (long long)r->changed_run),
+	    "tenant \"%s\" is still being provisioned", r->name);
 }
 
 static bool
@@ -412,7 +424,8 @@ is_settled(Planner *p, const TenantRecord *r, const Work *w, bool *settled)
 	if (!r)
 		return true;
 	if (r->state == TENANT_SEALED) {
-		plan_entry_at(p, w->entry)->note = "deleted, its data is still kept: see copyhold tenant show";
+		plan_entry_at(p, w->entry)->note =
+		    "deleted, its data is still kept: see copyhold tenant show";
 		*settled = true;
 		return true;
 	}
@@ -454,7 +467,7 @@ consider(Planner *p, const Tenant *t)
 static bool
 load_recorded(Planner *p)
 {
-	TenantRecords all = {0};
+	TenantRecords all = { 0 };
 
 	p->records = map_new(p->cx->mem);
 	p->spec_hashes = map_new(p->cx->mem);
@@ -480,7 +493,8 @@ items_digest(Arena *mem, const Items *items)
 
 	for (size_t i = 0; items && i < items->n; i++) {
 		const Item *it = &items->at[i];
-		char *line = arena_printf(mem, "%d\n%s\n%s\n%s\n", it->kind, it->object, it->name, it->def);
+		char *line = arena_printf(
+		    mem, "%d\n%s\n%s\n%s\n", it->kind, it->object, it->name, it->def);
 		sha256_add(s, line, strlen(line));
 	}
 	return sha256_end_hex(s);
@@ -493,7 +507,9 @@ mend_logins(Planner *p, Work *w, PlanEntry *e, Steps *steps)
 {
 	for (size_t i = 0; i < w->strange.n; i++) {
 		const Login *login = w->strange.at[i];
-		Change c = { .op = CHANGE_ALTER, .what = "password", .name = login->user, .drift = true };
+		Change c = {
+			.op = CHANGE_ALTER, .what = "password", .name = login->user, .drift = true
+		};
 		if (!place_driver(w->at->mode)->login_steps(p->cx, w->at, login, "rotate", steps))
 			return false;
 		vec_push(p->cx->mem, &e->changes, c);
@@ -508,8 +524,11 @@ steps_for(Planner *p, Work *w)
 	PlanEntry *e = plan_entry_at(p, w->entry);
 	Ctx *cx = p->cx;
 	PlaceWork work = {
-		.recorded = w->recorded, .desired = w->desired.model, .observed = w->observed,
-		.shape = w->desired.shape, .prune = p->options->prune,
+		.recorded = w->recorded,
+		.desired = w->desired.model,
+		.observed = w->observed,
+		.shape = w->desired.shape,
+		.prune = p->options->prune,
 	};
 	Steps *steps = &p->plan->steps;
 	size_t before = steps->n;
@@ -544,10 +563,11 @@ check_finished(Planner *p, const char *tenant)
 		return false;
 	if (!run)
 		return true;
-	return fail(p->cx, FAIL_REFUSED, arena_printf(p->cx->mem,
-	    "Finish it: copyhold run resume %lld, or take it back: copyhold run undo %lld.",
-	    (long long)run, (long long)run), "run %lld has not finished with tenant \"%s\"",
-	    (long long)run, tenant);
+	return fail(p->cx, FAIL_REFUSED,
+	    arena_printf(p->cx->mem,
+		"Finish it: copyhold run resume %lld, or take it back: copyhold run undo %lld.",
+		(long long)run, (long long)run),
+	    "run %lld has not finished with tenant \"%s\"", (long long)run, tenant);
 }
 
 /* What was applied to many tenants is read once. */
@@ -640,7 +660,8 @@ plan_absent(Planner *p)
 
 	for (it = map_next(p->records, NULL); it; it = map_next(p->records, it)) {
 		const TenantRecord *t = it->value;
-		if (map_get(p->m->tenants, it->key) || !wanted(p, it->key) || t->state == TENANT_SEALED)
+		if (map_get(p->m->tenants, it->key) || !wanted(p, it->key) ||
+		    t->state == TENANT_SEALED)
 			continue;
 		size_t i = entry_add(p, "tenant", it->key, CHANGE_REMOVE);
 		if (p->options->prune) {
@@ -648,7 +669,8 @@ plan_absent(Planner *p)
 			continue;
 		}
 		plan_entry_at(p, i)->nothing = true;
-		plan_entry_at(p, i)->note = "no manifest names it; it stays (apply --prune deletes it)";
+		plan_entry_at(p, i)->note =
+		    "no manifest names it; it stays (apply --prune deletes it)";
 	}
 }
 
@@ -659,7 +681,8 @@ count_entry(Plan *plan, const PlanEntry *e)
 {
 	if (e->fail) {
 		plan->failed++;
-		if (e->fail->kind != FAIL_UNREACHABLE && e->fail->kind != FAIL_TIMEOUT && !plan->worst)
+		if (e->fail->kind != FAIL_UNREACHABLE && e->fail->kind != FAIL_TIMEOUT &&
+		    !plan->worst)
 			plan->worst = e->fail;
 		return;
 	}
@@ -701,7 +724,8 @@ check_only(Planner *p)
 	for (int i = 0; only && i < only->n; i++)
 		if (!map_get(p->m->tenants, only->at[i]) && !map_get(p->records, only->at[i]))
 			return fail(p->cx, FAIL_NOT_FOUND, "See: copyhold tenant list.",
-			    "neither the manifests nor the catalogue have a tenant \"%s\"", only->at[i]);
+			    "neither the manifests nor the catalogue have a tenant \"%s\"",
+			    only->at[i]);
 	return true;
 }
 
@@ -714,9 +738,9 @@ plan_make(Ctx *cx, Home *home, const Manifests *m, const PlanOptions *options, P
 	plan->manifest_hash = m->hash;
 	plan->run = (RunPlan){ .verb = "apply", .steps = &plan->steps };
 	if (!catalog_serial(cx, home, &plan->serial) || !load_recorded(&p) || !check_only(&p) ||
-	    !check_versions(&p) ||
-	    !plan_objects(&p, "Region", m->regions) || !plan_objects(&p, "Cluster", m->clusters) ||
-	    !plan_objects(&p, "Model", m->models) || !plan_tenants(&p))
+	    !check_versions(&p) || !plan_objects(&p, "Region", m->regions) ||
+	    !plan_objects(&p, "Cluster", m->clusters) || !plan_objects(&p, "Model", m->models) ||
+	    !plan_tenants(&p))
 		return fail_in(cx, "making the plan");
 	for (size_t i = 0; i < plan->entries.n; i++)
 		count_entry(plan, &plan->entries.at[i]);

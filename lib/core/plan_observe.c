@@ -11,7 +11,7 @@ static bool
 observe_one(Ctx *cx, Planner *p, Conns *conns, Work *w)
 {
 	const PlaceDriver *d = place_driver(w->at->mode);
-	Items seen = {0};
+	Items seen = { 0 };
 
 	if (!d->preflight(cx, conns, w->at, w->exists))
 		return fail_in(cx, "checking the place of tenant \"%s\" (mode %s)", w->at->tenant,
@@ -46,8 +46,8 @@ observe_logins(Ctx *cx, Planner *p, Work *w)
 			continue;
 		if (!catalog_login_password(cx, p->home, w->at->tenant, login->user, &password) ||
 		    !d->login_ok(cx, w->at, login, &password, &ok))
-			return fail_in(cx, "trying login \"%s\" of tenant \"%s\"", login->user,
-			    w->at->tenant);
+			return fail_in(
+			    cx, "trying login \"%s\" of tenant \"%s\"", login->user, w->at->tenant);
 		if (!ok)
 			vec_push(p->cx->mem, &w->strange, login);
 	}

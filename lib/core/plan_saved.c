@@ -53,7 +53,8 @@ observed_json(Arena *mem, const Plan *p)
 }
 
 char *
-plan_save(Arena *mem, const Home *home, const Plan *p, const char *manifests, const PlanOptions *options)
+plan_save(
+    Arena *mem, const Home *home, const Plan *p, const char *manifests, const PlanOptions *options)
 {
 	Js *o = js_object(mem), *only = js_array(mem);
 
@@ -100,7 +101,8 @@ plan_read_options(Ctx *cx, const char *text, size_t n, const char **manifests, P
 		if (js_value_text(js_at(names, i)))
 			only->at[only->n++] = arena_dup(cx->mem, js_value_text(js_at(names, i)));
 	*options = (PlanOptions){ .prune = js_get_bool(saved, "prune", false),
-		.refresh = js_get_bool(saved, "refresh", true), .only = only };
+		.refresh = js_get_bool(saved, "refresh", true),
+		.only = only };
 	return true;
 }
 
@@ -129,11 +131,13 @@ plan_same(Ctx *cx, const Home *home, const char *saved, size_t n, const Plan *no
 	if (js_get_int(old, "serial", -1) != now->serial)
 		return moved(cx, "the catalogue has changed");
 	Js *observed = js_get(old, "observed"), *steps = js_get(old, "steps");
-	if (!observed || strcmp(js_canonical(cx->mem, observed),
-	    js_canonical(cx->mem, observed_json(cx->mem, now))) != 0)
+	if (!observed ||
+	    strcmp(js_canonical(cx->mem, observed),
+		js_canonical(cx->mem, observed_json(cx->mem, now))) != 0)
 		return moved(cx, "what stands on the servers has changed");
-	if (!steps || strcmp(js_canonical(cx->mem, steps),
-	    js_canonical(cx->mem, steps_json(cx->mem, &now->steps))) != 0)
+	if (!steps ||
+	    strcmp(js_canonical(cx->mem, steps),
+		js_canonical(cx->mem, steps_json(cx->mem, &now->steps))) != 0)
 		return moved(cx, "the steps have changed");
 	return true;
 }

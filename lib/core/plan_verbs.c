@@ -38,7 +38,8 @@ plan_retention(Ctx *cx, Home *home, const char *tenant, int64_t *ms)
 static bool
 wrong_state(Ctx *cx, const TenantRecord *t, const char *verb)
 {
-	return fail(cx, FAIL_REFUSED, arena_printf(cx->mem, "See: copyhold tenant show %s.", t->name),
+	return fail(cx, FAIL_REFUSED,
+	    arena_printf(cx->mem, "See: copyhold tenant show %s.", t->name),
 	    "tenant \"%s\" is %s and cannot be %s", t->name, tenant_state_name(t->state), verb);
 }
 
@@ -105,8 +106,10 @@ bool
 plan_verb(Ctx *cx, Home *home, const char *tenant, TenantVerb verb, Plan **out)
 {
 	static const char *const names[] = {
-		[VERB_SUSPEND] = "tenant suspend", [VERB_RESUME] = "tenant resume",
-		[VERB_SEAL] = "tenant delete", [VERB_PURGE] = "tenant purge",
+		[VERB_SUSPEND] = "tenant suspend",
+		[VERB_RESUME] = "tenant resume",
+		[VERB_SEAL] = "tenant delete",
+		[VERB_PURGE] = "tenant purge",
 		[VERB_HAND_BACK] = "tenant hand-back",
 	};
 	TenantRecord t;
@@ -117,11 +120,21 @@ plan_verb(Ctx *cx, Home *home, const char *tenant, TenantVerb verb, Plan **out)
 		return false;
 	Plan *plan = plan_for(cx, names[verb], &t);
 	switch (verb) {
-	case VERB_SUSPEND: ok = suspend(cx, &t, at, plan); break;
-	case VERB_RESUME: ok = resume(cx, &t, at, plan); break;
-	case VERB_SEAL: ok = seal(cx, home, &t, at, plan); break;
-	case VERB_PURGE: ok = purge(cx, &t, at, false, plan); break;
-	case VERB_HAND_BACK: ok = purge(cx, &t, at, true, plan); break;
+	case VERB_SUSPEND:
+		ok = suspend(cx, &t, at, plan);
+		break;
+	case VERB_RESUME:
+		ok = resume(cx, &t, at, plan);
+		break;
+	case VERB_SEAL:
+		ok = seal(cx, home, &t, at, plan);
+		break;
+	case VERB_PURGE:
+		ok = purge(cx, &t, at, false, plan);
+		break;
+	case VERB_HAND_BACK:
+		ok = purge(cx, &t, at, true, plan);
+		break;
 	}
 	if (!ok)
 		return false;
@@ -142,8 +155,8 @@ login_step(Arena *mem, const Placement *at, const Login *login, const char *kind
 	js_set_text(args, "user", login->user);
 	js_set_text(args, "role", login->role);
 	js_set_bool(args, "readOnly", login->read_only);
-	steps_add(mem, steps, arena_printf(mem, "tenant/%s", at->tenant), kind, args, "%s \"%s\"", title,
-	    login->user);
+	steps_add(mem, steps, arena_printf(mem, "tenant/%s", at->tenant), kind, args, "%s \"%s\"",
+	    title, login->user);
 }
 
 static bool
@@ -152,21 +165,24 @@ login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, 
 	const PlaceDriver *d = place_driver(at->mode);
 
 	if (strcmp(verb, "add") == 0)
-		login_step(cx->mem, at, login, "login.register", "seal a password for login", steps);
+		login_step(
+		    cx->mem, at, login, "login.register", "seal a password for login", steps);
 	if (strcmp(verb, "rotate") == 0)
-		login_step(cx->mem, at, login, "login.renew", "seal a new password for login", steps);
+		login_step(
+		    cx->mem, at, login, "login.renew", "seal a new password for login", steps);
 	if (!d->login_steps(cx, at, login, verb, steps))
 		return false;
 	if (strcmp(verb, "remove") == 0)
 		login_step(cx->mem, at, login, "login.forget", "forget login", steps);
 	if (strcmp(verb, "rotate") == 0)
-		login_step(cx->mem, at, login, "login.renewed", "forget the old password of login", steps);
+		login_step(
+		    cx->mem, at, login, "login.renewed", "forget the old password of login", steps);
 	return true;
 }
 
 bool
-plan_login(Ctx *cx, Home *home, const char *tenant, const char *user, const char *verb, bool read_only,
-    Plan **out)
+plan_login(Ctx *cx, Home *home, const char *tenant, const char *user, const char *verb,
+    bool read_only, Plan **out)
 {
 	bool add = strcmp(verb, "add") == 0;
 	TenantRecord t;
@@ -182,8 +198,9 @@ plan_login(Ctx *cx, Home *home, const char *tenant, const char *user, const char
 		return fail(cx, FAIL_EXISTS, "Choose another name, or: copyhold login rotate.",
 		    "tenant \"%s\" has a login \"%s\" already", tenant, user);
 	if (!add && !known)
-		return fail(cx, FAIL_NOT_FOUND, arena_printf(cx->mem, "See: copyhold login list %s.",
-		    tenant), "tenant \"%s\" has no login \"%s\"", tenant, user);
+		return fail(cx, FAIL_NOT_FOUND,
+		    arena_printf(cx->mem, "See: copyhold login list %s.", tenant),
+		    "tenant \"%s\" has no login \"%s\"", tenant, user);
 	if (!add)
 		login = *known;
 	else

@@ -63,8 +63,9 @@ model_idents(Ctx *cx, StepEnv *env, IdentWay way)
 static bool
 put_record(Ctx *cx, StepEnv *env)
 {
-	return model_idents(cx, env, IDENT_FORWARD) && catalog_object_put(cx, env->home, arg(env, "object"), arg(env, "name"),
-	    arg(env, "spec"), arg(env, "hash"));
+	return model_idents(cx, env, IDENT_FORWARD) &&
+	    catalog_object_put(cx, env->home, arg(env, "object"), arg(env, "name"),
+		arg(env, "spec"), arg(env, "hash"));
 }
 
 static bool
@@ -87,8 +88,8 @@ remove_record(Ctx *cx, StepEnv *env)
 /* --- tenant.register ----------------------------------------------------------- */
 
 bool
-records_tenant_register(Ctx *cx, const Tenant *spec, const Placement *at, const Model *model,
-    Steps *steps)
+records_tenant_register(
+    Ctx *cx, const Tenant *spec, const Placement *at, const Model *model, Steps *steps)
 {
 	Js *args = js_object(cx->mem);
 
@@ -147,13 +148,19 @@ static bool
 register_record(Ctx *cx, StepEnv *env)
 {
 	TenantRecord t = {
-		.name = arg(env, "tenant"), .display = js_get_text(env->step->args, "display"),
-		.id = arg(env, "id"), .state = TENANT_PROVISIONING, .mode = mode_of(arg(env, "mode")),
-		.cluster = arg(env, "cluster"), .dbname = arg(env, "dbname"),
-		.owner = arg(env, "owner"), .model = arg(env, "model"), .shape = "",
-		.spec_hash = "", .changed_run = env->run,
+		.name = arg(env, "tenant"),
+		.display = js_get_text(env->step->args, "display"),
+		.id = arg(env, "id"),
+		.state = TENANT_PROVISIONING,
+		.mode = mode_of(arg(env, "mode")),
+		.cluster = arg(env, "cluster"),
+		.dbname = arg(env, "dbname"),
+		.owner = arg(env, "owner"),
+		.model = arg(env, "model"),
+		.shape = "",
+		.spec_hash = "",
+		.changed_run = env->run,
 	};
-
 
 	return place_free(cx, env, &t, arg(env, "login")) &&
 	    catalog_tenant_put(cx, env->home, &t) && first_login(cx, env);
@@ -167,8 +174,9 @@ register_undo(Ctx *cx, StepEnv *env)
 	Secret password;
 
 	if (mode_of(arg(env, "mode")) == MODE_CUSTOMER_DB &&
-	    (!catalog_login_password(cx, env->home, arg(env, "tenant"), arg(env, "login"), &password) ||
-	    !catalog_secret_put(cx, env->home, pending, &password)))
+	    (!catalog_login_password(
+		 cx, env->home, arg(env, "tenant"), arg(env, "login"), &password) ||
+		!catalog_secret_put(cx, env->home, pending, &password)))
 		return false;
 	return catalog_tenant_forget(cx, env->home, arg(env, "tenant"));
 }
@@ -176,13 +184,13 @@ register_undo(Ctx *cx, StepEnv *env)
 /* --- tenant.record -------------------------------------------------------------- */
 
 bool
-records_tenant_record(Ctx *cx, Home *home, const Tenant *spec, const Placement *at, const Model *model,
-    Steps *steps)
+records_tenant_record(
+    Ctx *cx, Home *home, const Tenant *spec, const Placement *at, const Model *model, Steps *steps)
 {
 	Js *args = js_object(cx->mem);
 	char *canonical = manifest_canonical(cx->mem, "Tenant", spec);
 	char *shape = model_canonical(cx->mem, model), *old_spec, *old_hash;
-	TenantRecord t = {0};
+	TenantRecord t = { 0 };
 	bool found;
 
 	if (!catalog_object(cx, home, "Tenant", at->tenant, &old_spec, &old_hash) ||
@@ -240,9 +248,10 @@ tenant_idents(Ctx *cx, StepEnv *env, IdentWay way)
 static bool
 record_record(Ctx *cx, StepEnv *env)
 {
-	return tenant_idents(cx, env, IDENT_FORWARD) && record_tenant(cx, env, arg(env, "spec"),
-	    arg(env, "hash"), arg(env, "shape"), arg(env, "model"),
-	    js_get_int(env->step->args, "version", 0), js_get_text(env->step->args, "display"));
+	return tenant_idents(cx, env, IDENT_FORWARD) &&
+	    record_tenant(cx, env, arg(env, "spec"), arg(env, "hash"), arg(env, "shape"),
+		arg(env, "model"), js_get_int(env->step->args, "version", 0),
+		js_get_text(env->step->args, "display"));
 }
 
 static bool
@@ -251,7 +260,8 @@ record_undo(Ctx *cx, StepEnv *env)
 	if (!tenant_idents(cx, env, IDENT_BACK))
 		return false;
 	if (!js_get_text(env->step->args, "was"))
-		return catalog_tenant_state(cx, env->home, arg(env, "tenant"), TENANT_PROVISIONING, 0);
+		return catalog_tenant_state(
+		    cx, env->home, arg(env, "tenant"), TENANT_PROVISIONING, 0);
 	return record_tenant(cx, env, arg(env, "was"), arg(env, "was_hash"), arg(env, "was_shape"),
 	    arg(env, "was_model"), js_get_int(env->step->args, "was_version", 0),
 	    js_get_text(env->step->args, "was_display"));
@@ -260,14 +270,14 @@ record_undo(Ctx *cx, StepEnv *env)
 /* --- tenant.state, tenant.forget -------------------------------------------------- */
 
 void
-records_tenant_state(Arena *mem, const TenantRecord *t, TenantState state, int64_t keep_ms,
-    Steps *steps)
+records_tenant_state(
+    Arena *mem, const TenantRecord *t, TenantState state, int64_t keep_ms, Steps *steps)
 {
 	Js *args = js_object(mem);
 
 	js_set_text(args, "tenant", t->name);
 	js_set_int(args, "state", (int64_t)state);
-	if (state == TENANT_SEALED)	/* a span: the same plan is the same text at any time */
+	if (state == TENANT_SEALED) /* a span: the same plan is the same text at any time */
 		js_set_int(args, "keep", keep_ms);
 	js_set_int(args, "purge_after", state == TENANT_PURGING ? t->purge_after : 0);
 	js_set_int(args, "was", (int64_t)t->state);
@@ -282,8 +292,8 @@ state_record(Ctx *cx, StepEnv *env)
 	const Js *a = env->step->args;
 
 	TenantState state = (TenantState)js_get_int(a, "state", TENANT_ACTIVE);
-	int64_t purge_after = state == TENANT_SEALED ? clock_wall_ms() + js_get_int(a, "keep", 0) :
-	    js_get_int(a, "purge_after", 0);
+	int64_t purge_after = state == TENANT_SEALED ? clock_wall_ms() + js_get_int(a, "keep", 0)
+						     : js_get_int(a, "purge_after", 0);
 
 	return catalog_tenant_state(cx, env->home, arg(env, "tenant"), state, purge_after);
 }
@@ -336,7 +346,9 @@ static bool
 put_login(Ctx *cx, StepEnv *env, const Secret *password)
 {
 	Login login = {
-		.user = arg(env, "user"), .role = arg(env, "role"), .on = true,
+		.user = arg(env, "user"),
+		.role = arg(env, "role"),
+		.on = true,
 		.read_only = js_get_bool(env->step->args, "readOnly", false),
 		.verifier = scram_verifier(cx->mem, password),
 	};
@@ -351,8 +363,7 @@ login_register(Ctx *cx, StepEnv *env)
 	TenantRecord t;
 
 	return catalog_tenant(cx, env->home, arg(env, "tenant"), &t) &&
-	    place_free(cx, env, &t, arg(env, "user")) &&
-	    put_login(cx, env, &password);
+	    place_free(cx, env, &t, arg(env, "user")) && put_login(cx, env, &password);
 }
 
 static bool
@@ -388,8 +399,8 @@ login_renew_undo(Ctx *cx, StepEnv *env)
 static bool
 login_renewed(Ctx *cx, StepEnv *env)
 {
-	return catalog_secret_remove(cx, env->home,
-	    previous_password_name(cx->mem, arg(env, "tenant"), arg(env, "user")));
+	return catalog_secret_remove(
+	    cx, env->home, previous_password_name(cx->mem, arg(env, "tenant"), arg(env, "user")));
 }
 
 /* --- routes ------------------------------------------------------------------------ */
@@ -420,25 +431,45 @@ records_route_close(Arena *mem, const Placement *at, Steps *steps)
 }
 
 const StepKind records_kinds[] = {
-	{ .name = "object.put", .undo_class = UNDO_REVERSIBLE, .record = put_record,
-	  .unrecord = put_back },
-	{ .name = "object.remove", .undo_class = UNDO_REVERSIBLE, .record = remove_record,
-	  .unrecord = put_back },
-	{ .name = "tenant.register", .undo_class = UNDO_REVERSIBLE, .record = register_record,
-	  .unrecord = register_undo },
-	{ .name = "tenant.record", .undo_class = UNDO_REVERSIBLE, .record = record_record,
-	  .unrecord = record_undo },
-	{ .name = "tenant.state", .undo_class = UNDO_REVERSIBLE, .record = state_record,
-	  .unrecord = state_undo },
-	{ .name = "tenant.forget", .undo_class = UNDO_IRREVERSIBLE, .pivot = true,
-	  .record = forget_record },
-	{ .name = "login.register", .undo_class = UNDO_REVERSIBLE, .record = login_register,
-	  .unrecord = login_forget },
-	{ .name = "login.forget", .undo_class = UNDO_IRREVERSIBLE, .pivot = true,
-	  .record = login_forget },
-	{ .name = "login.renew", .undo_class = UNDO_REVERSIBLE, .record = login_renew,
-	  .unrecord = login_renew_undo },
-	{ .name = "login.renewed", .undo_class = UNDO_IRREVERSIBLE, .pivot = true,
-	  .record = login_renewed },
+	{ .name = "object.put",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = put_record,
+	    .unrecord = put_back },
+	{ .name = "object.remove",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = remove_record,
+	    .unrecord = put_back },
+	{ .name = "tenant.register",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = register_record,
+	    .unrecord = register_undo },
+	{ .name = "tenant.record",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = record_record,
+	    .unrecord = record_undo },
+	{ .name = "tenant.state",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = state_record,
+	    .unrecord = state_undo },
+	{ .name = "tenant.forget",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .record = forget_record },
+	{ .name = "login.register",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = login_register,
+	    .unrecord = login_forget },
+	{ .name = "login.forget",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .record = login_forget },
+	{ .name = "login.renew",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = login_renew,
+	    .unrecord = login_renew_undo },
+	{ .name = "login.renewed",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .record = login_renewed },
 	{ .name = NULL },
 };

@@ -8,14 +8,14 @@
 #include "lib/base/log.h"
 #include "lib/core/journal.h"
 
-#define ATTEMPTS 3		/* of a step whose effect is known to be missing */
+#define ATTEMPTS 3 /* of a step whose effect is known to be missing */
 
 typedef struct Walk {
-	Ctx		*cx;
-	Home		*home;
-	Conns		*conns;
-	ScopeRun	*s;
-	StepEnv		 env;
+	Ctx *cx;
+	Home *home;
+	Conns *conns;
+	ScopeRun *s;
+	StepEnv env;
 } Walk;
 
 static bool
@@ -36,8 +36,7 @@ bool
 scope_past_pivot(const ScopeRun *s)
 {
 	for (size_t i = 0; i < s->rows.n; i++)
-		if (s->rows.at[i]->state == STEP_DONE &&
-		    step_kind(s->rows.at[i]->step.kind)->pivot)
+		if (s->rows.at[i]->state == STEP_DONE && step_kind(s->rows.at[i]->step.kind)->pivot)
 			return true;
 	return false;
 }
@@ -144,7 +143,7 @@ commit_rows(Walk *w, StepRow *done, StepRow *next)
 	    lite_commit(w->cx, w->home->db))
 		return !done || load_place(w);
 	lite_rollback(w->home->db);
-	if (done)	/* as the catalogue still has it */
+	if (done) /* as the catalogue still has it */
 		done->state = was_done;
 	if (next)
 		next->state = was_next;
@@ -158,8 +157,9 @@ commit_state(Walk *w, StepRow *row, StepState state, const char *error)
 
 	if (lite_begin(w->cx, w->home->db) &&
 	    journal_state(w->cx, w->home, w->s->run, row, state, error) &&
-	    (state == STEP_UNDOING || journal_event(w->cx, w->home, w->s->run, row,
-	    error ? error : step_state_name(state))) &&
+	    (state == STEP_UNDOING ||
+		journal_event(
+		    w->cx, w->home, w->s->run, row, error ? error : step_state_name(state))) &&
 	    lite_commit(w->cx, w->home->db))
 		return true;
 	lite_rollback(w->home->db);
@@ -190,16 +190,18 @@ look(Walk *w, StepRow *row)
 	Probe probe;
 
 	if (!kind->act)
-		return LOOKED_NOT_DONE;		/* catalogue-only: no outcome row, no effect */
+		return LOOKED_NOT_DONE; /* catalogue-only: no outcome row, no effect */
 	if (!kind->probe(w->cx, &w->env, &probe)) {
 		fail_in(w->cx, "looking whether \"%s\" took effect", row->step.title);
 		return LOOKED_BLIND;
 	}
 	mark(row->step.kind, "probed");
 	if (probe == PROBE_UNDECIDABLE) {
-		fail(w->cx, FAIL_UNDECIDABLE, arena_printf(w->cx->mem,
-		    "Look at the target, then: copyhold run resolve %lld.%lld --as done|redo|abandon.",
-		    (long long)w->s->run, (long long)row->step.id), "%s: %s", row->step.title,
+		fail(w->cx, FAIL_UNDECIDABLE,
+		    arena_printf(w->cx->mem,
+			"Look at the target, then: copyhold run resolve %lld.%lld --as done|redo|abandon.",
+			(long long)w->s->run, (long long)row->step.id),
+		    "%s: %s", row->step.title,
 		    w->env.why ? w->env.why : "whether it took effect cannot be told");
 		return LOOKED_UNKNOWN;
 	}
@@ -308,7 +310,7 @@ forward_ends(Walk *w, StepRow *row, Looked seen)
 {
 	FailKind kind = w->cx->fail->kind;
 
-	if (seen != LOOKED_NOT_DONE || kind == FAIL_FENCED) {	/* fenced: a newer holder has it */
+	if (seen != LOOKED_NOT_DONE || kind == FAIL_FENCED) { /* fenced: a newer holder has it */
 		commit_state(w, row, STEP_UNKNOWN, error_name(w));
 		return outcome_of(kind, SCOPE_STOPPED);
 	}
@@ -331,8 +333,8 @@ commit_ends(Walk *w, StepRow *row)
 	if (is_ours(w->cx->fail->kind) || !row || row->state == STEP_DONE)
 		return scope_begun(w->s) ? SCOPE_STOPPED : SCOPE_FAILED;
 	fail_in(w->cx, "recording \"%s\"", row->step.title);
-	commit_state(w, row, step_kind(row->step.kind)->act ? STEP_FAILED : STEP_ABANDONED,
-	    error_name(w));
+	commit_state(
+	    w, row, step_kind(row->step.kind)->act ? STEP_FAILED : STEP_ABANDONED, error_name(w));
 	return scope_past_pivot(w->s) ? SCOPE_STOPPED : SCOPE_UNDONE;
 }
 
@@ -355,8 +357,9 @@ stop_before(Walk *w, StepRow *before, const StepRow *row)
 {
 	if (before && !commit_rows(w, before, NULL))
 		return commit_ends(w, before);
-	fail(w->cx, FAIL_STOPPED, arena_printf(w->cx->mem, "Go on with: copyhold run resume %lld.",
-	    (long long)w->s->run), "stopped by a signal before \"%s\"", row->step.title);
+	fail(w->cx, FAIL_STOPPED,
+	    arena_printf(w->cx->mem, "Go on with: copyhold run resume %lld.", (long long)w->s->run),
+	    "stopped by a signal before \"%s\"", row->step.title);
 	return SCOPE_STOPPED;
 }
 
@@ -403,13 +406,14 @@ undo_failed(Walk *w, StepRow *row)
 	Fail why = *w->cx->fail;
 
 	if (is_transient(why.kind))
-		return SCOPE_UNREACHABLE;	/* stays "undoing": a resume goes on with it */
+		return SCOPE_UNREACHABLE; /* stays "undoing": a resume goes on with it */
 	commit_state(w, row, STEP_UNDO_FAILED, error_name(w));
 	fail_clear(w->cx);
-	fail(w->cx, FAIL_UNDO, arena_printf(w->cx->mem,
-	    "Mend what stands in its way, then: copyhold run resolve %lld.%lld --as redo|done|abandon.",
-	    (long long)w->s->run, (long long)row->step.id), "\"%s\" could not be undone: %s",
-	    row->step.title, why.what);
+	fail(w->cx, FAIL_UNDO,
+	    arena_printf(w->cx->mem,
+		"Mend what stands in its way, then: copyhold run resolve %lld.%lld --as redo|done|abandon.",
+		(long long)w->s->run, (long long)row->step.id),
+	    "\"%s\" could not be undone: %s", row->step.title, why.what);
 	if (why.cause)
 		fail_cause(w->cx, "%s", why.cause);
 	return SCOPE_PERSON;
@@ -423,10 +427,11 @@ settle_pivot(Walk *w, StepRow *row)
 	case LOOKED_NOT_DONE:
 		return commit_state(w, row, STEP_WAITING, NULL);
 	case LOOKED_DONE:
-		return commit_rows(w, row, NULL) && fail(w->cx, FAIL_REFUSED,
-		    arena_printf(w->cx->mem, "Go forward: copyhold run resume %lld.",
-		    (long long)w->s->run), "there is no way back: \"%s\" had taken effect",
-		    row->step.title);
+		return commit_rows(w, row, NULL) &&
+		    fail(w->cx, FAIL_REFUSED,
+			arena_printf(w->cx->mem, "Go forward: copyhold run resume %lld.",
+			    (long long)w->s->run),
+			"there is no way back: \"%s\" had taken effect", row->step.title);
 	case LOOKED_UNKNOWN:
 	case LOOKED_BLIND:
 		break;
@@ -467,10 +472,16 @@ static bool
 to_be_undone(const StepRow *row)
 {
 	switch (row->state) {
-	case STEP_INTENT: case STEP_DONE: case STEP_FAILED: case STEP_UNKNOWN:
-	case STEP_UNDOING: case STEP_UNDO_FAILED:
+	case STEP_INTENT:
+	case STEP_DONE:
+	case STEP_FAILED:
+	case STEP_UNKNOWN:
+	case STEP_UNDOING:
+	case STEP_UNDO_FAILED:
 		return true;
-	case STEP_WAITING: case STEP_UNDONE: case STEP_ABANDONED:
+	case STEP_WAITING:
+	case STEP_UNDONE:
+	case STEP_ABANDONED:
 		return false;
 	}
 	return false;
@@ -501,13 +512,13 @@ backward(Walk *w)
 	if (!settle_pivots(w))
 		return outcome_of(w->cx->fail->kind, SCOPE_STOPPED);
 	for (size_t i = s->rows.n; i-- > 0;) {
-		ScopeOutcome ended = to_be_undone(s->rows.at[i]) ? undo_row(w, s->rows.at[i]) :
-		    SCOPE_UNDONE;
+		ScopeOutcome ended = to_be_undone(s->rows.at[i]) ? undo_row(w, s->rows.at[i])
+								 : SCOPE_UNDONE;
 		if (ended != SCOPE_UNDONE)
 			return ended;
 	}
-	return journal_abandon_waiting(w->cx, w->home, s->run, s->scope) ? SCOPE_UNDONE :
-	    SCOPE_STOPPED;
+	return journal_abandon_waiting(w->cx, w->home, s->run, s->scope) ? SCOPE_UNDONE
+									 : SCOPE_STOPPED;
 }
 
 /* The failure that began the undo is the one to tell of, unless the undo fails too. */
@@ -562,7 +573,10 @@ scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s)
 {
 	int64_t begun = clock_mono_ms();
 	Walk w = {
-		.cx = cx, .home = home, .conns = conns, .s = s,
+		.cx = cx,
+		.home = home,
+		.conns = conns,
+		.s = s,
 		.env = { .home = home, .run = s->run, .fence = s->fence, .conns = conns },
 	};
 

@@ -28,10 +28,14 @@ close_record(Ctx *cx, StepEnv *env)
 }
 
 const StepKind route_kinds[] = {
-	{ .name = "route.open", .undo_class = UNDO_IRREVERSIBLE, .pivot = true,
-	  .record = open_record },
-	{ .name = "route.close", .undo_class = UNDO_REVERSIBLE, .record = close_record,
-	  .unrecord = open_record },
+	{ .name = "route.open",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .record = open_record },
+	{ .name = "route.close",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = close_record,
+	    .unrecord = open_record },
 	{ .name = NULL },
 };
 
@@ -43,9 +47,11 @@ pick_login(Ctx *cx, const Placement *at, const char *user)
 	for (size_t i = 0; i < at->logins.n; i++)
 		if (user ? strcmp(at->logins.at[i].user, user) == 0 : at->logins.at[i].on)
 			return &at->logins.at[i];
-	fail(cx, FAIL_NOT_FOUND, arena_printf(cx->mem,
-	    "See: copyhold login list %s, or make one: copyhold login add %s app.", at->tenant,
-	    at->tenant), "tenant \"%s\" has no login \"%s\"", at->tenant, user ? user : "app");
+	fail(cx, FAIL_NOT_FOUND,
+	    arena_printf(cx->mem,
+		"See: copyhold login list %s, or make one: copyhold login add %s app.", at->tenant,
+		at->tenant),
+	    "tenant \"%s\" has no login \"%s\"", at->tenant, user ? user : "app");
 	return NULL;
 }
 
@@ -81,7 +87,9 @@ write_passfile(Ctx *cx, Home *home, const Placement *at, const Login *login, cha
 	return ok;
 }
 
-typedef struct Param { const char *uri, *env, *value; } Param;
+typedef struct Param {
+	const char *uri, *env, *value;
+} Param;
 
 static void
 as_uri(Buf *b, const Param *p, size_t n, const Placement *at, const Login *login)
@@ -90,8 +98,8 @@ as_uri(Buf *b, const Param *p, size_t n, const Placement *at, const Login *login
 	Arena *mem = b->mem;
 
 	buf_fmt(b, "postgresql://%s@", pg_quote_uri(mem, login->role));
-	buf_add(b, strchr(c->host, ':') ? arena_printf(mem, "[%s]", c->host) :
-	    pg_quote_uri(mem, c->host));
+	buf_add(b,
+	    strchr(c->host, ':') ? arena_printf(mem, "[%s]", c->host) : pg_quote_uri(mem, c->host));
 	buf_fmt(b, ":%lld/%s", (long long)c->port, pg_quote_uri(mem, at->dbname));
 	for (size_t i = 0, shown = 0; i < n; i++)
 		if (p[i].uri && p[i].value)
@@ -116,8 +124,8 @@ static void
 as_json(Buf *b, const Param *p, size_t n, const RouteRecord *route)
 {
 	Js *j = js_object(b->mem);
-	static const char *const names[] = { "host", "port", "dbname", "user", "passfile", "sslmode",
-		"sslrootcert" };
+	static const char *const names[] = { "host", "port", "dbname", "user", "passfile",
+		"sslmode", "sslrootcert" };
 
 	js_set_text(j, "tenant", route->tenant);
 	js_set_int(j, "epoch", route->epoch);
@@ -136,12 +144,14 @@ open_route(Ctx *cx, Home *home, const char *tenant, RouteRecord *route)
 		return false;
 	if (found && strcmp(route->state, "open") == 0)
 		return true;
-	return fail(cx, FAIL_REFUSED, arena_printf(cx->mem, "See: copyhold tenant show %s.", tenant),
+	return fail(cx, FAIL_REFUSED,
+	    arena_printf(cx->mem, "See: copyhold tenant show %s.", tenant),
 	    "the route of tenant \"%s\" is %s", tenant, found ? route->state : "not open yet");
 }
 
 bool
-route_resolve(Ctx *cx, Home *home, const char *tenant, const char *user, RouteFormat format, char **text)
+route_resolve(
+    Ctx *cx, Home *home, const char *tenant, const char *user, RouteFormat format, char **text)
 {
 	Buf b = buf_new(cx->mem);
 	RouteRecord route;
@@ -150,8 +160,7 @@ route_resolve(Ctx *cx, Home *home, const char *tenant, const char *user, RouteFo
 	char *passfile;
 
 	if (!catalog_placement(cx, home, tenant, &at) || !open_route(cx, home, tenant, &route) ||
-	    !(login = pick_login(cx, at, user)) ||
-	    !write_passfile(cx, home, at, login, &passfile))
+	    !(login = pick_login(cx, at, user)) || !write_passfile(cx, home, at, login, &passfile))
 		return false;
 	const Connect *c = &at->cluster->connect;
 	/* the cluster's client certificate is ours, not the application's: it is not handed on */
@@ -165,9 +174,15 @@ route_resolve(Ctx *cx, Home *home, const char *tenant, const char *user, RouteFo
 		{ "sslrootcert", "PGSSLROOTCERT", c->sslrootcert },
 	};
 	switch (format) {
-	case ROUTE_URI: as_uri(&b, params, LENGTH(params), at, login); break;
-	case ROUTE_ENV: as_env(&b, params, LENGTH(params)); break;
-	case ROUTE_JSON: as_json(&b, params, LENGTH(params), &route); break;
+	case ROUTE_URI:
+		as_uri(&b, params, LENGTH(params), at, login);
+		break;
+	case ROUTE_ENV:
+		as_env(&b, params, LENGTH(params));
+		break;
+	case ROUTE_JSON:
+		as_json(&b, params, LENGTH(params), &route);
+		break;
 	}
 	*text = b.text;
 	return true;

@@ -549,7 +549,8 @@ main(void)
 		cmocka_unit_test_setup(drift_is_mended_while_its_object_is_renamed, fresh),
 		cmocka_unit_test_setup(mended_drift_is_not_put_back_by_an_undo, fresh),
 		cmocka_unit_test_setup(what_holds_data_is_kept_unless_pruned, fresh),
-		cmocka_unit_test_setup(a_table_or_schema_that_somebody_took_is_told_and_left, fresh),
+		cmocka_unit_test_setup(
+		    a_table_or_schema_that_somebody_took_is_told_and_left, fresh),
 		cmocka_unit_test_setup(what_belongs_to_others_is_reported_and_left, fresh),
 		cmocka_unit_test_setup(a_type_that_was_narrowed_by_hand_is_reported, fresh),
 		cmocka_unit_test_setup(references_to_rows_that_were_lost_are_counted, fresh),

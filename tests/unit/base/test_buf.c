@@ -131,7 +131,11 @@ a_text_cannot_hide_or_turn_what_stands_after_it(void **state)
 
 	(void)state;
 	buf_plain(&b,
-	    "a\x1B[8mb\x1B[38;5;0mc\xE2\x80\xAE" "d\xE2\x81\xA6" "e\xE2\x80\xA8" "f\xEF\xBB\xBF", "\n");
+	    "a\x1B[8mb\x1B[38;5;0mc\xE2\x80\xAE"
+	    "d\xE2\x81\xA6"
+	    "e\xE2\x80\xA8"
+	    "f\xEF\xBB\xBF",
+	    "\n");
 	assert_string_equal(b.text, "a?[8mb?[38;5;0mc?d?e?f?");
 }
 

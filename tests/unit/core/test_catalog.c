@@ -9,10 +9,20 @@ static const Sql LOG = { "log", "SELECT count(*) FROM route_log", 0 };
 static TenantRecord
 tenant(const char *name, TenantState state)
 {
-	return (TenantRecord){ .name = name, .id = name, .display = "环球", .state = state,
-		.mode = MODE_DEDICATED, .cluster = "c1", .dbname = "t_x", .owner = "t_x_o",
-		.model = "crm", .model_version = 3, .shape = "", .spec_hash = "h",
-		.purge_after = 5, .changed_run = 7 };
+	return (TenantRecord){ .name = name,
+		.id = name,
+		.display = "环球",
+		.state = state,
+		.mode = MODE_DEDICATED,
+		.cluster = "c1",
+		.dbname = "t_x",
+		.owner = "t_x_o",
+		.model = "crm",
+		.model_version = 3,
+		.shape = "",
+		.spec_hash = "h",
+		.purge_after = 5,
+		.changed_run = 7 };
 }
 
 static void
@@ -47,7 +57,8 @@ a_wrong_name_gets_the_nearest_one(void **state)
 
 	ok(&r->cx, catalog_tenant_put(&r->cx, r->home, &in));
 	assert_false(catalog_tenant(&r->cx, r->home, "globx", &out));
-	assert_string_equal(fail_text(r->cx.mem, r->cx.fail), "error[not-found]: there is no tenant "
+	assert_string_equal(fail_text(r->cx.mem, r->cx.fail),
+	    "error[not-found]: there is no tenant "
 	    "\"globx\"\n  hint:  Did you mean \"globex\"?\n");
 	fail_clear(&r->cx);
 	refused(&r->cx, catalog_cluster(&r->cx, r->home, "c1", &cluster), FAIL_NOT_FOUND,
@@ -84,8 +95,9 @@ an_epoch_only_grows_even_when_its_route_was_removed(void **state)
 	static const int64_t fences[] = { 1, 1, 10, 2 }, epochs[] = { 1, 2, 10, 11 };
 
 	for (size_t i = 0; i < LENGTH(fences); i++) {
-		ok(&r->cx, catalog_route_set(&r->cx, r->home, "acme", fences[i], i % 2 ? "off" : "open",
-		    "c1", "d"));
+		ok(&r->cx,
+		    catalog_route_set(
+			&r->cx, r->home, "acme", fences[i], i % 2 ? "off" : "open", "c1", "d"));
 		ok(&r->cx, catalog_route(&r->cx, r->home, "acme", &route, &found));
 		assert_int_equal(route.epoch, epochs[i]);
 		assert_int_equal(route.seq, i + 1);
@@ -134,8 +146,8 @@ a_forgotten_tenant_takes_its_logins_route_and_manifest_along(void **state)
 	ok(&r->cx, catalog_route_set(&r->cx, r->home, "acme", 1, "off", "c1", "d"));
 	ok(&r->cx, catalog_object_put(&r->cx, r->home, "Tenant", "acme", "{}", "h"));
 	ok(&r->cx, catalog_tenant_forget(&r->cx, r->home, "acme"));
-	refused(&r->cx, catalog_login_password(&r->cx, r->home, "acme", "app", &out), FAIL_NOT_FOUND,
-	    "tenant \"acme\" has no login \"app\"");
+	refused(&r->cx, catalog_login_password(&r->cx, r->home, "acme", "app", &out),
+	    FAIL_NOT_FOUND, "tenant \"acme\" has no login \"app\"");
 	ok(&r->cx, catalog_route(&r->cx, r->home, "acme", &route, &found));
 	assert_false(found);
 	ok(&r->cx, catalog_object(&r->cx, r->home, "Tenant", "acme", &spec, &hash));
@@ -174,8 +186,12 @@ static void
 an_event_says_who_did_what_and_why(void **state)
 {
 	Room *r = *state;
-	Event e = { .tenant = "acme", .run = 3, .step = 4, .verb = "secret.read",
-		.object = "login/acme/app", .outcome = "ok" };
+	Event e = { .tenant = "acme",
+		.run = 3,
+		.step = 4,
+		.verb = "secret.read",
+		.object = "login/acme/app",
+		.outcome = "ok" };
 	LiteRows *rows;
 	Js *event;
 

@@ -33,7 +33,8 @@ a_definite_failure_before_the_pivot_is_rolled_back(void **state)
 	assert_int_equal(report.exit, EXIT_UNDONE);
 	assert_string_equal(report.scopes.at[0].fail->what, "the server refused it");
 	assert_string_equal(world(r, false), "");
-	assert_string_equal(states(r, report.run), "undone undone undone abandoned abandoned abandoned");
+	assert_string_equal(
+	    states(r, report.run), "undone undone undone abandoned abandoned abandoned");
 	assert_string_equal(run_state(r, report.run), "undone 5");
 }
 
@@ -41,7 +42,7 @@ static void
 a_failure_of_the_first_effect_has_changed_nothing(void **state)
 {
 	Room *r = *state;
-	Steps steps = {0};
+	Steps steps = { 0 };
 	RunReport report;
 
 	step(&r->cx, &steps, "tenant/acme", "t.make", "one");
@@ -131,7 +132,8 @@ undecidable_run(Room *r)
 	ok(&r->cx, start(r, &steps, &report));
 	assert_int_equal(report.exit, EXIT_PERSON);
 	assert_string_equal(report.scopes.at[0].fail->what, "t.make two: half of it is there");
-	assert_string_equal(report.scopes.at[0].fail->hint, "Look at the target, then: "
+	assert_string_equal(report.scopes.at[0].fail->hint,
+	    "Look at the target, then: "
 	    "copyhold run resolve 1.3 --as done|redo|abandon.");
 	assert_string_equal(run_state(r, report.run), "person 6");
 	ok(&r->cx, run_resume(&r->cx, r->home, report.run, &report));
@@ -147,10 +149,12 @@ an_undecidable_step_resolved_as_done_is_recorded_and_the_run_goes_on(void **stat
 	int64_t run = undecidable_run(r);
 	RunReport report;
 
-	refused(&r->cx, run_resolve(&r->cx, r->home, run, 2, "done"), FAIL_REFUSED, "step 1.2 is done");
+	refused(
+	    &r->cx, run_resolve(&r->cx, r->home, run, 2, "done"), FAIL_REFUSED, "step 1.2 is done");
 	refused(&r->cx, run_resolve(&r->cx, r->home, run, 9, "done"), FAIL_NOT_FOUND,
 	    "run 1 has no step 9");
-	refused(&r->cx, run_resolve(&r->cx, r->home, 7, 1, "done"), FAIL_NOT_FOUND, "there is no run 7");
+	refused(&r->cx, run_resolve(&r->cx, r->home, 7, 1, "done"), FAIL_NOT_FOUND,
+	    "there is no run 7");
 	ok(&r->cx, run_resolve(&r->cx, r->home, run, 3, "done"));
 	ok(&r->cx, run_resume(&r->cx, r->home, run, &report));
 	assert_int_equal(report.exit, EXIT_DONE);
@@ -202,8 +206,8 @@ a_failed_undo_needs_a_person_and_goes_on_when_it_is_mended(void **state)
 	ok(&r->cx, run_undo(&r->cx, r->home, run, &report));
 	assert_int_equal(report.exit, EXIT_PERSON);
 	assert_string_equal(fail_name(report.scopes.at[0].fail->kind), "undo-failed");
-	assert_string_equal(report.scopes.at[0].fail->what,
-	    "\"t.make one\" could not be undone: it is in use");
+	assert_string_equal(
+	    report.scopes.at[0].fail->what, "\"t.make one\" could not be undone: it is in use");
 	assert_string_equal(states(r, run), "done undo_failed undone undone");
 	ok(&r->cx, run_resolve(&r->cx, r->home, run, 2, "redo"));
 	ok(&r->cx, run_resume(&r->cx, r->home, run, &report));
@@ -223,8 +227,8 @@ a_guard_that_says_no_ends_the_scope_before_its_first_step(void **state)
 	assert_int_equal(report.exit, EXIT_FAILED);
 	assert_string_equal(report.scopes.at[0].fail->what, "the data forbids it");
 	assert_string_equal(world(r, true), "");
-	assert_string_equal(states(r, report.run),
-	    "abandoned abandoned abandoned abandoned abandoned abandoned");
+	assert_string_equal(
+	    states(r, report.run), "abandoned abandoned abandoned abandoned abandoned abandoned");
 }
 
 static void
@@ -237,7 +241,8 @@ a_guard_that_cannot_look_leaves_the_steps_waiting(void **state)
 	harm(HARM_GUARD_BLIND, "two", 1);
 	ok(&r->cx, start(r, &steps, &report));
 	assert_int_equal(report.exit, EXIT_UNREACHABLE);
-	assert_string_equal(states(r, report.run), "waiting waiting waiting waiting waiting waiting");
+	assert_string_equal(
+	    states(r, report.run), "waiting waiting waiting waiting waiting waiting");
 	ok(&r->cx, run_resume(&r->cx, r->home, report.run, &report));
 	assert_int_equal(report.exit, EXIT_DONE);
 	assert_string_equal(world(r, true), ACME_DONE);
@@ -280,7 +285,7 @@ a_full_disk_in_mid_run_stops_it_and_a_resume_repeats_nothing(void **state)
 	int64_t run;
 
 	harm(HARM_FULL, "one", 1);
-	memset(reason, 'x', sizeof reason - 1);	/* no page has room for the next event */
+	memset(reason, 'x', sizeof reason - 1); /* no page has room for the next event */
 	r->home->reason = reason;
 	ok(&r->cx, start(r, &steps, &report));
 	run = report.run;
@@ -304,10 +309,11 @@ tenants_of_a_cluster_that_failed_are_not_begun(void **state)
 	assert_int_equal(report.exit, EXIT_FAILED);
 	assert_int_equal(report.scopes.at[0].outcome, SCOPE_UNDONE);
 	assert_int_equal(report.scopes.at[1].outcome, SCOPE_FAILED);
-	assert_string_equal(report.scopes.at[1].fail->what,
-	    "cluster \"c1\" is not ready: the server refused it");
+	assert_string_equal(
+	    report.scopes.at[1].fail->what, "cluster \"c1\" is not ready: the server refused it");
 	assert_string_equal(world(r, false), "");
-	assert_string_equal(states(r, report.run), "undone undone abandoned abandoned abandoned "
+	assert_string_equal(states(r, report.run),
+	    "undone undone abandoned abandoned abandoned "
 	    "abandoned abandoned abandoned abandoned abandoned abandoned abandoned abandoned abandoned");
 }
 
@@ -334,7 +340,7 @@ static void
 one_tenant_that_fails_does_not_stop_the_other(void **state)
 {
 	Room *r = *state;
-	Steps steps = {0};
+	Steps steps = { 0 };
 	RunReport report;
 
 	tenant_steps(&r->cx, &steps, "acme", true);
@@ -369,7 +375,7 @@ static void
 a_change_is_not_undone_from_under_a_newer_one(void **state)
 {
 	Room *r = *state;
-	Steps steps = one_tenant(&r->cx, false), newer = {0};
+	Steps steps = one_tenant(&r->cx, false), newer = { 0 };
 	RunReport report;
 
 	ok(&r->cx, start(r, &steps, &report));
@@ -386,7 +392,7 @@ static void
 an_effect_with_no_way_back_is_looked_for_before_an_undo(void **state)
 {
 	Room *r = *state;
-	Steps steps = {0};
+	Steps steps = { 0 };
 	RunReport report;
 
 	step(&r->cx, &steps, "tenant/acme", "t.make", "one");
@@ -411,9 +417,17 @@ a_plan_made_before_another_run_is_stale(void **state)
 	Room *r = *state;
 	Steps steps = one_tenant(&r->cx, true);
 	RunPlan plan = { .verb = "test", .steps = &steps };
-	TenantRecord t = { .name = "acme", .id = "aaaa", .state = TENANT_ACTIVE, .mode = MODE_DEDICATED,
-		.cluster = "c1", .dbname = "d", .owner = "o", .model = "m", .shape = "",
-		.spec_hash = "", .changed_run = 7 };
+	TenantRecord t = { .name = "acme",
+		.id = "aaaa",
+		.state = TENANT_ACTIVE,
+		.mode = MODE_DEDICATED,
+		.cluster = "c1",
+		.dbname = "d",
+		.owner = "o",
+		.model = "m",
+		.shape = "",
+		.spec_hash = "",
+		.changed_run = 7 };
 	RunReport report;
 	RunRows runs;
 
@@ -430,7 +444,7 @@ static void
 a_run_of_an_unknown_kind_does_not_begin(void **state)
 {
 	Room *r = *state;
-	Steps steps = {0};
+	Steps steps = { 0 };
 	RunReport report;
 
 	step(&r->cx, &steps, "tenant/acme", "t.other", "one");
@@ -445,7 +459,7 @@ each_lease_raises_the_fence_by_one(void **state)
 	RunReport report;
 
 	for (int64_t i = 1; i <= 3; i++) {
-		Steps steps = {0};
+		Steps steps = { 0 };
 		step(&r->cx, &steps, "tenant/acme", "t.note", "x");
 		ok(&r->cx, start(r, &steps, &report));
 		assert_int_equal(fence_of(r, "tenant/acme"), i);
@@ -481,12 +495,15 @@ static void
 ten_thousand_tenants_are_ten_thousand_scopes(void **state)
 {
 	Room *r = *state;
-	Steps steps = {0};
+	Steps steps = { 0 };
 	RunReport report;
 	size_t before = arena_bytes(r->cx.mem);
 
 	for (int i = 0; i < 10000; i++) {
-		Step s = { .id = i + 1, .kind = "t.note", .title = "note", .args = js_object(r->cx.mem),
+		Step s = { .id = i + 1,
+			.kind = "t.note",
+			.title = "note",
+			.args = js_object(r->cx.mem),
 			.scope = arena_printf(r->cx.mem, "tenant/t%d", i) };
 		js_set_text(s.args, "item", "x");
 		js_set_text(s.args, "cluster", arena_printf(r->cx.mem, "c%d", i % 50));

@@ -32,8 +32,8 @@ child(const char *dir, const char *word)
 
 /* Kills `first` at each boundary, does `then`, and asks for the end state. */
 static void
-kill_everywhere(const char *prepare, const char *first, int first_exit, const char *then,
-    const char *expected)
+kill_everywhere(
+    const char *prepare, const char *first, int first_exit, const char *then, const char *expected)
 {
 	int boundaries = 1;
 
@@ -45,13 +45,14 @@ kill_everywhere(const char *prepare, const char *first, int first_exit, const ch
 			assert_int_equal(room_child(r, prepare, NULL), 0);
 		if (n == 0) {
 			char *list = arena_printf(r->cx.mem, "%s/list", r->dir);
-			assert_int_equal(room_child(r, first, arena_printf(r->cx.mem, "list:%s", list)),
+			assert_int_equal(
+			    room_child(r, first, arena_printf(r->cx.mem, "list:%s", list)),
 			    first_exit);
 			boundaries = room_count_lines(r, list);
 			assert_true(boundaries > 20);
 		} else {
-			assert_int_equal(room_child(r, first, arena_printf(r->cx.mem, "kill:%d", n)),
-			    -SIGKILL);
+			assert_int_equal(
+			    room_child(r, first, arena_printf(r->cx.mem, "kill:%d", n)), -SIGKILL);
 			int code = room_child(r, then, NULL);
 			if (code != 0 && code != 5)
 				broken("boundary %d: exit %d, steps %s", n, code, states(r, 1));
@@ -62,14 +63,14 @@ kill_everywhere(const char *prepare, const char *first, int first_exit, const ch
 	}
 }
 
-#define CHAIN_DONE									\
-	"cluster/c1 claim 1\n"								\
-	"tenant/acme after 1\ntenant/acme one 1\ntenant/acme two 1\n"			\
-	"tenant/globex after 1\ntenant/globex one 1\ntenant/globex two 1\n"		\
-	"Note cluster/c1/claim\nNote cluster/c1/object\n"				\
-	"Note tenant/acme/after\nNote tenant/acme/one\nNote tenant/acme/open\n"		\
-	"Note tenant/acme/recorded\nNote tenant/acme/registered\nNote tenant/acme/two\n"	\
-	"Note tenant/globex/after\nNote tenant/globex/one\nNote tenant/globex/open\n"	\
+#define CHAIN_DONE \
+	"cluster/c1 claim 1\n" \
+	"tenant/acme after 1\ntenant/acme one 1\ntenant/acme two 1\n" \
+	"tenant/globex after 1\ntenant/globex one 1\ntenant/globex two 1\n" \
+	"Note cluster/c1/claim\nNote cluster/c1/object\n" \
+	"Note tenant/acme/after\nNote tenant/acme/one\nNote tenant/acme/open\n" \
+	"Note tenant/acme/recorded\nNote tenant/acme/registered\nNote tenant/acme/two\n" \
+	"Note tenant/globex/after\nNote tenant/globex/one\nNote tenant/globex/open\n" \
 	"Note tenant/globex/recorded\nNote tenant/globex/registered\nNote tenant/globex/two\n"
 
 static void
@@ -92,7 +93,8 @@ killed_at_any_boundary_an_undo_leaves_nothing(void **state)
 		if (n == 1)
 			boundaries = room_boundaries(r, "start");
 		else
-			assert_int_equal(room_child(r, "start", arena_printf(r->cx.mem, "kill:%d", n)),
+			assert_int_equal(
+			    room_child(r, "start", arena_printf(r->cx.mem, "kill:%d", n)),
 			    -SIGKILL);
 		assert_int_equal(room_child(r, "undo", NULL), 0);
 		if (strcmp(world(r, true), "") != 0)
@@ -122,7 +124,8 @@ a_signal_stops_between_two_steps_and_a_resume_goes_on(void **state)
 	Room *r = *state;
 
 	assert_int_equal(room_child(r, "start-signal-pivot", NULL), EXIT_STOPPED);
-	assert_string_equal(states(r, 1), "done done done done waiting waiting waiting waiting "
+	assert_string_equal(states(r, 1),
+	    "done done done done waiting waiting waiting waiting "
 	    "waiting waiting waiting waiting waiting waiting");
 	assert_string_equal(run_state(r, 1), "stopped 3");
 	assert_int_equal(room_child(r, "resume", NULL), EXIT_DONE);

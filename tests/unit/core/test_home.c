@@ -49,9 +49,14 @@ a_missing_home_is_named_with_the_way_to_make_one(void **state)
 static void
 wrong_rights_are_refused_with_the_chmod(void **state)
 {
-	static const struct { const char *path, *chmod; int wrong, right; } cases[] = {
-		{ "", "0700", 0755, 0700 }, { "/keys", "0700", 0750, 0700 },
-		{ "/keys/master.key", "0600", 0640, 0600 }, { "/catalog.db", "0600", 0644, 0600 },
+	static const struct {
+		const char *path, *chmod;
+		int wrong, right;
+	} cases[] = {
+		{ "", "0700", 0755, 0700 },
+		{ "/keys", "0700", 0750, 0700 },
+		{ "/keys/master.key", "0600", 0640, 0600 },
+		{ "/catalog.db", "0600", 0644, 0600 },
 	};
 	Room *r = *state;
 	Home *home;
@@ -62,10 +67,11 @@ wrong_rights_are_refused_with_the_chmod(void **state)
 		assert_int_equal(chmod(path, (mode_t)cases[i].wrong), 0);
 		assert_false(open_again(r, &cx, ACCESS_READS, &home));
 		assert_string_equal(fail_name(cx.fail->kind), "home");
-		assert_string_equal(cx.fail->what, arena_printf(cx.mem,
-		    "\"%s\" is open to other users (mode %04o)", path, (unsigned)cases[i].wrong));
-		assert_string_equal(cx.fail->hint, arena_printf(cx.mem, "Run: chmod %s %s",
-		    cases[i].chmod, path));
+		assert_string_equal(cx.fail->what,
+		    arena_printf(cx.mem, "\"%s\" is open to other users (mode %04o)", path,
+			(unsigned)cases[i].wrong));
+		assert_string_equal(
+		    cx.fail->hint, arena_printf(cx.mem, "Run: chmod %s %s", cases[i].chmod, path));
 		fail_clear(&cx);
 		assert_int_equal(chmod(path, (mode_t)cases[i].right), 0);
 		ok(&cx, open_again(r, &cx, ACCESS_READS, &home));
@@ -116,12 +122,14 @@ a_home_on_a_disk_that_is_read_only_can_be_read(void **state)
 	assert_int_equal(chmod(dir, 0500), 0);
 	ok(&r->cx, home_open(&r->cx, dir, ACCESS_READS, &home));
 	assert_string_equal(home->id, r->home->id);
-	ok(&r->cx, file_read(&r->cx, arena_printf(r->cx.mem, "%s/catalog.db", dir), 1 << 20, &bytes, &n));
+	ok(&r->cx,
+	    file_read(&r->cx, arena_printf(r->cx.mem, "%s/catalog.db", dir), 1 << 20, &bytes, &n));
 	assert_true(n > 4096);
 	assert_int_equal(chmod(dir, 0700), 0);
-	if (geteuid() != 0)	/* root may write everywhere */
+	if (geteuid() != 0) /* root may write everywhere */
 		refused(&r->cx, home_open(&r->cx, dir, ACCESS_WRITES, &home), FAIL_CATALOG,
-		    arena_printf(r->cx.mem, "\"%s/catalog.db\" cannot be written: it is read-only", dir));
+		    arena_printf(
+			r->cx.mem, "\"%s/catalog.db\" cannot be written: it is read-only", dir));
 }
 
 /* --- secrets ------------------------------------------------------------------------- */
@@ -139,8 +147,8 @@ a_secret_is_found_in_the_environment_a_file_or_the_store(void **state)
 	Room *r = *state;
 	char *path = arena_printf(r->cx.mem, "%s/pw", r->dir);
 	Secret out, value = secret(r, "from the store");
-	SecretRef none = {0}, env = ref_to(r, "env:", "COPYHOLD_TEST_PW"), file = ref_to(r, "file:", path),
-		store = ref_to(r, "store:", "pw");
+	SecretRef none = { 0 }, env = ref_to(r, "env:", "COPYHOLD_TEST_PW"),
+		  file = ref_to(r, "file:", path), store = ref_to(r, "store:", "pw");
 
 	ok(&r->cx, secret_resolve(&r->cx, r->home, &none, &out));
 	assert_null(out.text);
@@ -165,15 +173,16 @@ a_secret_is_no_file_of_the_home_no_key_and_no_password_on_its_way(void **state)
 	char *link = arena_printf(r->cx.mem, "%s/link", r->dir);
 	char *key = arena_printf(r->cx.mem, "%s/keys/master.key", r->home_dir);
 	SecretRef file = ref_to(r, "file:", path), ours = ref_to(r, "file:", key),
-		linked = ref_to(r, "file:", link), store = ref_to(r, "store:", "pending/acme/app");
+		  linked = ref_to(r, "file:", link),
+		  store = ref_to(r, "store:", "pending/acme/app");
 	Secret out, value = secret(r, "acme's");
 
 	refused(&r->cx, secret_resolve(&r->cx, r->home, &ours, &out), FAIL_SECRET,
 	    arena_printf(r->cx.mem, "the secret \"file:%s\" is a file of the home", key));
 	ok(&r->cx, file_write(&r->cx, path, 0600, "two\nlines\n", 10));
 	refused(&r->cx, secret_resolve(&r->cx, r->home, &file, &out), FAIL_SECRET,
-	    arena_printf(r->cx.mem, "the file of the secret \"file:%s\" holds more than one line of text",
-	    path));
+	    arena_printf(r->cx.mem,
+		"the file of the secret \"file:%s\" holds more than one line of text", path));
 	assert_int_equal(symlink(path, link), 0);
 	refused(&r->cx, secret_resolve(&r->cx, r->home, &linked, &out), FAIL_HOME,
 	    arena_printf(r->cx.mem, "\"%s\" is no regular file", link));
@@ -188,7 +197,7 @@ a_missing_secret_is_named_by_its_reference_and_place(void **state)
 	Room *r = *state;
 	char *path = arena_printf(r->cx.mem, "%s/pw", r->dir);
 	SecretRef env = ref_to(r, "env:", "COPYHOLD_NOT_SET"), file = ref_to(r, "file:", path),
-		store = ref_to(r, "store:", "nothing"), odd = ref_to(r, "", "plain");
+		  store = ref_to(r, "store:", "nothing"), odd = ref_to(r, "", "plain");
 	Secret out;
 
 	assert_false(secret_resolve(&r->cx, r->home, &env, &out));
@@ -232,8 +241,16 @@ no_secret_stands_in_the_catalogue_in_clear(void **state)
 	static const char *const files[] = { "catalog.db", "catalog.db-wal" };
 	Secret password = secret(r, "CANARY-password-81"), stored = secret(r, "CANARY-stored-82");
 	Login login = { .user = "app", .role = "t_x_app", .on = true };
-	TenantRecord t = { .name = "acme", .id = "a", .state = TENANT_ACTIVE, .mode = MODE_DEDICATED,
-		.cluster = "c", .dbname = "d", .owner = "o", .model = "m", .shape = "", .spec_hash = "" };
+	TenantRecord t = { .name = "acme",
+		.id = "a",
+		.state = TENANT_ACTIVE,
+		.mode = MODE_DEDICATED,
+		.cluster = "c",
+		.dbname = "d",
+		.owner = "o",
+		.model = "m",
+		.shape = "",
+		.spec_hash = "" };
 	Secret out;
 
 	login.verifier = scram_verifier(r->cx.mem, &password);
@@ -245,15 +262,17 @@ no_secret_stands_in_the_catalogue_in_clear(void **state)
 	for (size_t i = 0; i < LENGTH(files); i++) {
 		char *bytes;
 		size_t n;
-		ok(&r->cx, file_read(&r->cx, arena_printf(r->cx.mem, "%s/%s", r->home_dir, files[i]),
-		    64 << 20, &bytes, &n));
+		ok(&r->cx,
+		    file_read(&r->cx, arena_printf(r->cx.mem, "%s/%s", r->home_dir, files[i]),
+			64 << 20, &bytes, &n));
 		assert_null(memmem(bytes, n, "CANARY", 6));
 	}
 	char *wal;
 	size_t n;
-	ok(&r->cx, file_read(&r->cx, arena_printf(r->cx.mem, "%s/catalog.db-wal", r->home_dir), 64 << 20,
-	    &wal, &n));
-	assert_non_null(memmem(wal, n, "t_x_app", 7));	/* the search would have found it */
+	ok(&r->cx,
+	    file_read(&r->cx, arena_printf(r->cx.mem, "%s/catalog.db-wal", r->home_dir), 64 << 20,
+		&wal, &n));
+	assert_non_null(memmem(wal, n, "t_x_app", 7)); /* the search would have found it */
 }
 
 static void
@@ -275,12 +294,17 @@ a_tenants_id_is_the_same_until_the_tenant_is_gone(void **state)
 
 /* --- backup and restore ---------------------------------------------------------------- */
 
-typedef struct Backup { char *file, *dir, *bytes; size_t n; Secret pass; } Backup;
+typedef struct Backup {
+	char *file, *dir, *bytes;
+	size_t n;
+	Secret pass;
+} Backup;
 
 static Backup
 backup(Room *r)
 {
-	Backup b = { .file = arena_printf(r->cx.mem, "%s/backup", r->dir), .pass = secret(r, PASSPHRASE),
+	Backup b = { .file = arena_printf(r->cx.mem, "%s/backup", r->dir),
+		.pass = secret(r, PASSPHRASE),
 		.dir = arena_printf(r->cx.mem, "%s/restored", r->dir) };
 	Secret stored = secret(r, "kept");
 
@@ -337,8 +361,8 @@ a_wrong_passphrase_opens_nothing_and_makes_nothing(void **state)
 	Secret wrong = secret(r, "correct horse batterz");
 
 	refused(&r->cx, home_restore(&r->cx, b.dir, b.file, &wrong), FAIL_SECRET,
-	    arena_printf(r->cx.mem, "the passphrase does not open \"%s\", or the file was changed",
-	    b.file));
+	    arena_printf(
+		r->cx.mem, "the passphrase does not open \"%s\", or the file was changed", b.file));
 	assert_false(file_exists(b.dir));
 }
 
@@ -403,7 +427,7 @@ a_changed_backup_with_a_mended_hash_is_refused_by_its_seal(void **state)
 		assert_non_null(strstr(what, "the passphrase does not open"));
 		b.bytes[places[i]] ^= 1;
 	}
-	memset(b.bytes + 32, 0xff, 4);	/* the length of the sealed key */
+	memset(b.bytes + 32, 0xff, 4); /* the length of the sealed key */
 	sha256(b.bytes, b.n - 32, (unsigned char *)b.bytes + b.n - 32);
 	assert_false(restores(r, &b, b.bytes, b.n, &what));
 	assert_non_null(strstr(what, "is damaged"));
@@ -435,7 +459,7 @@ a_lease_of_a_transaction_that_was_rolled_back_is_free_again(void **state)
 	lite_rollback(r->home->db);
 	lease_drop(r->home, "tenant/a");
 	assert_int_equal(fence_of(r, r->home, "tenant/a"), -1);
-	assert_int_equal(room_child(r, "lease-b", NULL), 0);	/* gets the same byte of the file */
+	assert_int_equal(room_child(r, "lease-b", NULL), 0); /* gets the same byte of the file */
 	ok(&r->cx, lease_take(&r->cx, r->home, "tenant/b", 1, &fence));
 	assert_int_equal(fence, 2);
 	assert_int_equal(room_child(r, "lease-b", NULL), EXIT_LEASED);
@@ -515,8 +539,8 @@ an_init_killed_at_any_boundary_can_be_repeated(void **state)
 			boundaries = room_boundaries(r, "init");
 			assert_int_equal(boundaries, 3);
 		} else {
-			assert_int_equal(room_child(r, "init", arena_printf(r->cx.mem, "kill:%d", n)),
-			    -SIGKILL);
+			assert_int_equal(
+			    room_child(r, "init", arena_printf(r->cx.mem, "kill:%d", n)), -SIGKILL);
 			assert_false(home_open(&r->cx, dir, ACCESS_READS, &home));
 			fail_clear(&r->cx);
 			assert_int_equal(room_child(r, "init", NULL), 0);

@@ -10,8 +10,8 @@ entry(const Plan *plan, const char *name)
 	return NULL;
 }
 
-#define NEW_TENANT(name)								\
-	"tenant/" name " tenant.register\ntenant/" name " e.shape\n"			\
+#define NEW_TENANT(name) \
+	"tenant/" name " tenant.register\ntenant/" name " e.shape\n" \
 	"tenant/" name " tenant.record\ntenant/" name " route.open\n"
 
 static void
@@ -36,10 +36,10 @@ the_least_full_cluster_is_chosen_and_the_reason_told(void **state)
 	Room *r = *state;
 	Plan *plan = estate_plan(r, estate_text(r));
 
-	assert_string_equal(entry(plan, "acme")->note,
-	    "dedicated on eu-1: least full in region eu, 0 of 2 used");
-	assert_string_equal(entry(plan, "globex")->note,
-	    "dedicated on eu-2: least full in region eu, 0 of 4 used");
+	assert_string_equal(
+	    entry(plan, "acme")->note, "dedicated on eu-1: least full in region eu, 0 of 2 used");
+	assert_string_equal(
+	    entry(plan, "globex")->note, "dedicated on eu-2: least full in region eu, 0 of 4 used");
 	assert_string_equal(entry(plan, "initech")->note, "dedicated on eu-1");
 }
 
@@ -84,7 +84,7 @@ after_an_apply_nothing_is_left_to_do(void **state)
 	Plan *plan = estate_plan(r, estate_text(r));
 	assert_true(plan_empty(plan));
 	assert_int_equal(plan->unchanged, 7);
-	assert_true(plan_empty(estate_plan_with(r, estate_text(r), (PlanOptions){0})));
+	assert_true(plan_empty(estate_plan_with(r, estate_text(r), (PlanOptions){ 0 })));
 	ok(&r->cx, catalog_tenant(&r->cx, r->home, "acme", &t));
 	assert_int_equal(t.state, TENANT_ACTIVE);
 	assert_int_equal(t.changed_run, 1);
@@ -103,9 +103,9 @@ drift_is_shown_and_mended_in_that_tenant_alone(void **state)
 	Plan *plan = estate_plan(r, estate_text(r));
 	assert_int_equal(plan->drift, 1);
 	assert_int_equal(plan->change, 1);
-	assert_string_equal(estate_steps_of(r, plan),
-	    "tenant/globex e.shape\ntenant/globex tenant.record\n");
-	assert_true(plan_empty(estate_plan_with(r, estate_text(r), (PlanOptions){0})));
+	assert_string_equal(
+	    estate_steps_of(r, plan), "tenant/globex e.shape\ntenant/globex tenant.record\n");
+	assert_true(plan_empty(estate_plan_with(r, estate_text(r), (PlanOptions){ 0 })));
 }
 
 static void
@@ -116,10 +116,11 @@ a_new_version_of_a_model_changes_its_tenants(void **state)
 	TenantRecord t;
 	Model *model;
 
-	estate_apply(r, arena_printf(r->cx.mem, "%s%s", estate_model(r, 1, "name"),
-	    estate_tenant(r, "acme", "region: eu")));
-	text = arena_printf(r->cx.mem, "%s%s", estate_model(r, 2, "title"),
-	    estate_tenant(r, "acme", "region: eu"));
+	estate_apply(r,
+	    arena_printf(r->cx.mem, "%s%s", estate_model(r, 1, "name"),
+		estate_tenant(r, "acme", "region: eu")));
+	text = arena_printf(
+	    r->cx.mem, "%s%s", estate_model(r, 2, "title"), estate_tenant(r, "acme", "region: eu"));
 	Plan *plan = estate_plan(r, text);
 	assert_string_equal(estate_steps_of(r, plan),
 	    "model/crm object.put\ntenant/acme e.shape\ntenant/acme tenant.record\n");
@@ -145,7 +146,7 @@ an_older_version_of_a_model_is_refused(void **state)
 
 	estate_apply(r, estate_model(r, 2, "name"));
 	ok(&r->cx, manifest_load_text(&r->cx, "m.yaml", text, strlen(text), &m));
-	assert_false(plan_make(&r->cx, r->home, m, &(PlanOptions){0}, &plan));
+	assert_false(plan_make(&r->cx, r->home, m, &(PlanOptions){ 0 }, &plan));
 	assert_string_equal(r->cx.fail->what,
 	    "model \"crm\" is recorded in version 2 and the manifest has version 1");
 	fail_clear(&r->cx);
@@ -172,8 +173,8 @@ static void
 a_tenant_that_no_manifest_names_stays_unless_pruned(void **state)
 {
 	Room *r = *state;
-	char *less = arena_printf(r->cx.mem, "%s%s", estate_model(r, 1, "name"),
-	    estate_tenant(r, "acme", "region: eu"));
+	char *less = arena_printf(
+	    r->cx.mem, "%s%s", estate_model(r, 1, "name"), estate_tenant(r, "acme", "region: eu"));
 	PlanOptions prune = { .refresh = true, .prune = true };
 	TenantRecord t;
 
@@ -201,7 +202,8 @@ static void
 a_region_and_a_cluster_that_nothing_stands_on_are_forgotten_by_prune(void **state)
 {
 	Room *r = *state;
-	const char *more = "---\napiVersion: copyhold/v1\nkind: Region\nmetadata: {name: us}\n"
+	const char *more =
+	    "---\napiVersion: copyhold/v1\nkind: Region\nmetadata: {name: us}\n"
 	    "spec: {country: US}\n---\napiVersion: copyhold/v1\nkind: Cluster\nmetadata: {name: us-1}\n"
 	    "spec: {region: us, connect: {host: 127.0.0.1, port: 5432}}\n";
 	PlanOptions prune = { .refresh = true, .prune = true };
@@ -214,8 +216,8 @@ a_region_and_a_cluster_that_nothing_stands_on_are_forgotten_by_prune(void **stat
 	    "no manifest names it; it stays recorded (--prune forgets it)");
 	plan = estate_plan_with(r, estate_text(r), prune);
 	assert_int_equal(plan->remove, 1);
-	assert_string_equal(entry(plan, "us")->note,
-	    "no manifest names it; it is in use and stays recorded");
+	assert_string_equal(
+	    entry(plan, "us")->note, "no manifest names it; it is in use and stays recorded");
 	assert_int_equal(estate_run(r, plan).exit, EXIT_DONE);
 	plan = estate_plan_with(r, estate_text(r), prune);
 	assert_int_equal(estate_run(r, plan).exit, EXIT_DONE);
@@ -232,9 +234,11 @@ apply_does_not_move_a_tenant(void **state)
 	Room *r = *state;
 
 	estate_apply(r, estate_text(r));
-	Plan *plan = estate_plan(r, arena_printf(r->cx.mem, "%s%s", estate_model(r, 1, "name"),
-	    estate_tenant(r, "acme", "cluster: eu-2")));
-	assert_string_equal(entry(plan, "acme")->fail->what, "tenant \"acme\" is dedicated on eu-1 "
+	Plan *plan = estate_plan(r,
+	    arena_printf(r->cx.mem, "%s%s", estate_model(r, 1, "name"),
+		estate_tenant(r, "acme", "cluster: eu-2")));
+	assert_string_equal(entry(plan, "acme")->fail->what,
+	    "tenant \"acme\" is dedicated on eu-1 "
 	    "and the manifest says dedicated on eu-2");
 	assert_int_equal(plan->steps.n, 0);
 }
@@ -247,9 +251,10 @@ a_tenant_in_the_middle_of_a_run_is_left_out(void **state)
 	estate_apply(r, estate_text(r));
 	ok(&r->cx, catalog_tenant_state(&r->cx, r->home, "acme", TENANT_PROVISIONING, 0));
 	ok(&r->cx, catalog_tenant_state(&r->cx, r->home, "globex", TENANT_PURGING, 0));
-	Plan *plan = estate_plan_with(r, estate_model(r, 1, "name"), (PlanOptions){ .prune = true });
-	assert_string_equal(entry(plan, "acme")->fail->what,
-	    "tenant \"acme\" is still being provisioned");
+	Plan *plan = estate_plan_with(
+	    r, estate_model(r, 1, "name"), (PlanOptions){ .prune = true });
+	assert_string_equal(
+	    entry(plan, "acme")->fail->what, "tenant \"acme\" is still being provisioned");
 	assert_string_equal(entry(plan, "acme")->fail->hint,
 	    "Finish it: copyhold run resume 1, or take it back: copyhold run undo 1.");
 	assert_string_equal(entry(plan, "globex")->fail->what, "tenant \"globex\" is being purged");
@@ -321,9 +326,11 @@ a_saved_plan_is_refused_for_each_thing_that_moved(void **state)
 	refused(&r->cx, plan_same(&r->cx, r->home, saved, n, plan), FAIL_PLAN_STALE,
 	    "the plan was made in another home");
 	r->home->id = id;
-	refused(&r->cx, plan_same(&r->cx, r->home, saved, n, estate_plan(r, arena_printf(r->cx.mem,
-	    "%s%s", text, estate_tenant(r, "zeta", "region: eu")))), FAIL_PLAN_STALE,
-	    "the manifests have changed since the plan was saved");
+	refused(&r->cx,
+	    plan_same(&r->cx, r->home, saved, n,
+		estate_plan(r,
+		    arena_printf(r->cx.mem, "%s%s", text, estate_tenant(r, "zeta", "region: eu")))),
+	    FAIL_PLAN_STALE, "the manifests have changed since the plan was saved");
 	estate.drifted = "acme";
 	refused(&r->cx, plan_same(&r->cx, r->home, saved, n, estate_plan(r, text)), FAIL_PLAN_STALE,
 	    "what stands on the servers has changed since the plan was saved");
@@ -400,13 +407,13 @@ logins_are_added_rotated_and_removed(void **state)
 
 	estate_apply(r, estate_text(r));
 	ok(&r->cx, plan_login(&r->cx, r->home, "acme", "report", "add", true, &plan));
-	assert_string_equal(estate_steps_of(r, plan),
-	    "tenant/acme login.register\ntenant/acme e.login-add\n");
+	assert_string_equal(
+	    estate_steps_of(r, plan), "tenant/acme login.register\ntenant/acme e.login-add\n");
 	estate_run(r, plan);
 	ok(&r->cx, catalog_login_password(&r->cx, r->home, "acme", "report", &first));
 	assert_int_equal(first.len, 32);
-	refused(&r->cx, plan_login(&r->cx, r->home, "acme", "report", "add", true, &plan), FAIL_EXISTS,
-	    "tenant \"acme\" has a login \"report\" already");
+	refused(&r->cx, plan_login(&r->cx, r->home, "acme", "report", "add", true, &plan),
+	    FAIL_EXISTS, "tenant \"acme\" has a login \"report\" already");
 	ok(&r->cx, plan_login(&r->cx, r->home, "acme", "report", "rotate", false, &plan));
 	estate_run(r, plan);
 	ok(&r->cx, catalog_login_password(&r->cx, r->home, "acme", "report", &second));
@@ -429,9 +436,11 @@ many(Room *r, int n)
 
 	buf_add(&b, estate_model(r, 1, "name"));
 	for (int i = 0; i < n; i++)
-		buf_fmt(&b, "---\napiVersion: copyhold/v1\nkind: Tenant\nmetadata: {name: t%d}\nspec:\n"
+		buf_fmt(&b,
+		    "---\napiVersion: copyhold/v1\nkind: Tenant\nmetadata: {name: t%d}\nspec:\n"
 		    "  {model: crm, mode: dedicated, cluster: eu-1,\n"
-		    "   fields: {account: [{name: own_%d, type: text}]}}\n", i, i);
+		    "   fields: {account: [{name: own_%d, type: text}]}}\n",
+		    i, i);
 	return b.text;
 }
 
@@ -450,9 +459,17 @@ record_all(Room *r, const Manifests *m)
 		char *hash = sha256_hex(cx.mem, spec, strlen(spec));
 		ok(&cx, model_merge(&cx, map_get(m->models, "crm"), t, &merged));
 		ok(&cx, catalog_shape_put(&cx, r->home, merged, &shape));
-		TenantRecord record = { .name = t->name, .id = t->name, .state = TENANT_ACTIVE,
-			.mode = MODE_DEDICATED, .cluster = "eu-1", .dbname = "d", .owner = "o",
-			.model = "crm", .model_version = 1, .shape = shape, .spec_hash = hash,
+		TenantRecord record = { .name = t->name,
+			.id = t->name,
+			.state = TENANT_ACTIVE,
+			.mode = MODE_DEDICATED,
+			.cluster = "eu-1",
+			.dbname = "d",
+			.owner = "o",
+			.model = "crm",
+			.model_version = 1,
+			.shape = shape,
+			.spec_hash = hash,
 			.changed_run = 1 };
 		ok(&cx, catalog_tenant_put(&cx, r->home, &record));
 		ok(&cx, catalog_object_put(&cx, r->home, "Tenant", t->name, spec, hash));

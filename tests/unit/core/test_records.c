@@ -26,11 +26,13 @@ static void
 a_record_that_is_put_is_taken_back_to_what_it_was(void **state)
 {
 	Room *r = *state;
-	Steps steps = {0};
+	Steps steps = { 0 };
 
-	ok(&r->cx, records_object_put(&r->cx, r->home, "region/eu", "Region", "eu", "{1}", "h1", &steps));
+	ok(&r->cx,
+	    records_object_put(&r->cx, r->home, "region/eu", "Region", "eu", "{1}", "h1", &steps));
 	ok(&r->cx, recorded(r, &steps, 0, false));
-	ok(&r->cx, records_object_put(&r->cx, r->home, "region/eu", "Region", "eu", "{2}", "h2", &steps));
+	ok(&r->cx,
+	    records_object_put(&r->cx, r->home, "region/eu", "Region", "eu", "{2}", "h2", &steps));
 	ok(&r->cx, recorded(r, &steps, 1, false));
 	assert_string_equal(spec_of(r, "Region", "eu"), "{2}");
 	ok(&r->cx, recorded(r, &steps, 1, true));
@@ -48,8 +50,9 @@ a_record_that_is_put_is_taken_back_to_what_it_was(void **state)
 static Plan *
 tenant_plan(Room *r)
 {
-	return estate_plan(r, arena_printf(r->cx.mem, "%s%s", estate_model(r, 1, "name"),
-	    estate_tenant(r, "acme", "cluster: eu-1")));
+	return estate_plan(r,
+	    arena_printf(r->cx.mem, "%s%s", estate_model(r, 1, "name"),
+		estate_tenant(r, "acme", "cluster: eu-1")));
 }
 
 static const Step *
@@ -95,7 +98,7 @@ a_password_that_was_announced_is_taken_over_and_given_back(void **state)
 	Room *r = *state;
 	Plan *plan = grounded_plan(r);
 	Secret announced = secret_new(r->cx.mem, "announced", 9), out;
-	Steps steps = {0};
+	Steps steps = { 0 };
 	bool found;
 
 	ok(&r->cx, catalog_secret_put(&r->cx, r->home, "pending/acme/app", &announced));
@@ -121,8 +124,9 @@ a_registered_tenant_is_provisioning_until_it_is_recorded(void **state)
 	TenantRecord t;
 	bool found;
 
-	ok(&r->cx, recorded(r, &(Steps){ .at = (Step *)step_of(plan, "tenant.register"), .n = 1 }, 0,
-	    false));
+	ok(&r->cx,
+	    recorded(
+		r, &(Steps){ .at = (Step *)step_of(plan, "tenant.register"), .n = 1 }, 0, false));
 	ok(&r->cx, catalog_tenant(&r->cx, r->home, "acme", &t));
 	assert_int_equal(t.state, TENANT_PROVISIONING);
 	assert_int_equal(t.changed_run, 9);
@@ -134,8 +138,9 @@ a_registered_tenant_is_provisioning_until_it_is_recorded(void **state)
 	ok(&r->cx, recorded(r, &record, 0, true));
 	ok(&r->cx, catalog_tenant(&r->cx, r->home, "acme", &t));
 	assert_int_equal(t.state, TENANT_PROVISIONING);
-	ok(&r->cx, recorded(r, &(Steps){ .at = (Step *)step_of(plan, "tenant.register"), .n = 1 }, 0,
-	    true));
+	ok(&r->cx,
+	    recorded(
+		r, &(Steps){ .at = (Step *)step_of(plan, "tenant.register"), .n = 1 }, 0, true));
 	ok(&r->cx, catalog_tenant_find(&r->cx, r->home, "acme", &t, &found));
 	assert_false(found);
 }
@@ -222,8 +227,8 @@ a_route_that_is_not_open_or_a_login_that_is_not_there_is_said(void **state)
 	    FAIL_NOT_FOUND, "tenant \"acme\" has no login \"nobody\"");
 	ok(&r->cx, plan_verb(&r->cx, r->home, "acme", VERB_SUSPEND, &plan));
 	estate_run(r, plan);
-	refused(&r->cx, route_resolve(&r->cx, r->home, "acme", NULL, ROUTE_URI, &text), FAIL_REFUSED,
-	    "the route of tenant \"acme\" is off");
+	refused(&r->cx, route_resolve(&r->cx, r->home, "acme", NULL, ROUTE_URI, &text),
+	    FAIL_REFUSED, "the route of tenant \"acme\" is off");
 	refused(&r->cx, route_resolve(&r->cx, r->home, "nobody", NULL, ROUTE_URI, &text),
 	    FAIL_NOT_FOUND, "there is no tenant \"nobody\"");
 }
