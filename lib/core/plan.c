@@ -142,7 +142,8 @@ is_used(Planner *p, const char *kind, const char *name, bool *used)
 	return true;
 }
 
-/* What no manifest names stays recorded, unless --prune says otherwise and nothing stands on it. */
+/* What no manifest names stays recorded, unless --prune says otherwise and nothing stands on it.  A
+ * plan for some tenants alone takes nothing else away. */
 static bool
 plan_absent_object(Planner *p, const char *kind, const char *name)
 {
@@ -150,11 +151,11 @@ plan_absent_object(Planner *p, const char *kind, const char *name)
 	size_t i = entry_add(p, low, name, CHANGE_REMOVE);
 	PlanEntry *e = plan_entry_at(p, i);
 	char *spec, *hash;
-	bool used;
+	bool used, some = p->options->only && p->options->only->n;
 
 	if (!is_used(p, kind, name, &used))
 		return false;
-	e->nothing = used || !p->options->prune;
+	e->nothing = used || some || !p->options->prune;
 	e->note = used   ? "no manifest names it; it is in use and stays recorded"
 	    : e->nothing ? "no manifest names it; it stays recorded (--prune forgets it)"
 			 : NULL;

@@ -123,7 +123,8 @@ chain_do() {
 	case $2 in
 	provision) copyhold apply -f "$dir/1.yaml" -t "d-$n" -t "c-$n" --yes ;;
 	widen) copyhold apply -f "$dir/2.yaml" -t "d-$n" -t "c-$n" --yes ;;
-	drop) copyhold apply -f "$dir/3.yaml" -t "d-$n" -t "c-$n" --yes --confirm-removal ;;
+	drop) copyhold apply -f "$dir/3.yaml" -t "d-$n" -t "c-$n" --yes --prune \
+		--confirm-removal ;;
 	suspend) copyhold tenant suspend "d-$n" --yes ;;
 	resume) copyhold tenant resume "d-$n" --yes ;;
 	login-add) copyhold login add "d-$n" batch --read-only ;;
