@@ -3,6 +3,7 @@
 
 load ../lib/home
 load ../lib/cluster
+load ../lib/places
 
 setup_file() {
 	export VENDOR_PASSWORD=vendor-canary-5f2c CUSTOMER_PASSWORD=customer-canary-91ab
@@ -27,48 +28,7 @@ setup() { export COPYHOLD_HOME=$TEST_DIR/home; }
 manifests() {
 	mkdir "$TEST_DIR/m"
 	cp "$REPO/tests/conformance/model.yaml" "$TEST_DIR/m"
-	cat >"$TEST_DIR/m/places.yaml" <<-END
-		apiVersion: copyhold/v1
-		kind: Region
-		metadata: {name: here}
-		spec: {country: CN}
-		---
-		apiVersion: copyhold/v1
-		kind: Cluster
-		metadata: {name: vendor}
-		spec:
-		  region: here
-		  modes: [dedicated]
-		  capacity: 10
-		  connect:
-		    host: 127.0.0.1
-		    port: $(cluster_port vendor)
-		    password: {secretRef: "env:VENDOR_PASSWORD"}
-		---
-		apiVersion: copyhold/v1
-		kind: Cluster
-		metadata: {name: customer}
-		spec:
-		  region: here
-		  modes: [customer-db]
-		  connect:
-		    host: localhost
-		    port: $(cluster_port customer)
-		    database: own
-		    password: {secretRef: "env:CUSTOMER_PASSWORD"}
-		    sslmode: verify-full
-		    sslrootcert: $CLUSTERS/certs/ca.crt
-		---
-		apiVersion: copyhold/v1
-		kind: Tenant
-		metadata: {name: rented}
-		spec: {model: conformance, mode: dedicated, cluster: vendor}
-		---
-		apiVersion: copyhold/v1
-		kind: Tenant
-		metadata: {name: own}
-		spec: {model: conformance, mode: customer-db, cluster: customer}
-	END
+	two_places conformance rented >"$TEST_DIR/m/places.yaml"
 }
 
 # SERVER SCRIPT: the output, with what is known to be otherwise on the server's version: MERGE came

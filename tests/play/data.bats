@@ -2,6 +2,7 @@
 
 load ../lib/home
 load ../lib/cluster
+load ../lib/places
 
 # The package is one of the system's Python, which need not be the first in PATH.
 setup_file() {
@@ -18,7 +19,7 @@ setup_file() {
 	export SOURCE SCHEMA=$REPO/manifests/schema/output-v1.json
 	mkdir "$TEST_DIR/m"
 	copyhold model import --from "$SOURCE" --name shop >"$TEST_DIR/m/shop.yaml"
-	places >"$TEST_DIR/m/places.yaml"
+	two_places shop acme >"$TEST_DIR/m/places.yaml"
 	copyhold init
 	copyhold cluster setup-script vendor -f "$TEST_DIR/m" | su_psql vendor -
 	copyhold tenant setup-script own -f "$TEST_DIR/m" | su_psql customer -
@@ -33,51 +34,6 @@ teardown_file() {
 }
 
 setup() { export COPYHOLD_HOME=$TEST_DIR/home; }
-
-places() {
-	cat <<-END
-		apiVersion: copyhold/v1
-		kind: Region
-		metadata: {name: here}
-		spec: {country: CN}
-		---
-		apiVersion: copyhold/v1
-		kind: Cluster
-		metadata: {name: vendor}
-		spec:
-		  region: here
-		  modes: [dedicated]
-		  capacity: 10
-		  connect:
-		    host: 127.0.0.1
-		    port: $(cluster_port vendor)
-		    password: {secretRef: "env:VENDOR_PASSWORD"}
-		---
-		apiVersion: copyhold/v1
-		kind: Cluster
-		metadata: {name: customer}
-		spec:
-		  region: here
-		  modes: [customer-db]
-		  connect:
-		    host: localhost
-		    port: $(cluster_port customer)
-		    database: own
-		    password: {secretRef: "env:CUSTOMER_PASSWORD"}
-		    sslmode: verify-full
-		    sslrootcert: $CLUSTERS/certs/ca.crt
-		---
-		apiVersion: copyhold/v1
-		kind: Tenant
-		metadata: {name: acme}
-		spec: {model: shop, mode: dedicated, cluster: vendor}
-		---
-		apiVersion: copyhold/v1
-		kind: Tenant
-		metadata: {name: own}
-		spec: {model: shop, mode: customer-db, cluster: customer}
-	END
-}
 
 fits() { "$PYTHON" "$REPO/tests/lib/schema.py" "$SCHEMA" "$@"; }
 
