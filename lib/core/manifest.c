@@ -8,6 +8,7 @@
 #include "lib/adapters/crypto.h"
 #include "lib/adapters/yaml.h"
 #include "lib/base/file.h"
+#include "lib/base/log.h"
 #include "lib/core/kinds.h"
 
 #define STDIN_NAME "(standard input)"
@@ -25,6 +26,8 @@ typedef struct Loader {
 	VEC(Loaded) list;
 	Map *databases; /* "cluster/database" -> Loaded * */
 	Map *roomy;     /* "region/mode" -> itself, where clusters take tenants */
+	size_t bytes;   /* read so far */
+	bool told;      /* that it will take a moment */
 } Loader;
 
 static const char *const endings[] = { ".yaml", ".yml", ".json", NULL };
@@ -415,6 +418,19 @@ finish(Loader *l, Manifests **out)
 	return true;
 }
 
+#define MOMENT_BYTES ((size_t)256 << 10)
+
+/* Where no live line shows that something is going on, a plain one does, once it takes a moment. */
+static void
+tell_moment(Loader *l, const char *shown, size_t n)
+{
+	l->bytes += n;
+	if (l->told || l->bytes < MOMENT_BYTES || log_is_tty())
+		return;
+	l->told = true;
+	log_say("reading manifests: %s", shown);
+}
+
 static bool
 load_file(Loader *l, const char *path, const char *shown)
 {
@@ -422,8 +438,11 @@ load_file(Loader *l, const char *path, const char *shown)
 	char *text;
 	size_t n;
 
-	if (!file_read(&scratch, path, YAML_MAX_BYTES, &text, &n) || !load_text(l, shown, text, n))
+	if (!file_read(&scratch, path, YAML_MAX_BYTES, &text, &n))
 		return false; /* the failure's text lives in the scratch arena */
+	tell_moment(l, shown, n);
+	if (!load_text(l, shown, text, n))
+		return false;
 	arena_free(scratch.mem);
 	return true;
 }

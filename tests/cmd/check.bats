@@ -168,3 +168,18 @@ region() { # NAME COUNTRY
 		assert_out "$verdict"
 	done <"$TEST_DIR/samples"
 }
+
+@test "what takes a moment says so at once, where no live line can" {
+	mkdir "$TEST_DIR/many"
+	cp "$REPO"/manifests/quickstart/{regions,model-crm}.yaml "$TEST_DIR/many"
+	sed 's/capacity: 500/capacity: 9000/' "$REPO/manifests/quickstart/clusters.yaml" \
+		>"$TEST_DIR/many/clusters.yaml"
+	for ((i = 0; i < 3000; i++)); do
+		printf -- '---\napiVersion: copyhold/v1\nkind: Tenant\nmetadata: {name: t-%d}\n%s\n' "$i" \
+			"spec: {model: crm, mode: dedicated, region: cn-north}"
+	done >"$TEST_DIR/many/tenants.yaml"
+	try check -f "$TEST_DIR/many"
+	assert_exit 0
+	assert_out "3005 manifests are valid: 2 regions, 2 clusters, 1 model, 3000 tenants"
+	assert_err "reading manifests: $TEST_DIR/many/tenants.yaml"
+}
