@@ -200,8 +200,8 @@ const Command cmd_apply = {
 	.detail =
 	    "Journalled step by step: a run that was killed goes on with \"copyhold run resume\". "
 	    "Before a tenant's route opens a failure is rolled back; afterwards it only goes forward. "
-	    "Nothing that holds data is removed without --prune or a drop entry in the manifest, and "
-	    "its own confirmation.",
+	    "Nothing that holds data is removed without --prune and its own confirmation; what the model "
+	    "had needs a drop entry in the manifest, too.",
 	.access = ACCESS_WRITES,
 	.run = run_apply,
 	.options = apply_options,

@@ -5,6 +5,7 @@
 #include "deployer/roles.sql.h"
 #include "lib/base/clock.h"
 #include "lib/core/catalog.h"
+#include "lib/core/records.h"
 
 /* --- texts ------------------------------------------------------------------- */
 
@@ -329,7 +330,7 @@ roles_previous(Ctx *cx, const StepEnv *env, Login *login, bool *found)
 	if (!need_login(cx, env))
 		return false;
 	*login = *place_login(env->at, user);
-	const char *name = arena_printf(cx->mem, "previous/%s/%s", env->at->tenant, user);
+	const char *name = previous_password_name(cx->mem, env->at->tenant, user);
 
 	if (!catalog_secret_get(cx, env->home, name, &old, found))
 		return false;

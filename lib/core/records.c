@@ -336,7 +336,7 @@ forget_record(Ctx *cx, StepEnv *env)
 
 /* --- logins ------------------------------------------------------------------------- */
 
-static char *
+char *
 previous_password_name(Arena *mem, const char *tenant, const char *user)
 {
 	return arena_printf(mem, "previous/%s/%s", tenant, user);

@@ -23,6 +23,8 @@ void	 records_tenant_forget(Arena *mem, const TenantRecord *t, Steps *steps);
 
 /* The store name of a password that a setup script has announced: "pending/acme/app". */
 char	*pending_password_name(Arena *mem, const char *tenant, const char *user);
+/* The store name of the password before a rotation, kept until its pivot: "previous/acme/app". */
+char	*previous_password_name(Arena *mem, const char *tenant, const char *user);
 
 /* region/route makes and takes back routes; core only says so in a step. */
 void	 records_route_open(Arena *mem, const Placement *at, Steps *steps);

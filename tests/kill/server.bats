@@ -136,8 +136,6 @@ has_more_folders() { [ "$(folders)" -gt "$1" ]; }
 	kill_provision
 	until_true chain_psql vendor postgres "SELECT 1"
 	[ "$(folders)" -gt "$before" ]
-	chain_psql vendor postgres "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text) TO copyhold" || true
-	chain_psql vendor copyhold "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text) TO copyhold"
 	try doctor --cluster v-0
 	assert_exit 1
 	assert_contains "a crash left folders that no database owns: base/"
