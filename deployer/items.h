@@ -10,7 +10,7 @@
 
 #include "lib/core/place.h"
 
-#define TENANT_SCHEMA "app"		/* the objects' schema in every tenant database of these modes */
+#define TENANT_SCHEMA SCHEMA_APP
 #define LEDGER_SCHEMA "copyhold"	/* fence, applied; in each tenant database and each vendor cluster's own */
 
 typedef enum ItemKind {

@@ -298,6 +298,8 @@ catalog_placement_of(Ctx *cx, Home *home, const TenantRecord *t, Placement **out
 		.cluster = cluster,
 		.dbname = t->dbname,
 		.owner = t->owner,
+		.schema = SCHEMA_APP,
+		.scope = arena_printf(cx->mem, "tenant/%s", t->name),
 	};
 	if (!placement_logins(cx, home, p))
 		return false;

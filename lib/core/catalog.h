@@ -27,8 +27,23 @@ typedef struct TenantRecord {
 	const char	*spec_hash;	/* hash of the applied Tenant spec */
 	int64_t		 purge_after;	/* wall ms; 0: not sealed */
 	int64_t		 changed_run;	/* the run that last touched it */
+	const char	*shared;	/* mode shared: name of the shared database, else NULL */
+	Layout		 layout;	/* mode shared: LAYOUT_VIEWS, or LAYOUT_PLAIN for tables of its own */
+	bool		 own_views;	/* LAYOUT_VIEWS: it has views of its own; else the common ones alone */
 } TenantRecord;
 typedef struct TenantRecords { TenantRecord *at; size_t n, cap; } TenantRecords;
+
+typedef struct SharedRecord {	/* a shared database: the tenants of one model on one cluster */
+	const char	*name, *id;	/* "bj-1/crm" */
+	const char	*cluster, *model;
+	bool		 active;	/* false: still being made */
+	const char	*wide;		/* hash of the wide model as applied; "" before */
+	const char	*common;	/* hash of the model behind the common views; "" before */
+	int64_t		 version;	/* of that model */
+	int64_t		 changed_run;
+	int64_t		 tenants;	/* recorded on it */
+} SharedRecord;
+typedef struct SharedRecords { SharedRecord *at; size_t n, cap; } SharedRecords;
 
 typedef struct RouteRecord {
 	const char	*tenant;
@@ -64,6 +79,18 @@ bool	 catalog_tenants_on(Ctx *cx, Home *home, const char *cluster, int64_t *n);
  * login role of another one, its own owner or our login there (`cluster`, if known).  Else FAIL_EXISTS. */
 bool	 catalog_place_free(Ctx *cx, Home *home, const TenantRecord *t, const Cluster *cluster,
 	    const char *user, const char *role);
+
+bool	 catalog_shared(Ctx *cx, Home *home, const char *name, SharedRecord *out);	/* FAIL_NOT_FOUND with nearest */
+bool	 catalog_shared_find(Ctx *cx, Home *home, const char *name, SharedRecord *out, bool *found);
+bool	 catalog_shareds(Ctx *cx, Home *home, SharedRecords *out);			/* by name */
+bool	 catalog_shared_put(Ctx *cx, Home *home, const SharedRecord *s);
+bool	 catalog_shared_forget(Ctx *cx, Home *home, const char *name);
+bool	 catalog_shared_place(Ctx *cx, Home *home, const SharedRecord *s, Shared **out);
+/* Tenants on the common views whose effective model is the common one of hash `from` are of `to` now; *n: how many. */
+bool	 catalog_shared_follow(Ctx *cx, Home *home, const char *shared, const char *from, const char *to,
+	    int64_t version, int64_t *n);
+bool	 catalog_slots(Ctx *cx, Home *home, const char *tenant, Slots *out);
+bool	 catalog_slots_put(Ctx *cx, Home *home, const char *tenant, const Slots *slots);	/* in place of what was there */
 
 bool	 catalog_placement(Ctx *cx, Home *home, const char *tenant, Placement **out);	/* with logins and cluster */
 

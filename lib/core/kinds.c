@@ -16,7 +16,7 @@ _Static_assert(offsetof(Region, display) == offsetof(Named, display) &&
 	offsetof(Tenant, display) == offsetof(Named, display),
     "and its display name");
 
-const char *const mode_words[] = { "", "dedicated", "customer-db", NULL };
+const char *const mode_words[] = { "", "shared", "dedicated", "customer-db", NULL };
 const char *const type_words[] = { "", "text", "integer", "number", "boolean", "date", "timestamp",
 	"uuid", "json", "bytes", "reference", NULL };
 const char *const on_delete_words[] = { "restrict", "cascade", "set-null", NULL };

@@ -19,7 +19,7 @@ mode_name(Mode m)
 Mode
 mode_of(const char *name)
 {
-	for (Mode m = MODE_DEDICATED; m < MODES; m++)
+	for (Mode m = MODE_SHARED; m < MODES; m++)
 		if (strcmp(mode_words[m], name) == 0)
 			return m;
 	return MODE_NONE;

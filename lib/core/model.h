@@ -11,7 +11,7 @@
 #include "lib/base/fail.h"
 #include "lib/base/vec.h"
 
-typedef enum Mode { MODE_NONE, MODE_DEDICATED, MODE_CUSTOMER_DB, MODES } Mode;
+typedef enum Mode { MODE_NONE, MODE_SHARED, MODE_DEDICATED, MODE_CUSTOMER_DB, MODES } Mode;
 const char	*mode_name(Mode m);		/* "dedicated" */
 Mode		 mode_of(const char *name);	/* MODE_NONE if unknown */
 
@@ -36,6 +36,7 @@ typedef struct Field {
 	const char	*to;		/* reference: the object */
 	OnDelete	 on_delete;
 	bool		 own;		/* the tenant's, not the model's */
+	bool		 spare;		/* only in the wide model of a shared database (wide.h): "_text_1" */
 	Place		 place;
 } Field;
 
@@ -82,6 +83,7 @@ typedef struct Cluster {
 	Names		 modes;		/* modes that may be placed here by region and capacity */
 	int64_t		 capacity;	/* tenants; 0 = no automatic placement */
 	int64_t		 connections;	/* jobs side by side, 1..16 */
+	int64_t		 tenant_rows, tenant_bytes;	/* shared: past these a tenant has outgrown the mode */
 	Connect		 connect;
 	Place		 place;
 } Cluster;
@@ -105,6 +107,7 @@ typedef struct Tenant {
 	struct { Object *at; size_t n, cap; } objects;		/* own objects */
 	struct { OwnFields *at; size_t n, cap; } fields;	/* own fields */
 	Names		 drop;		/* as in Model, for own objects and fields */
+	bool		 accept_visible_names;	/* shared: its own objects' and fields' names may be seen by other tenants */
 	Place		 place;
 } Tenant;
 

@@ -54,13 +54,51 @@ place_underscored(Arena *mem, const char *name)
 }
 
 void
+place_shared_names(Arena *mem, Shared *s)
+{
+	s->dbname = arena_printf(mem, "s_%s", s->id);
+	s->owner = arena_printf(mem, "s_%s_o", s->id);
+	s->keeper = arena_printf(mem, "s_%s_k", s->id);
+	s->writers = arena_printf(mem, "s_%s_w", s->id);
+	s->readers = arena_printf(mem, "s_%s_r", s->id);
+}
+
+Placement *
+place_of_shared(Arena *mem, const Shared *s)
+{
+	Placement *p = arena_alloc(mem, sizeof *p);
+
+	*p = (Placement){
+		.tenant = s->name,
+		.id = s->id,
+		.mode = MODE_SHARED,
+		.cluster = s->cluster,
+		.dbname = s->dbname,
+		.owner = s->owner,
+		.layout = LAYOUT_WIDE,
+		.schema = SCHEMA_WIDE,
+		.scope = arena_printf(mem, "shared/%s", s->name),
+		.shared = s,
+	};
+	return p;
+}
+
+void
 place_names(Arena *mem, Placement *p, const Tenant *spec)
 {
 	p->tenant = spec->name;
+	p->scope = arena_printf(mem, "tenant/%s", spec->name);
+	p->schema = SCHEMA_APP;
 	if (p->mode == MODE_NONE)
 		p->mode = spec->mode;
 	if (!p->id)
 		p->id = random_name(mem, 12);
+	if (p->shared) {
+		p->schema = arena_printf(mem, SCHEMA_APP "_%s", p->id);
+		p->dbname = p->shared->dbname;
+		p->owner = p->shared->owner;
+		return;
+	}
 	if (p->mode == MODE_CUSTOMER_DB) {
 		p->dbname = spec->database ? spec->database : place_underscored(mem, spec->name);
 		p->owner = spec->owner_role

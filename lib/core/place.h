@@ -25,17 +25,54 @@ typedef struct Login {
 	bool		 on;		/* LOGIN allowed */
 } Login;
 
+/* A shared database: the tenants of one model on one cluster.  Names on the server are made of the id. */
+typedef struct Shared {
+	const char	*name;		/* "bj-1/crm": cluster and model; its scope is "shared/bj-1/crm" */
+	const char	*id;		/* 12 letters, opaque, never reused */
+	const Cluster	*cluster;
+	const char	*model;
+	const char	*dbname;	/* s_<id> */
+	const char	*owner;		/* s_<id>_o: owns tables and views; nobody logs in as it, row security binds it */
+	const char	*keeper;	/* s_<id>_k: may read and write every tenant's rows; ours, by SET ROLE alone */
+	const char	*writers, *readers;	/* s_<id>_w, s_<id>_r: groups of the tenants' logins; the common views are theirs */
+} Shared;
+
+typedef enum Layout {		/* how a placement's objects look on the server */
+	LAYOUT_PLAIN,		/* typed tables in schema `schema`, owned by `owner`, granted to the logins */
+	LAYOUT_WIDE,		/* the shared database itself: tables led by the tenant key, row security */
+	LAYOUT_VIEWS		/* a tenant of it: the common views, and views of its own where it differs */
+} Layout;
+
+typedef struct Slot {		/* a spare column that a tenant's own field has taken */
+	const char	*object, *field;	/* field "": given up, and not yet cleared */
+	const char	*column;	/* "_text_1" */
+	int64_t		 generation;	/* how often this tenant has taken it: 1.. */
+} Slot;
+typedef struct Slots { Slot *at; size_t n, cap; } Slots;
+
 typedef struct Placement {
 	const char	*tenant, *id;	/* id: 12 letters, opaque, never reused */
 	Mode		 mode;
 	const Cluster	*cluster;
 	const char	*dbname, *owner;	/* database and its NOLOGIN owner role */
 	struct { Login *at; size_t n, cap; } logins;
+	Layout		 layout;
+	const char	*schema;	/* LAYOUT_PLAIN, LAYOUT_WIDE: of the tables; LAYOUT_VIEWS: of its own views ("app_<id>") */
+	const char	*scope;		/* of its steps: "tenant/acme", "shared/bj-1/crm" */
+	const Shared	*shared;	/* mode shared, else NULL */
+	Slots		 slots;		/* LAYOUT_VIEWS */
 } Placement;
+
+#define SCHEMA_APP	"app"		/* tables of plain tenants; the common views of a shared database */
+#define SCHEMA_WIDE	"wide"		/* the tables of a shared database */
+#define WIDE_TENANT	"_tenant"	/* their first column: the tenant's id, as in the names of its roles */
 
 /* The one function that makes names on servers: opaque ("t_<id>", "t_<id>_<4 letters>") where tenants
  * share the server, from the tenant's name elsewhere.  63 bytes at most. */
-void	 place_names(Arena *mem, Placement *p, const Tenant *spec);
+void	 place_names(Arena *mem, Placement *p, const Tenant *spec);	/* p->shared is set before, in mode shared */
+void	 place_shared_names(Arena *mem, Shared *s);	/* from s->id */
+/* The placement of the shared database itself: layout LAYOUT_WIDE, no logins. */
+Placement *place_of_shared(Arena *mem, const Shared *s);
 const char *place_login_role(Arena *mem, const Placement *p, const char *user);
 const Login *place_login(const Placement *p, const char *user);	/* NULL if there is none */
 
@@ -166,6 +203,13 @@ typedef struct PlaceWork {	/* what steps() is asked for */
 	const Items	*observed;	/* NULL: not looked at (what is recorded is taken for true) */
 	const char	*shape;		/* hash of the desired model, for step args */
 	bool		 prune;		/* remove what is not ours, too */
+	/* mode shared: the model behind the common views before the run (NULL: none yet) and after it, with
+	 * the hash of the latter.  LAYOUT_WIDE: recorded and desired are wide models.  LAYOUT_VIEWS: they are
+	 * the tenant's effective models; `wide` is the wide model after the run, `slots` what own fields take
+	 * in it. */
+	const Model	*common_was, *common, *wide;
+	const char	*common_shape;
+	Slots		 slots;
 } PlaceWork;
 
 typedef struct PlaceDriver {
@@ -188,6 +232,10 @@ typedef struct PlaceDriver {
 	bool		(*login_ok)(Ctx *cx, const Placement *at, const Login *login, const Secret *password,
 			    bool *ok);
 	bool		(*setup_script)(Ctx *cx, Home *home, const Placement *at, Buf *out);	/* NULL: none needed */
+	/* mode shared alone, NULL elsewhere: the shared database, `at` being of LAYOUT_WIDE */
+	bool		(*shared_observe)(Ctx *cx, Conns *conns, const Placement *at, Items *out);
+	bool		(*shared_steps)(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps);
+	bool		(*shared_drop_steps)(Ctx *cx, const Placement *at, Steps *steps);
 	bool		(*map)(Ctx *cx, const Placement *at, const Model *m, const char *object, Relation *out);
 	bool		(*verify)(Ctx *cx, Conns *conns, const Placement *at, const Model *m, const Login *login,
 			    const Secret *password, Attempts *out);
