@@ -8,6 +8,7 @@
 #pragma once
 
 #include "lib/adapters/map.h"
+#include "lib/core/event.h"
 #include "lib/core/home.h"
 #include "lib/core/place.h"
 
@@ -122,14 +123,3 @@ bool	 catalog_meta(Ctx *cx, Home *home, const char *key, char **value);
 bool	 catalog_meta_int(Ctx *cx, Home *home, const char *key, int64_t *value);	/* 0 if none */
 bool	 catalog_serial(Ctx *cx, Home *home, int64_t *serial);	/* grows with every recorded change */
 bool	 catalog_serial_bump(Ctx *cx, Home *home);
-
-/* events: in the transaction of what they tell of; never personal values or secrets */
-typedef struct Event {
-	const char	*tenant;	/* or NULL */
-	int64_t		 run, step;	/* 0: none */
-	const char	*verb;		/* "step.done", "secret.read"... */
-	const char	*object;	/* "tenant/acme", "login/acme/app" */
-	const char	*outcome;	/* "ok", or an error kind */
-	const char	*before, *after;	/* digests or states, or NULL */
-} Event;
-bool	 event_write(Ctx *cx, Home *home, const Event *e);

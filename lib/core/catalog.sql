@@ -224,11 +224,3 @@ INSERT INTO route_log (tenant, epoch) SELECT tenant, max(epoch, ?1) + 1 FROM rou
 -- name: epoch_follow server: lite
 UPDATE route SET (epoch, seq) = (SELECT l.epoch, l.seq FROM route_log l WHERE l.tenant = route.tenant
 	ORDER BY l.seq DESC LIMIT 1);
-
--- name: event_last server: lite
-SELECT bytes FROM event ORDER BY seq DESC LIMIT 1;
-
--- name: event_add server: lite
-INSERT INTO event (id, at, home, tenant, run, step, actor, reason, verb, object, outcome, before, after,
-	bytes, prev_hash)
-VALUES (?1, ?2, ?3, ?4, nullif(?5, 0), nullif(?6, 0), ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15);
