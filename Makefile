@@ -13,7 +13,7 @@ SEED	?= 1
 FUZZ_SECONDS ?= 60
 
 VERSION	:= $(shell cat VERSION)
-PKGS	:= libpq sqlite3 jansson yaml-0.1 openssl
+PKGS	:= libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl
 WARN	:= -Wall -Wextra -Wshadow -Wconversion -Werror
 BASE	:= -D_GNU_SOURCE -std=c11 $(WARN) -I. -I$(BUILD)/gen -MMD -MP
 BASE	+= -DCOPYHOLD_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
@@ -116,7 +116,7 @@ help:		## this list
 unit: prerequisites $(UNITS) $(TOOLBIN)
 
 prerequisites:
-	@for h in libpq-fe.h sqlite3.h jansson.h yaml.h openssl/evp.h; do \
+	@for h in libpq-fe.h sqlite3.h jansson.h yaml.h openssl/evp.h zip.h curl/curl.h event2/http.h; do \
 		echo "#include <$$h>" | $(CC) $$(pkg-config --cflags $(PKGS) 2>/dev/null) -E -x c -o /dev/null - 2>/dev/null || \
 		{ echo "$$h is missing; run: tools/deps.sh build" >&2; exit 1; }; \
 	done

@@ -1,7 +1,7 @@
 #!/bin/bash
 #
 # run.sh [PART...] - measures the speed, each figure beside that of a peer or of the machine taken
-# in turn with it, and prints a table.  Parts: provision plan load start journal (default: all).
+# in turn with it, and prints a table.  Parts: provision shared plan load start journal (default: all).
 #
 #   BUILD=DIR      where copyhold was built (default: build)
 #   ROUNDS=N       how often each pair is repeated; medians are printed (default: 3)
@@ -27,7 +27,7 @@ readonly pg=${COPYHOLD_PGBIN:-/usr/lib/postgresql/15/bin}
 build_tools() {
 	local libs
 	mkdir -p "$tools"
-	libs=$(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl)
+	libs=$(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl libzip)
 	set -- "${CC:-gcc}" -O2 -D_GNU_SOURCE -std=c11 -Wall -Wextra -Wshadow -Wconversion -Werror \
 		"-I$root" "-I$build/gen"
 	"$@" -o "$tools/measure" "$root/bench/measure.c"
@@ -70,12 +70,12 @@ describe() {
 	exit 1
 }
 parts=("$@")
-[ $# -gt 0 ] || parts=(start journal plan provision load)
+[ $# -gt 0 ] || parts=(start journal plan provision load shared)
 for part in "${parts[@]}"; do
 	case $part in
-	start | journal | plan | provision | load) ;;
+	start | journal | plan | provision | load | shared) ;;
 	*)
-		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load]" >&2
+		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared]" >&2
 		exit 64
 		;;
 	esac

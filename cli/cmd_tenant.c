@@ -160,6 +160,8 @@ heading_name(Heading h)
 		return "open without gateway";
 	case HEAD_WORKS:
 		return "works";
+	case HEAD_UNTRIED:
+		return "not tried";
 	case HEAD_FAILED:
 		return "FAILED";
 	}

@@ -9,10 +9,13 @@
 #include <sys/resource.h>
 
 #include "cli/app.h"
+#include "compliance/audit/log.h"
 #include "deployer/items.h"
 #include "lib/base/lane.h"
 #include "lib/core/records.h"
 #include "region/route/route.h"
+
+#define CATCH_UP_MS 200
 
 static const Command *const commands[] = {
 #define COMMAND(row) &row,
@@ -117,7 +120,8 @@ harden(void)
 static void
 register_all(void)
 {
-	static const PlaceDriver *const drivers[] = { &mode_dedicated, &mode_customer_db, NULL };
+	static const PlaceDriver *const drivers[] = { &mode_shared, &mode_dedicated,
+		&mode_customer_db, NULL };
 
 	place_register(drivers);
 	step_register(shape_kinds);
@@ -150,6 +154,21 @@ help_wanted(Arena *mem, const Command *cmd)
 	return EXIT_DONE;
 }
 
+/* What changes something is told of in logs: it does not begin where they could not be written, and
+ * afterwards they are brought up to date, also when the command failed. */
+static ExitCode
+run_command(App *app, const Command *cmd)
+{
+	bool writes = cmd->access == ACCESS_WRITES;
+
+	if (writes && cmd != &cmd_audit_recover && !log_ready(app->cx, app->home))
+		return app_fail(app);
+	ExitCode code = cmd->run(app);
+	if (writes)
+		log_catch_up(app->cx, app->home, CATCH_UP_MS);
+	return code;
+}
+
 static ExitCode
 run(Ctx *cx, int argc, char **argv)
 {
@@ -171,7 +190,7 @@ run(Ctx *cx, int argc, char **argv)
 	    app.output != OUTPUT_TEXT);
 	if (!open_home(&app, cmd))
 		return app_fail(&app);
-	return cmd->run(&app);
+	return run_command(&app, cmd);
 }
 
 int

@@ -60,6 +60,11 @@ database_finish(Ctx *cx, Pg *pg, const StepEnv *env)
 	Buf b = buf_new(cx->mem);
 
 	roles_database_text(&b, "REVOKE", "ALL", at->dbname, "FROM", "PUBLIC");
+	if (at->shared) {
+		roles_database_text(&b, "GRANT", "CONNECT", at->dbname, "TO", at->shared->writers);
+		roles_database_text(&b, "GRANT", "CONNECT", at->dbname, "TO", at->shared->readers);
+		roles_defaults_text(&b, at->dbname);
+	}
 	for (size_t i = 0; i < at->logins.n; i++)
 		roles_database_text(
 		    &b, "GRANT", "CONNECT", at->dbname, "TO", at->logins.at[i].role);

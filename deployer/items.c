@@ -21,6 +21,11 @@ item_kind_name(ItemKind k)
 		[ITEM_CONSTRAINT] = "constraint",
 		[ITEM_INDEX] = "index",
 		[ITEM_GRANT] = "grant",
+		[ITEM_ROW_SECURITY] = "row security",
+		[ITEM_POLICY] = "policy",
+		[ITEM_STATISTICS] = "statistics",
+		[ITEM_STORAGE] = "storage",
+		[ITEM_VIEW] = "view",
 		[ITEM_STRANGE] = "strange",
 	};
 	return names[k];

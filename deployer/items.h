@@ -27,7 +27,12 @@ typedef enum ItemKind {
 	ITEM_NOT_NULL,
 	ITEM_CONSTRAINT,	/* primary key, unique, check, foreign key: def as normalised text, "invalid" when so */
 	ITEM_INDEX,
-	ITEM_GRANT,		/* object: table, name: grantee, def: privileges sorted */
+	ITEM_GRANT,		/* object: table (of a view "app.account"), name: grantee, def: privileges sorted */
+	ITEM_ROW_SECURITY,	/* wide tables.  object: table, def: "enabled, forced" */
+	ITEM_POLICY,		/* object: table, name: policy, def: what follows ON in its CREATE POLICY */
+	ITEM_STATISTICS,	/* object: table, name: column, def: the target */
+	ITEM_STORAGE,		/* object: table, def: its parameters, sorted */
+	ITEM_VIEW,		/* object: "app.account", def: owner, table and columns (view.h) */
 	ITEM_STRANGE,		/* anything that should not be there: trigger, rule, policy, function, view, schema... */
 	ITEM_KINDS
 } ItemKind;
@@ -42,11 +47,18 @@ void	 owner_session_end(Pg *pg);	/* RESET ROLE */
 bool	 cluster_session(Ctx *cx, Conns *conns, const Cluster *cluster, Pg **out);	/* the cluster's own database */
 /* A connection of its own with the rights of the tenant's first writing login: rows are loaded in it. */
 bool	 data_session(Ctx *cx, Conns *conns, const Placement *at, Pg **out);
+/* The same in a shared database: logged in as that login, with its sealed password; belongs to cx->mem. */
+bool	 login_data_session(Ctx *cx, Conns *conns, const Placement *at, Pg **out);
+bool	 session_settings(Ctx *cx, Pg *pg, const Placement *at);	/* search_path and so on, as the login's own sessions have them */
 /* As the login itself, belonging to cx->mem; and whether its password is still the one that we know. */
 bool	 login_session(Ctx *cx, const Placement *at, const Login *login, const Secret *password, Pg **out);
 bool	 login_password_ok(Ctx *cx, const Placement *at, const Login *login, const Secret *password, bool *ok);
 
-/* --- shape.c: inside the tenant's database --------------------------------- */
+/* --- shape.c: inside the tenant's database ---------------------------------
+ *
+ * Of at->layout LAYOUT_PLAIN (a tenant's own tables, in a shared database too) and LAYOUT_WIDE.  In a
+ * shared database a tenant's look sees its own schema alone; what is strange elsewhere, and the ledger,
+ * are the wide placement's. */
 
 bool	 shape_expected(Ctx *cx, const Placement *at, const Model *m, Items *out);
 bool	 shape_observe(Ctx *cx, Pg *pg, const Placement *at, Items *out);
@@ -69,15 +81,28 @@ bool	 cluster_strays(Ctx *cx, Conns *conns, const Cluster *cluster, Names *out);
 bool	 cluster_claim_steps(Ctx *cx, const Cluster *cluster, Steps *steps);
 bool	 home_claim(Ctx *cx, Pg *pg, const Home *home);	/* in a transaction, after ledger_schema_create() */
 bool	 home_check(Ctx *cx, Pg *pg, const Home *home);	/* FAIL_FOREIGN if another home's row is there */
+/* --- view.c: shared databases ------------------------------------------------ */
+
+/* The wide tables and the common views: made, or evolved.  `at` is of LAYOUT_WIDE, and work->observed
+ * holds what shape_observe() and view_observe(SCHEMA_APP) saw (other items are passed over). */
+bool	 shared_tables_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes,
+	    Steps *steps);
+/* A tenant's own views, of LAYOUT_VIEWS: steps only where what stands differs from what it needs; also
+ * the filling of new slots, and the clearing of those given up.  work->observed holds what
+ * view_observe(at->schema) saw. */
+bool	 view_change_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes,
+	    Steps *steps);
+
 /* USAGE on schema app and rights on all its tables, for one login; in the owner's session. */
 bool	 shape_grant_login(Ctx *cx, Pg *pg, const Placement *at, const Login *login, bool grant);
 
-extern const PlaceDriver mode_dedicated, mode_customer_db;
+extern const PlaceDriver mode_shared, mode_dedicated, mode_customer_db;
 
 /* --- verify.c: what a login can do, tried as that login --------------------- */
 
-/* PlaceDriver.verify on plain tables; changes nothing.  False only if it could not be tried: what got
- * through is in the list, under HEAD_FAILED. */
+/* PlaceDriver.verify on plain tables, and in a shared database, where another tenant's rows are attacked
+ * if there are any; changes nothing.  False only if it could not be tried: what got through is in the
+ * list, under HEAD_FAILED. */
 bool	 verify_plain(Ctx *cx, Conns *conns, const Placement *at, const Model *m, const Login *login,
 	    const Secret *password, Attempts *out);
 

@@ -1,4 +1,4 @@
-#include "deployer/data.h"
+#include "deployer/load.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,24 +12,6 @@
 #define LOAD_LOCK_MS      10000 /* nobody should hold one on an empty table for longer */
 #define LOAD_CHUNK        ((size_t)64 << 10)
 #define LOAD_SHOW_MS      200
-
-typedef struct Rule {
-	const char *name, *drop, *make;
-} Rule;
-
-typedef struct Load {
-	Ctx *cx;
-	const Placement *at;
-	const Source *source;
-	Pg *pg;           /* the tenant's database, with the rights of its login */
-	const char *role; /* that login's role */
-	StepEnv env;      /* what the fence is asked with */
-	struct {
-		Rule *at;
-		size_t n, cap;
-	} rules;
-	DataReport *report;
-} Load;
 
 /* --- what may be loaded -------------------------------------------------------- */
 
@@ -78,8 +60,8 @@ add_rounded(Buf *b, const Pair *p)
 	buf_fmt(b, ", %" PRId64 ")", p->field.scale);
 }
 
-static bool
-count_rows(Ctx *cx, Pg *pg, const char *from, const char *where, int64_t *out)
+bool
+load_count(Ctx *cx, Pg *pg, const char *from, const char *where, int64_t *out)
 {
 	Sql sql = { "a count",
 		arena_printf(cx->mem, "SELECT count(*) FROM %s%s%s", from,
@@ -103,7 +85,7 @@ load_keeps_digits(Ctx *cx, const Source *s, const Match *m)
 	for (size_t i = 0; i < m->pairs.n; i++)
 		add_rounded(&where, &m->pairs.at[i]);
 	source_relation(&from, s, m->table);
-	if (where.len > 0 && !count_rows(cx, s->pg, from.text, where.text, &n))
+	if (where.len > 0 && !load_count(cx, s->pg, from.text, where.text, &n))
 		return false;
 	return n == 0 ||
 	    fail(cx, FAIL_DATA,
@@ -150,11 +132,9 @@ broken_rule(const PgError *e)
 	return "has a value that is none of the field's type";
 }
 
-/* Says which object, field, rule and row, where the server told; never the value. */
-static bool
-load_failed(Load *l, const Match *m)
+bool
+load_failed(Load *l, const Match *m, const PgError *e)
 {
-	const PgError *e = pg_error(l->pg);
 	Buf b = buf_new(l->cx->mem);
 
 	if (strncmp(e->sqlstate, "22", 2) != 0 && strncmp(e->sqlstate, "23", 2) != 0)
@@ -175,6 +155,12 @@ load_failed(Load *l, const Match *m)
 	    "Mend the row at its source or change the model, then load again; nothing was loaded.",
 	    "%s", b.text);
 	return fail_cause(l->cx, "SQLSTATE %s", code);
+}
+
+bool
+load_source_failed(Load *l, const DataObject *o)
+{
+	return fail_in(l->cx, "reading table \"%s\" of the source", o->match->table->name);
 }
 
 /* --- the tenant's side ------------------------------------------------------------ */
@@ -219,7 +205,7 @@ load_lock(Load *l)
 	return false;
 }
 
-static bool
+bool
 load_is_empty(Load *l)
 {
 	const Matches *all = &l->report->matches;
@@ -227,7 +213,7 @@ load_is_empty(Load *l)
 
 	for (size_t i = 0; i < all->objects.n; i++) {
 		int64_t n;
-		if (!count_rows(l->cx, l->pg, all->objects.at[i].here.name, "", &n))
+		if (!load_count(l->cx, l->pg, all->objects.at[i].here.name, "", &n))
 			return false;
 		if (n > 0)
 			buf_fmt(&b, "%s\"%s\" has %" PRId64, b.len == 0 ? "" : ", ",
@@ -255,7 +241,7 @@ rules_read(Load *l)
 	if (!pg_query(l->cx, l->pg, &SQL_LOAD_RULES, &rows, (const char *[]){ oids.text }))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
-		Rule r = { arena_dup(l->cx->mem, pg_text(&rows, i, 0)),
+		LoadRule r = { arena_dup(l->cx->mem, pg_text(&rows, i, 0)),
 			arena_dup(l->cx->mem, pg_text(&rows, i, 1)),
 			arena_dup(l->cx->mem, pg_text(&rows, i, 2)) };
 		vec_push(l->cx->mem, &l->rules, r);
@@ -295,27 +281,38 @@ rules_make(Load *l)
 			continue;
 		const Match *m = match_of_rule(l, pg_error(l->pg));
 		return m == NULL ? fail_in(l->cx, "building rule \"%s\"", l->rules.at[i].name)
-				 : load_failed(l, m);
+				 : load_failed(l, m, pg_error(l->pg));
 	}
 	return true;
 }
 
 /* --- rows -------------------------------------------------------------------------- */
 
-static char *
-copy_out_text(Load *l, const Match *m)
+static void
+add_values(Buf *b, const Match *m, const bool *wanted)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < m->pairs.n; i++) {
+		if (wanted != NULL && !wanted[i])
+			continue;
+		buf_add(b, first ? "" : ", ");
+		source_value(b, m->pairs.at[i].column, &m->pairs.at[i].field);
+		first = false;
+	}
+}
+
+bool
+load_copy_out(Load *l, const DataObject *o, const bool *wanted, const char *where)
 {
 	Buf b = buf_new(l->cx->mem);
 
 	buf_add(&b, "COPY (SELECT ");
-	for (size_t i = 0; i < m->pairs.n; i++) {
-		buf_add(&b, i == 0 ? "" : ", ");
-		source_value(&b, m->pairs.at[i].column, &m->pairs.at[i].field);
-	}
+	add_values(&b, o->match, wanted);
 	buf_add(&b, " FROM ");
-	source_relation(&b, l->source, m->table);
-	buf_add(&b, ") TO STDOUT");
-	return b.text;
+	source_relation(&b, l->source, o->match->table);
+	buf_fmt(&b, "%s) TO STDOUT", where);
+	return pg_copy_out_begin(l->cx, l->source->pg, b.text) || load_source_failed(l, o);
 }
 
 static char *
@@ -330,8 +327,8 @@ copy_in_text(Load *l, const Match *m)
 	return b.text;
 }
 
-static void
-show_progress(DataObject *o, int64_t *shown)
+void
+load_show(const DataObject *o, int64_t *shown)
 {
 	int64_t now = clock_mono_ms();
 
@@ -354,8 +351,7 @@ pump(Load *l, DataObject *o)
 	for (;;) {
 		if (!pg_copy_out_next(l->cx, l->source->pg, &chunk, &n)) {
 			pg_copy_in_abort(l->pg, "the source failed");
-			return fail_in(
-			    l->cx, "reading table \"%s\" of the source", o->match->table->name);
+			return load_source_failed(l, o);
 		}
 		buf_addn(&b, chunk, n);
 		if (b.full)
@@ -366,11 +362,11 @@ pump(Load *l, DataObject *o)
 		if (b.len < LOAD_CHUNK && n > 0)
 			continue;
 		if (!pg_copy_in(l->cx, l->pg, b.text, b.len))
-			return load_failed(l, o->match);
+			return load_failed(l, o->match, pg_error(l->pg));
 		if (n == 0)
 			return true;
 		buf_clear(&b);
-		show_progress(o, &shown);
+		load_show(o, &shown);
 	}
 }
 
@@ -379,14 +375,14 @@ load_object(Load *l, DataObject *o)
 {
 	int64_t started = clock_mono_ms(), rows;
 
-	if (!pg_copy_out_begin(l->cx, l->source->pg, copy_out_text(l, o->match)))
-		return fail_in(l->cx, "reading table \"%s\" of the source", o->match->table->name);
+	if (!load_copy_out(l, o, NULL, ""))
+		return false;
 	if (!pg_copy_in_begin(l->cx, l->pg, copy_in_text(l, o->match)))
 		return fail_in(l->cx, "loading object \"%s\"", o->match->object->name);
 	if (!pump(l, o))
 		return false;
 	if (!pg_copy_in_end(l->cx, l->pg, &rows))
-		return load_failed(l, o->match);
+		return load_failed(l, o->match, pg_error(l->pg));
 	if (rows != o->rows)
 		return fail(l->cx, FAIL_SERVER, NULL,
 		    "object \"%s\": %" PRId64 " rows were sent, %" PRId64 " arrived",
@@ -432,34 +428,43 @@ load_transaction(Load *l)
 }
 
 static bool
-load_into(Load *l, Conns *conns)
+load_copy(Load *l)
 {
 	bool good;
 
-	if (!place_driver(l->at->mode)->data_session(l->cx, conns, l->at, &l->pg) || !load_role(l))
-		return false;
-	pg_set_statement_ms(l->pg, LOAD_STATEMENT_MS);
-	if (!pg_begin(l->cx, l->pg))
+	if (!load_role(l) || !pg_begin(l->cx, l->pg))
 		return false;
 	good = load_transaction(l);
-	log_live_end();
 	if (good && pg_commit(l->cx, l->pg))
 		return true;
 	pg_rollback(l->pg);
 	return false;
 }
 
+static bool
+load_into(Load *l)
+{
+	bool good;
+
+	if (!place_driver(l->at->mode)->data_session(l->cx, l->env.conns, l->at, &l->pg))
+		return false;
+	pg_set_statement_ms(l->pg, LOAD_STATEMENT_MS);
+	good = l->at->shared ? load_insert(l) : load_copy(l);
+	log_live_end();
+	return good;
+}
+
 /* --- both ---------------------------------------------------------------------------- */
 
 static bool
-load_count(Load *l)
+load_counts(Load *l)
 {
 	DataReport *r = l->report;
 
 	for (size_t i = 0; i < r->objects.n; i++) {
 		Buf from = buf_new(l->cx->mem);
 		source_relation(&from, l->source, r->objects.at[i].match->table);
-		if (!count_rows(l->cx, l->source->pg, from.text, "", &r->objects.at[i].rows))
+		if (!load_count(l->cx, l->source->pg, from.text, "", &r->objects.at[i].rows))
 			return false;
 		r->rows += r->objects.at[i].rows;
 	}
@@ -467,7 +472,7 @@ load_count(Load *l)
 }
 
 static bool
-load_all(Load *l, Conns *conns, bool dry_run)
+load_all(Load *l, bool dry_run)
 {
 	const Matches *all = &l->report->matches;
 
@@ -476,13 +481,13 @@ load_all(Load *l, Conns *conns, bool dry_run)
 		vec_push(l->cx->mem, &l->report->objects, o);
 	}
 	if (dry_run)
-		return load_count(l);
+		return load_counts(l);
 	if (!load_fits(l->cx, all))
 		return false;
 	for (size_t i = 0; i < all->objects.n; i++)
 		if (!load_keeps_digits(l->cx, l->source, &all->objects.at[i]))
 			return false;
-	return load_into(l, conns);
+	return load_into(l);
 }
 
 static Step *
@@ -519,7 +524,7 @@ data_load(Ctx *cx, Home *home, Conns *conns, const Placement *at, const Model *m
 		    .at = at,
 		    .cluster = at->cluster,
 		    .conns = conns } };
-	bool good = match_source(cx, at, m, source, &r->matches) && load_all(&l, conns, dry_run);
+	bool good = match_source(cx, at, m, source, &r->matches) && load_all(&l, dry_run);
 	source_close(source);
 	if (!good)
 		return fail_in(cx, "loading rows of \"%s\" into tenant \"%s\"", from->target->name,

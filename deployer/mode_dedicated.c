@@ -53,8 +53,8 @@ preflight_rights(Ctx *cx, const Placement *at, const PgRows *rows)
 	return true;
 }
 
-static bool
-preflight(Ctx *cx, Conns *conns, const Placement *at, bool exists)
+bool
+vendor_preflight(Ctx *cx, Conns *conns, const Placement *at, bool exists)
 {
 	const char *params[] = { SETUP_TEMPLATE };
 	PgRows rows;
@@ -98,17 +98,11 @@ observe(Ctx *cx, Conns *conns, const Placement *at, Items *out)
 
 /* --- steps ------------------------------------------------------------------------ */
 
-static const char *
-scope(Ctx *cx, const Placement *at)
-{
-	return arena_printf(cx->mem, "tenant/%s", at->tenant);
-}
-
 static Step *
 step(Ctx *cx, const Placement *at, Steps *steps, const char *kind, const char *title,
-    const char *subject)
+    const char *whose)
 {
-	return steps_add(cx->mem, steps, scope(cx, at), kind, NULL, "%s %s", title, subject);
+	return steps_add(cx->mem, steps, at->scope, kind, NULL, "%s %s", title, whose);
 }
 
 static void
@@ -140,28 +134,41 @@ steps_of(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, 
 	    shape_change_steps(cx, at, work, changes, steps);
 }
 
-static bool
-suspend_steps(Ctx *cx, const Placement *at, Steps *steps)
+/* Of whom a step speaks: a shared database is not the tenant's. */
+static const char *
+subject(const Placement *at)
+{
+	return at->shared ? at->tenant : at->dbname;
+}
+
+bool
+vendor_suspend_steps(Ctx *cx, const Placement *at, Steps *steps)
 {
 	step(cx, at, steps, "tenant.close", "switch the logins off and end the sessions of",
-	    at->dbname);
+	    subject(at));
 	return true;
 }
 
-static bool
-resume_steps(Ctx *cx, const Placement *at, Steps *steps)
+bool
+vendor_resume_steps(Ctx *cx, const Placement *at, Steps *steps)
 {
-	step(cx, at, steps, "tenant.reopen", "switch the logins on of", at->dbname);
+	step(cx, at, steps, "tenant.reopen", "switch the logins on of", subject(at));
 	return true;
+}
+
+bool
+vendor_no_hand_back(Ctx *cx, const Placement *at)
+{
+	return fail(cx, FAIL_REFUSED, "Leave --hand-back out, or copy the data first.",
+	    "tenant \"%s\" is on the vendor's cluster \"%s\": there is nobody to hand it back to",
+	    at->tenant, at->cluster->name);
 }
 
 static bool
 purge_steps(Ctx *cx, const Placement *at, bool hand_back, Steps *steps)
 {
 	if (hand_back)
-		return fail(cx, FAIL_REFUSED, "Leave --hand-back out, or copy the data first.",
-		    "tenant \"%s\" is on the vendor's cluster \"%s\": there is nobody to hand it back to",
-		    at->tenant, at->cluster->name);
+		return vendor_no_hand_back(cx, at);
 	step(cx, at, steps, "database.drop", "drop database", at->dbname);
 	step(cx, at, steps, "roles.drop", "drop the roles of", at->dbname);
 	return true;
@@ -174,7 +181,7 @@ login_step(Ctx *cx, const Placement *at, const Login *login, Steps *steps, const
 	Js *args = js_object(cx->mem);
 
 	js_set_text(args, "user", login->user);
-	steps_add(cx->mem, steps, scope(cx, at), kind, args, "%s \"%s\"", title, login->user);
+	steps_add(cx->mem, steps, at->scope, kind, args, "%s \"%s\"", title, login->user);
 }
 
 static bool
@@ -188,8 +195,9 @@ login_free(Ctx *cx, const Placement *at, const Login *login)
 	return true;
 }
 
-static bool
-login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, Steps *steps)
+bool
+vendor_login_steps(
+    Ctx *cx, const Placement *at, const Login *login, const char *verb, Steps *steps)
 {
 	if (strcmp(verb, "add") == 0) {
 		if (!login_free(cx, at, login))
@@ -224,7 +232,7 @@ plain_map(Ctx *cx, const Placement *at, const Model *m, const char *object, Rela
 	if (!o)
 		return fail(cx, FAIL_NOT_FOUND, "See: copyhold tenant show.",
 		    "tenant \"%s\" has no object \"%s\"", at->tenant, object);
-	buf_ident(&b, TENANT_SCHEMA);
+	buf_ident(&b, at->schema);
 	buf_addc(&b, '.');
 	buf_ident(&b, o->name);
 	*out = (Relation){ .name = b.text, .key = o->key };
@@ -233,8 +241,8 @@ plain_map(Ctx *cx, const Placement *at, const Model *m, const char *object, Rela
 	return true;
 }
 
-static bool
-highest_fence(Ctx *cx, Conns *conns, const Placement *at, int64_t *out)
+bool
+vendor_fence(Ctx *cx, Conns *conns, const Placement *at, int64_t *out)
 {
 	int64_t here = 0, there = 0;
 	There seen;
@@ -255,17 +263,17 @@ const PlaceDriver mode_dedicated = {
 	.kinds = roles_kinds,
 	.cluster_steps = cluster_claim_steps,
 	.strays = cluster_strays,
-	.preflight = preflight,
+	.preflight = vendor_preflight,
 	.expected = plain_expected,
 	.observe = observe,
 	.steps = steps_of,
-	.suspend_steps = suspend_steps,
-	.resume_steps = resume_steps,
+	.suspend_steps = vendor_suspend_steps,
+	.resume_steps = vendor_resume_steps,
 	.purge_steps = purge_steps,
-	.login_steps = login_steps,
+	.login_steps = vendor_login_steps,
 	.login_ok = login_password_ok,
 	.map = plain_map,
 	.verify = verify_plain,
-	.highest_fence = highest_fence,
+	.highest_fence = vendor_fence,
 	.data_session = data_session,
 };

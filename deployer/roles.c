@@ -35,9 +35,15 @@ roles_array(Arena *mem, const Names *names)
 static char *
 all_roles(Arena *mem, const Placement *at)
 {
+	const Shared *s = at->shared;
 	Names names = { 0 };
 
 	vec_push(mem, &names, at->owner);
+	if (s && at->layout == LAYOUT_WIDE) {
+		vec_push(mem, &names, s->keeper);
+		vec_push(mem, &names, s->writers);
+		vec_push(mem, &names, s->readers);
+	}
 	for (size_t i = 0; i < at->logins.n; i++)
 		vec_push(mem, &names, at->logins.at[i].role);
 	return roles_array(mem, &names);
@@ -66,8 +72,8 @@ roles_there(Ctx *cx, Pg *pg, const Placement *at, There *out)
 	return true;
 }
 
-static ItemKind
-kind_of(const char *word)
+ItemKind
+roles_item_kind(const char *word)
 {
 	static const struct {
 		const char *word;
@@ -111,7 +117,7 @@ roles_observe(Ctx *cx, Pg *pg, const Placement *at, Items *out)
 	if (!pg_query(cx, pg, &SQL_ROLES_OBSERVE, &rows, params))
 		return fail_in(cx, "looking at the roles of \"%s\"", at->tenant);
 	for (int i = 0; i < rows.n; i++)
-		items_add(cx->mem, out, kind_of(pg_text(&rows, i, 0)),
+		items_add(cx->mem, out, roles_item_kind(pg_text(&rows, i, 0)),
 		    arena_dup(cx->mem, pg_text(&rows, i, 1)),
 		    arena_dup(cx->mem, pg_text(&rows, i, 2)),
 		    arena_dup(cx->mem, pg_text(&rows, i, 3)));
@@ -253,7 +259,7 @@ roles_change_read(const Js *args, size_t i, RoleChange *out)
 	    !js_get_text(one, "name"))
 		return false;
 	*out = (RoleChange){
-		.kind = kind_of(js_get_text(one, "kind")),
+		.kind = roles_item_kind(js_get_text(one, "kind")),
 		.object = js_get_text(one, "object"),
 		.name = js_get_text(one, "name"),
 		.from = js_get_text(one, "from"),
@@ -300,20 +306,13 @@ differ_all(Ctx *cx, const Differ *d, const Items *want, const Items *have)
 }
 
 bool
-roles_change_steps(
-    Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
+roles_mend_steps(Ctx *cx, const Placement *at, const Items *want, const Items *observed,
+    Changes *changes, Steps *steps)
 {
 	Differ d = { at, changes, js_array(cx->mem) };
-	Items want = { 0 };
+	Items have = only_roles(cx->mem, observed);
 
-	if (!work->observed)
-		return true;
-	if (!roles_expected(cx, at, &want))
-		return false;
-	Items have = only_roles(cx->mem, work->observed);
-
-	items_sort(&want);
-	differ_all(cx, &d, &want, &have);
+	differ_all(cx, &d, want, &have);
 	size_t n = js_count(d.list);
 
 	if (n == 0)
@@ -321,10 +320,24 @@ roles_change_steps(
 	Js *args = js_object(cx->mem);
 
 	js_set(args, "changes", d.list);
-	steps_add(cx->mem, steps, arena_printf(cx->mem, "tenant/%s", at->tenant),
+	steps_add(cx->mem, steps, at->scope,
 	    at->mode == MODE_CUSTOMER_DB ? "customer.change" : "roles.change", args,
 	    "mend %zu role setting%s or right%s", n, n == 1 ? "" : "s", n == 1 ? "" : "s");
 	return true;
+}
+
+bool
+roles_change_steps(
+    Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
+{
+	Items want = { 0 };
+
+	if (!work->observed)
+		return true;
+	if (!roles_expected(cx, at, &want))
+		return false;
+	items_sort(&want);
+	return roles_mend_steps(cx, at, &want, work->observed, changes, steps);
 }
 
 /* --- one transaction ---------------------------------------------------------------------- */
@@ -399,8 +412,8 @@ sessions_count(Ctx *cx, Pg *pg, const char *array, int *n)
 
 	if (!pg_query(cx, pg, &SQL_ROLES_SESSIONS_END, &rows, &array))
 		return roles_lack(cx,
-		    "Our login there must be a member of the tenant's logins, "
-		    "with INHERIT, to end their sessions.");
+		    "To end their sessions our login there must be a member of the tenant's logins "
+		    "with INHERIT, or, for tenants of a shared database, of pg_signal_backend.");
 	*n = rows.n;
 	pg_rows_free(&rows);
 	return true;
@@ -481,16 +494,18 @@ bool
 shape_grant_login(Ctx *cx, Pg *pg, const Placement *at, const Login *login, bool grant)
 {
 	const char *rights = login->read_only ? "SELECT" : "SELECT, INSERT, UPDATE, DELETE";
-	const char *params[] = { at->owner };
-	Buf b = buf_new(cx->mem);
+	const char *params[] = { at->owner, at->schema };
+	Buf b = buf_new(cx->mem), schema = buf_new(cx->mem);
 	PgRows rows;
 
 	if (!pg_query(cx, pg, &SQL_OWNED_TABLES, &rows, params))
 		return false;
-	grant_text(&b, "USAGE", "SCHEMA " TENANT_SCHEMA, login->role, grant);
+	buf_ident(&schema, at->schema);
+	grant_text(
+	    &b, "USAGE", arena_printf(cx->mem, "SCHEMA %s", schema.text), login->role, grant);
 	for (int i = 0; i < rows.n; i++) {
 		Buf table = buf_new(cx->mem);
-		buf_add(&table, "TABLE " TENANT_SCHEMA ".");
+		buf_fmt(&table, "TABLE %s.", schema.text);
 		buf_ident(&table, pg_text(&rows, i, 0));
 		grant_text(&b, rights, table.text, login->role, grant);
 	}

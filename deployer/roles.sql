@@ -110,6 +110,9 @@ FROM pg_catalog.pg_roles r
 LEFT JOIN pg_catalog.pg_database t ON t.datname = $1
 WHERE r.rolname = session_user;
 
+-- name: schema_stands
+SELECT pg_catalog.to_regnamespace(pg_catalog.quote_ident($1)) IS NOT NULL;
+
 -- $1: the owner
 -- name: preflight_customer
 SELECT pg_catalog.current_setting('server_version_num'),
@@ -139,9 +142,11 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_shdepend s
 	WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.deptype = 'o'
 		AND s.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass);
 
--- The tables that are ours to grant: what somebody else put beside them is not.
+-- $1: the owner, $2: the schema.  The objects that are ours to grant, views too where tenants share
+-- tables: what somebody else put beside them is not.
 -- name: owned_tables
 SELECT c.relname
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'app' AND c.relkind = 'r' AND pg_catalog.pg_get_userbyid(c.relowner) = $1
+WHERE n.nspname = $2 AND pg_catalog.pg_get_userbyid(c.relowner) = $1
+	AND (c.relkind = 'r' OR c.relkind = 'v' AND n.nspname <> 'app')
 ORDER BY c.relname;

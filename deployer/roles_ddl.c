@@ -4,7 +4,7 @@
 
 /* --- what the interface promises of a login's sessions ---------------------------- */
 
-static const RoleSetting settings[] = {
+const RoleSetting roles_defaults[ROLE_SETTINGS_ALL] = {
 	{ "search_path", TENANT_SCHEMA },
 	{ "TimeZone", "UTC" },
 	{ "DateStyle", "ISO, MDY" },
@@ -14,36 +14,77 @@ static const RoleSetting read_only_setting = { "default_transaction_read_only", 
 size_t
 roles_settings(const Login *login, RoleSetting out[ROLE_SETTINGS])
 {
-	memcpy(out, settings, sizeof settings);
-	out[LENGTH(settings)] = read_only_setting;
-	return LENGTH(settings) + (login->read_only ? 1 : 0);
+	memcpy(out, roles_defaults, sizeof roles_defaults);
+	out[ROLE_SETTINGS_ALL] = read_only_setting;
+	return ROLE_SETTINGS_ALL + (login->read_only ? 1 : 0);
 }
 
 /* --- roles, logins, rights ------------------------------------------------------------ */
 
+static const char membership_full[] = " WITH INHERIT TRUE, SET TRUE";
+
+/* Before 16 a membership has no such options.  A group's rights are its members' without its name; the
+ * keeper's are ours by SET ROLE alone. */
 static const char *
-membership(int version)
+membership(const Placement *at, const char *role, int version)
 {
-	return version >= 160000 ? " WITH INHERIT TRUE, SET TRUE" : "";
+	const Shared *s = at->shared;
+
+	if (version < 160000)
+		return "";
+	if (s && (strcmp(role, s->writers) == 0 || strcmp(role, s->readers) == 0))
+		return " WITH INHERIT TRUE, SET FALSE";
+	return s && strcmp(role, s->keeper) == 0 ? " WITH INHERIT FALSE, SET TRUE"
+						 : membership_full;
 }
 
 static void
-granted_to_us(Buf *b, const char *role, int version)
+granted_to_us(Buf *b, const char *role, const char *options)
 {
 	buf_add(b, "GRANT ");
 	buf_ident(b, role);
-	buf_fmt(b, " TO SESSION_USER%s;\n", membership(version));
+	buf_fmt(b, " TO SESSION_USER%s;\n", options);
+}
+
+static void
+nologin_text(Buf *b, const char *role, bool there)
+{
+	buf_add(b, there ? "ALTER ROLE " : "CREATE ROLE ");
+	buf_ident(b, role);
+	buf_add(b,
+	    " NOLOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT -1"
+	    " VALID UNTIL 'infinity';\n");
 }
 
 void
 roles_owner_text(Buf *b, const char *owner, bool there, int version)
 {
-	buf_add(b, there ? "ALTER ROLE " : "CREATE ROLE ");
-	buf_ident(b, owner);
-	buf_add(b,
-	    " NOLOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT -1"
-	    " VALID UNTIL 'infinity';\n");
-	granted_to_us(b, owner, version);
+	nologin_text(b, owner, there);
+	granted_to_us(b, owner, version >= 160000 ? membership_full : "");
+}
+
+void
+roles_shared_text(Buf *b, const Shared *s, const Names *there, int version)
+{
+	const Placement at = { .shared = s };
+
+	roles_owner_text(b, s->owner, names_have(there, s->owner), version);
+	nologin_text(b, s->keeper, names_have(there, s->keeper));
+	granted_to_us(b, s->keeper, membership(&at, s->keeper, version));
+	nologin_text(b, s->writers, names_have(there, s->writers));
+	nologin_text(b, s->readers, names_have(there, s->readers));
+}
+
+/* A search_path is a list; given as one literal it would be the name of one schema. */
+static void
+path_value(Buf *b, const char *value)
+{
+	for (size_t n; *value; value += n + strspn(value + n, ", ")) {
+		n = strcspn(value, ",");
+		buf_ident(b, arena_dupn(b->mem, value, n));
+		if (value[n])
+			buf_add(b, ", ");
+	}
 }
 
 static void
@@ -65,7 +106,10 @@ setting_text(Buf *b, const char *role, const char *database, const char *name, c
 	buf_ident(b, dot ? dot + 1 : name);
 	if (value) {
 		buf_add(b, " = ");
-		buf_literal(b, value);
+		if (strcmp(name, "search_path") == 0 && strchr(value, ','))
+			path_value(b, value);
+		else
+			buf_literal(b, value);
 	}
 	buf_add(b, ";\n");
 }
@@ -81,6 +125,34 @@ roles_settings_text(Buf *b, const Login *login, const char *database)
 }
 
 void
+roles_defaults_text(Buf *b, const char *database)
+{
+	for (size_t i = 0; i < ROLE_SETTINGS_ALL; i++)
+		setting_text(b, "", database, roles_defaults[i].name, roles_defaults[i].value);
+}
+
+const char *
+roles_path(Arena *mem, const Placement *at)
+{
+	if (at->layout == LAYOUT_PLAIN)
+		return at->schema;
+	return arena_printf(mem, "%s, " SCHEMA_APP, at->schema);
+}
+
+const char *
+roles_group(const Placement *at, const Login *login)
+{
+	return login->read_only ? at->shared->readers : at->shared->writers;
+}
+
+void
+roles_path_text(Buf *b, const Placement *at, const Login *login, bool own)
+{
+	setting_text(
+	    b, login->role, at->dbname, "search_path", own ? roles_path(b->mem, at) : NULL);
+}
+
+void
 roles_password_text(Buf *b, const Login *login)
 {
 	buf_add(b, "ALTER ROLE ");
@@ -90,17 +162,51 @@ roles_password_text(Buf *b, const Login *login)
 	buf_add(b, ";\n");
 }
 
+static void
+attributes_text(Buf *b, const Placement *at, bool on)
+{
+	buf_fmt(b,
+	    " %s NOCREATEDB NOCREATEROLE %s CONNECTION LIMIT %d VALID UNTIL 'infinity'",
+	    on ? "LOGIN" : "NOLOGIN", at->shared ? "INHERIT" : "NOINHERIT", ROLE_CONNECTIONS);
+}
+
+static void
+member_text(Buf *b, const Placement *at, const char *role, const char *member, bool gone, int version)
+{
+	buf_add(b, gone ? "REVOKE " : "GRANT ");
+	buf_ident(b, role);
+	buf_add(b, gone ? " FROM " : " TO ");
+	buf_ident(b, member);
+	buf_fmt(b, "%s;\n", gone ? " CASCADE" : membership(at, role, version));
+}
+
+static void
+shared_login_text(Buf *b, const Placement *at, const Login *login, bool own, int version)
+{
+	member_text(b, at, roles_group(at, login), login->role, false, version);
+	if (own)
+		roles_path_text(b, at, login, true);
+	if (login->read_only)
+		setting_text(b, login->role, at->dbname, read_only_setting.name,
+		    read_only_setting.value);
+}
+
 void
-roles_login_text(Buf *b, const Login *login, bool there, int version)
+roles_login_text(
+    Buf *b, const Placement *at, const Login *login, bool there, bool own, int version)
 {
 	buf_add(b, there ? "ALTER ROLE " : "CREATE ROLE ");
 	buf_ident(b, login->role);
-	buf_fmt(b,
-	    " LOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT %d VALID UNTIL 'infinity';\n",
-	    ROLE_CONNECTIONS);
-	roles_password_text(b, login);
+	attributes_text(b, at, true);
+	buf_add(b, " PASSWORD ");
+	buf_literal(b, login->verifier);
+	buf_add(b, ";\n");
+	if (at->shared) {
+		shared_login_text(b, at, login, own, version);
+		return;
+	}
 	roles_settings_text(b, login, NULL);
-	granted_to_us(b, login->role, version);
+	granted_to_us(b, login->role, version >= 160000 ? membership_full : "");
 }
 
 void
@@ -131,17 +237,20 @@ change_role(Buf *b, const Placement *at, const RoleChange *c, int version)
 {
 	const Login *login = login_of_role(at, c->object);
 
+	if (!login && at->shared) {
+		nologin_text(b, c->object, c->op != CHANGE_ADD);
+		return;
+	}
 	if (!login) {
 		roles_owner_text(b, c->object, c->op != CHANGE_ADD, version);
 		return;
 	}
 	if (c->op == CHANGE_ADD)
-		roles_login_text(b, login, false, version);
+		roles_login_text(b, at, login, false, false, version);
 	buf_add(b, "ALTER ROLE ");
 	buf_ident(b, c->object);
-	buf_fmt(b,
-	    " %s NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT %d VALID UNTIL 'infinity';\n",
-	    login->on ? "LOGIN" : "NOLOGIN", ROLE_CONNECTIONS);
+	attributes_text(b, at, login->on);
+	buf_add(b, ";\n");
 }
 
 static void
@@ -151,18 +260,6 @@ change_setting(Buf *b, const RoleChange *c)
 	const char *name = mark ? arena_dupn(b->mem, c->name, (size_t)(mark - c->name)) : c->name;
 
 	setting_text(b, c->object, mark ? mark + 1 : NULL, name, c->to);
-}
-
-static void
-change_member(Buf *b, const RoleChange *c, int version)
-{
-	bool gone = c->op != CHANGE_ADD;
-
-	buf_add(b, gone ? "REVOKE " : "GRANT ");
-	buf_ident(b, c->object);
-	buf_add(b, gone ? " FROM " : " TO ");
-	buf_ident(b, c->name);
-	buf_fmt(b, "%s;\n", gone ? " CASCADE" : membership(version));
 }
 
 static void
@@ -202,7 +299,7 @@ roles_change_text(Buf *b, const Placement *at, const RoleChange *c, int version)
 		change_setting(b, c);
 		break;
 	case ITEM_MEMBER:
-		change_member(b, c, version);
+		member_text(b, at, c->object, c->name, c->op != CHANGE_ADD, version);
 		break;
 	case ITEM_DATABASE:
 		change_database(b, at, c);

@@ -9,8 +9,8 @@
 
 /* --- texts ------------------------------------------------------------------- */
 
-static void
-drop_role(Buf *b, const char *role)
+void
+roles_drop_text(Buf *b, const char *role)
 {
 	buf_add(b, "DROP ROLE IF EXISTS ");
 	buf_ident(b, role);
@@ -35,6 +35,8 @@ door_text(Buf *b, const Placement *at, Logins logins, const There *there, bool o
 		buf_add(b, "ALTER ROLE ");
 		buf_ident(b, role);
 		buf_add(b, open ? " LOGIN;\n" : " NOLOGIN;\n");
+		if (at->shared)
+			continue; /* CONNECT is the groups' */
 		if (open)
 			roles_database_text(b, "GRANT", "CONNECT", at->dbname, "TO", role);
 		else if (there->database)
@@ -48,18 +50,32 @@ createrole(Ctx *cx, const StepEnv *env)
 	return arena_printf(cx->mem, "ALTER ROLE \"%s\" CREATEROLE;", env->cluster->connect.user);
 }
 
-static bool
-cluster_of(Ctx *cx, const StepEnv *env, Pg **pg)
+bool
+roles_session(Ctx *cx, const StepEnv *env, Pg **out)
 {
-	return cluster_session(cx, env->conns, env->cluster, pg);
+	if (env->at->shared && env->at->layout != LAYOUT_WIDE)
+		return place_session(cx, env->conns, env->at, out);
+	return cluster_session(cx, env->conns, env->cluster, out);
 }
 
-static bool
-probe_row(Ctx *cx, StepEnv *env, Probe *out)
+bool
+roles_row_probe(Ctx *cx, StepEnv *env, Probe *out)
 {
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg) && roles_probe(cx, pg, env, out);
+	return roles_session(cx, env, &pg) && roles_probe(cx, pg, env, out);
+}
+
+bool
+roles_own_schema(Ctx *cx, Pg *pg, const Placement *at, bool *out)
+{
+	PgRows rows;
+
+	if (!pg_query(cx, pg, &SQL_SCHEMA_STANDS, &rows, &at->schema))
+		return false;
+	*out = pg_bool(&rows, 0, 0);
+	pg_rows_free(&rows);
+	return true;
 }
 
 static bool
@@ -83,12 +99,12 @@ create_act(Ctx *cx, StepEnv *env)
 	There there;
 	Pg *pg;
 
-	if (!cluster_of(cx, env, &pg) || !roles_there(cx, pg, at, &there))
+	if (!roles_session(cx, env, &pg) || !roles_there(cx, pg, at, &there))
 		return false;
 	roles_owner_text(&b, at->owner, is_there(&there, at->owner), pg_version(pg));
 	for (size_t i = 0; i < at->logins.n; i++)
-		roles_login_text(
-		    &b, &at->logins.at[i], is_there(&there, at->logins.at[i].role), pg_version(pg));
+		roles_login_text(&b, at, &at->logins.at[i],
+		    is_there(&there, at->logins.at[i].role), false, pg_version(pg));
 	return roles_transact(cx, pg, env, b.text, createrole(cx, env));
 }
 
@@ -98,8 +114,8 @@ drop_text(Arena *mem, const Placement *at)
 	Buf b = buf_new(mem);
 
 	for (size_t i = 0; i < at->logins.n; i++)
-		drop_role(&b, at->logins.at[i].role);
-	drop_role(&b, at->owner);
+		roles_drop_text(&b, at->logins.at[i].role);
+	roles_drop_text(&b, at->owner);
 	return b.text;
 }
 
@@ -108,7 +124,7 @@ create_undo(Ctx *cx, StepEnv *env)
 {
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg) &&
+	return roles_session(cx, env, &pg) &&
 	    roles_untransact(cx, pg, env, drop_text(cx->mem, env->at));
 }
 
@@ -118,7 +134,7 @@ drop_act(Ctx *cx, StepEnv *env)
 {
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg) &&
+	return roles_session(cx, env, &pg) &&
 	    roles_transact(cx, pg, env, drop_text(cx->mem, env->at), createrole(cx, env)) &&
 	    ledger_forget(cx, pg, env);
 }
@@ -149,7 +165,7 @@ change_act(Ctx *cx, StepEnv *env)
 	Ledger ledger;
 	Pg *pg;
 
-	if (!cluster_of(cx, env, &pg) || !pg_begin(cx, pg))
+	if (!roles_session(cx, env, &pg) || !pg_begin(cx, pg))
 		return false;
 	if (ledger_enter(cx, pg, env, &ledger) &&
 	    (ledger == LEDGER_ALREADY || change_run(cx, pg, env)) && pg_commit(cx, pg)) {
@@ -170,7 +186,7 @@ close_act(Ctx *cx, StepEnv *env)
 	There there;
 	Pg *pg;
 
-	if (!cluster_of(cx, env, &pg) || !roles_there(cx, pg, env->at, &there))
+	if (!roles_session(cx, env, &pg) || !roles_there(cx, pg, env->at, &there))
 		return false;
 	door_text(&b, env->at, logins, &there, false);
 	return roles_transact(cx, pg, env, b.text, createrole(cx, env)) &&
@@ -183,7 +199,7 @@ close_probe(Ctx *cx, StepEnv *env, Probe *out)
 {
 	Pg *pg;
 
-	if (!cluster_of(cx, env, &pg) || !roles_probe(cx, pg, env, out))
+	if (!roles_session(cx, env, &pg) || !roles_probe(cx, pg, env, out))
 		return false;
 	return *out != PROBE_DONE || roles_end_sessions(cx, pg, roles_logins(env));
 }
@@ -195,7 +211,7 @@ open_again(Ctx *cx, StepEnv *env, bool undo)
 	There there;
 	Pg *pg;
 
-	if (!cluster_of(cx, env, &pg) || !roles_there(cx, pg, env->at, &there))
+	if (!roles_session(cx, env, &pg) || !roles_there(cx, pg, env->at, &there))
 		return false;
 	door_text(&b, env->at, roles_logins(env), &there, true);
 	return undo ? roles_untransact(cx, pg, env, b.text)
@@ -222,7 +238,7 @@ reopen_undo(Ctx *cx, StepEnv *env)
 	There there;
 	Pg *pg;
 
-	if (!cluster_of(cx, env, &pg) || !roles_there(cx, pg, env->at, &there))
+	if (!roles_session(cx, env, &pg) || !roles_there(cx, pg, env->at, &there))
 		return false;
 	door_text(&b, env->at, logins, &there, false);
 	return roles_untransact(cx, pg, env, b.text) && roles_end_sessions(cx, pg, logins);
@@ -234,13 +250,18 @@ static bool
 login_create_text(Ctx *cx, Pg *pg, const StepEnv *env, char **text)
 {
 	Buf b = buf_new(cx->mem);
+	const Placement *at = env->at;
 	Logins logins = roles_logins(env);
+	bool own = false;
 	There there;
 
-	if (!need_login(cx, env) || !roles_there(cx, pg, env->at, &there))
+	if (!need_login(cx, env) || !roles_there(cx, pg, at, &there) ||
+	    (at->shared && !roles_own_schema(cx, pg, at, &own)))
 		return false;
-	roles_login_text(&b, logins.at, is_there(&there, logins.at->role), pg_version(pg));
-	roles_database_text(&b, "GRANT", "CONNECT", env->at->dbname, "TO", logins.at->role);
+	roles_login_text(
+	    &b, at, logins.at, is_there(&there, logins.at->role), own, pg_version(pg));
+	if (!at->shared)
+		roles_database_text(&b, "GRANT", "CONNECT", at->dbname, "TO", logins.at->role);
 	*text = b.text;
 	return true;
 }
@@ -254,9 +275,9 @@ login_drop_text(Ctx *cx, Pg *pg, const StepEnv *env, char **text)
 
 	if (!need_login(cx, env) || !roles_there(cx, pg, env->at, &there))
 		return false;
-	if (there.database && is_there(&there, logins.at->role))
+	if (!env->at->shared && there.database && is_there(&there, logins.at->role))
 		roles_database_text(&b, "REVOKE", "ALL", env->at->dbname, "FROM", logins.at->role);
-	drop_role(&b, logins.at->role);
+	roles_drop_text(&b, logins.at->role);
 	*text = b.text;
 	return true;
 }
@@ -267,7 +288,7 @@ login_create_act(Ctx *cx, StepEnv *env)
 	char *text;
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg) && login_create_text(cx, pg, env, &text) &&
+	return roles_session(cx, env, &pg) && login_create_text(cx, pg, env, &text) &&
 	    roles_transact(cx, pg, env, text, createrole(cx, env));
 }
 
@@ -277,7 +298,7 @@ login_create_undo(Ctx *cx, StepEnv *env)
 	char *text;
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg) && login_drop_text(cx, pg, env, &text) &&
+	return roles_session(cx, env, &pg) && login_drop_text(cx, pg, env, &text) &&
 	    roles_end_sessions(cx, pg, roles_logins(env)) && roles_untransact(cx, pg, env, text);
 }
 
@@ -287,7 +308,7 @@ login_drop_act(Ctx *cx, StepEnv *env)
 	char *text;
 	Pg *pg;
 
-	return cluster_of(cx, env, &pg) && login_drop_text(cx, pg, env, &text) &&
+	return roles_session(cx, env, &pg) && login_drop_text(cx, pg, env, &text) &&
 	    roles_transact(cx, pg, env, text, createrole(cx, env));
 }
 
@@ -296,15 +317,23 @@ static bool
 login_drop_undo(Ctx *cx, StepEnv *env)
 {
 	Buf b = buf_new(cx->mem);
+	const Placement *at = env->at;
 	Logins logins = roles_logins(env);
+	bool own = false;
 	There there;
 	Pg *pg;
 
-	if (!need_login(cx, env) || !cluster_of(cx, env, &pg) ||
-	    !roles_there(cx, pg, env->at, &there))
+	if (!need_login(cx, env) || !roles_session(cx, env, &pg) ||
+	    !roles_there(cx, pg, at, &there) ||
+	    (at->shared && !roles_own_schema(cx, pg, at, &own)))
 		return false;
 	if (!is_there(&there, logins.at->role))
-		roles_login_text(&b, logins.at, false, pg_version(pg));
+		roles_login_text(&b, at, logins.at, false, own, pg_version(pg));
+	if (at->shared) { /* LOGIN alone would let it in */
+		buf_add(&b, "ALTER ROLE ");
+		buf_ident(&b, logins.at->role);
+		buf_add(&b, " NOLOGIN;\n");
+	}
 	return roles_untransact(cx, pg, env, b.text);
 }
 
@@ -314,7 +343,7 @@ rotate_act(Ctx *cx, StepEnv *env)
 	Buf b = buf_new(cx->mem);
 	Pg *pg;
 
-	if (!need_login(cx, env) || !cluster_of(cx, env, &pg))
+	if (!need_login(cx, env) || !roles_session(cx, env, &pg))
 		return false;
 	roles_password_text(&b, roles_logins(env).at);
 	return roles_transact(cx, pg, env, b.text, createrole(cx, env));
@@ -347,7 +376,7 @@ rotate_undo(Ctx *cx, StepEnv *env)
 	bool found;
 	Pg *pg;
 
-	if (!roles_previous(cx, env, &login, &found) || !cluster_of(cx, env, &pg))
+	if (!roles_previous(cx, env, &login, &found) || !roles_session(cx, env, &pg))
 		return false;
 	if (found)
 		roles_password_text(&b, &login);
@@ -356,10 +385,22 @@ rotate_undo(Ctx *cx, StepEnv *env)
 
 /* --- login.grant, login.revoke: in the tenant's database ------------------------------------ */
 
+/* Of a shared database's logins we are no members, but for this moment. */
+static void
+borrow_text(Buf *b, const char *role, bool take, int version)
+{
+	buf_add(b, take ? "GRANT " : ";\nREVOKE ");
+	buf_ident(b, role);
+	buf_add(b, take ? " TO SESSION_USER" : " FROM SESSION_USER");
+	if (take && version >= 160000)
+		buf_add(b, " WITH INHERIT TRUE, SET TRUE");
+	buf_add(b, take ? ";\n" : "");
+}
+
 /* A login owns nothing but what it promised for objects to come, which would keep its role from
  * being dropped; where it does own something, that stays and says so. */
-static bool
-let_go(Ctx *cx, Pg *pg, const Login *login)
+bool
+roles_drop_owned(Ctx *cx, Pg *pg, const Placement *at, const Login *login)
 {
 	Buf b = buf_new(cx->mem);
 	PgRows rows;
@@ -370,9 +411,26 @@ let_go(Ctx *cx, Pg *pg, const Login *login)
 	bool owns = pg_bool(&rows, 0, 0);
 
 	pg_rows_free(&rows);
+	if (at->shared)
+		borrow_text(&b, login->role, true, pg_version(pg));
 	buf_add(&b, "DROP OWNED BY ");
 	buf_ident(&b, login->role);
+	if (at->shared)
+		borrow_text(&b, login->role, false, pg_version(pg));
 	return owns || pg_script(cx, pg, b.text);
+}
+
+/* A tenant of a shared database has rights of its own on relations of its own alone. */
+static bool
+grants_body(Ctx *cx, Pg *pg, const StepEnv *env, bool grant)
+{
+	const Login *login = roles_logins(env).at;
+	bool own = true;
+
+	if (env->at->shared && !roles_own_schema(cx, pg, env->at, &own))
+		return false;
+	return (!own || shape_grant_login(cx, pg, env->at, login, grant)) &&
+	    (grant || roles_drop_owned(cx, pg, env->at, login));
 }
 
 static bool
@@ -385,10 +443,7 @@ grants(Ctx *cx, StepEnv *env, bool grant, bool undo)
 	    !pg_begin(cx, pg))
 		return false;
 	bool done = (undo ? ledger_remove(cx, pg, env) : ledger_enter(cx, pg, env, &ledger)) &&
-	    (ledger == LEDGER_ALREADY ||
-		(shape_grant_login(cx, pg, env->at, roles_logins(env).at, grant) &&
-		    (grant || let_go(cx, pg, roles_logins(env).at)))) &&
-	    pg_commit(cx, pg);
+	    (ledger == LEDGER_ALREADY || grants_body(cx, pg, env, grant)) && pg_commit(cx, pg);
 
 	if (!done)
 		pg_rollback(pg);
@@ -440,7 +495,7 @@ const StepKind roles_kinds[] = {
 	{ .name = "roles.create",
 	    .undo_class = UNDO_COMPENSABLE,
 	    .act = create_act,
-	    .probe = probe_row,
+	    .probe = roles_row_probe,
 	    .undo = create_undo },
 	{ .name = "database.create",
 	    .undo_class = UNDO_COMPENSABLE,
@@ -451,7 +506,7 @@ const StepKind roles_kinds[] = {
 	{ .name = "roles.change",
 	    .undo_class = UNDO_COMPENSABLE,
 	    .act = change_act,
-	    .probe = probe_row },
+	    .probe = roles_row_probe },
 	{ .name = "tenant.close",
 	    .undo_class = UNDO_COMPENSABLE,
 	    .act = close_act,
@@ -462,7 +517,7 @@ const StepKind roles_kinds[] = {
 	{ .name = "tenant.reopen",
 	    .undo_class = UNDO_COMPENSABLE,
 	    .act = reopen_act,
-	    .probe = probe_row,
+	    .probe = roles_row_probe,
 	    .undo = reopen_undo,
 	    .record = roles_record_on,
 	    .unrecord = roles_record_off },
@@ -476,11 +531,11 @@ const StepKind roles_kinds[] = {
 	    .undo_class = UNDO_IRREVERSIBLE,
 	    .pivot = true,
 	    .act = drop_act,
-	    .probe = probe_row },
+	    .probe = roles_row_probe },
 	{ .name = "login.create",
 	    .undo_class = UNDO_COMPENSABLE,
 	    .act = login_create_act,
-	    .probe = probe_row,
+	    .probe = roles_row_probe,
 	    .undo = login_create_undo },
 	{ .name = "login.grant",
 	    .undo_class = UNDO_COMPENSABLE,
@@ -502,12 +557,12 @@ const StepKind roles_kinds[] = {
 	{ .name = "login.drop",
 	    .undo_class = UNDO_COMPENSABLE,
 	    .act = login_drop_act,
-	    .probe = probe_row,
+	    .probe = roles_row_probe,
 	    .undo = login_drop_undo },
 	{ .name = "login.rotate",
 	    .undo_class = UNDO_REVERSIBLE,
 	    .act = rotate_act,
-	    .probe = probe_row,
+	    .probe = roles_row_probe,
 	    .undo = rotate_undo },
 	{ .name = NULL },
 };

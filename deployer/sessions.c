@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lib/core/catalog.h"
+
 /* A session that an earlier failure left in a transaction, or as the owner, starts afresh. */
 static bool
 session_as(Ctx *cx, Conns *conns, const Placement *at, const char *role, Pg **out)
@@ -82,9 +84,25 @@ writing_login(const Placement *at)
 	return NULL;
 }
 
+static bool
+no_writing_login(Ctx *cx, const Placement *at)
+{
+	return fail(cx, FAIL_REFUSED, "Add one: copyhold login add.",
+	    "tenant \"%s\" has no login that may write", at->tenant);
+}
+
 /* What a login's role would find set, were it to connect itself. */
-static const char data_settings[] = "SET search_path = '" TENANT_SCHEMA "';"
-				    " SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'";
+bool
+session_settings(Ctx *cx, Pg *pg, const Placement *at)
+{
+	Buf b = buf_new(cx->mem);
+
+	buf_add(&b, "SET search_path = ");
+	buf_ident(&b, at->schema);
+	buf_add(&b, at->layout == LAYOUT_VIEWS ? ", " SCHEMA_APP : "");
+	buf_add(&b, "; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'");
+	return pg_script(cx, pg, b.text);
+}
 
 bool
 data_session(Ctx *cx, Conns *conns, const Placement *at, Pg **out)
@@ -93,10 +111,9 @@ data_session(Ctx *cx, Conns *conns, const Placement *at, Pg **out)
 	Pg *pg;
 
 	if (!login)
-		return fail(cx, FAIL_REFUSED, "Add one: copyhold login add.",
-		    "tenant \"%s\" has no login that may write", at->tenant);
+		return no_writing_login(cx, at);
 	if (!conns_get_as(cx, conns, at->cluster, at->dbname, login->role, &pg) ||
-	    !pg_script(cx, pg, data_settings))
+	    !session_settings(cx, pg, at))
 		return fail_in(cx, "opening the database of \"%s\" as its login \"%s\"", at->tenant,
 		    login->user);
 	*out = pg;
@@ -130,6 +147,24 @@ login_session(Ctx *cx, const Placement *at, const Login *login, const Secret *pa
 
 	login_target(cx, at, login, password, &target);
 	return pg_open(cx, &target, out);
+}
+
+/* Row security asks who logged in, and no SET ROLE changes that. */
+bool
+login_data_session(Ctx *cx, Conns *conns, const Placement *at, Pg **out)
+{
+	const Login *login = writing_login(at);
+	Secret password;
+	Pg *pg;
+
+	if (!login)
+		return no_writing_login(cx, at);
+	if (!catalog_login_password(cx, conns_home(conns), at->tenant, login->user, &password) ||
+	    !login_session(cx, at, login, &password, &pg) || !session_settings(cx, pg, at))
+		return fail_in(cx, "opening the database of \"%s\" as its login \"%s\"",
+		    at->tenant, login->user);
+	*out = pg;
+	return true;
 }
 
 /* The server asks for the password before it looks for the right to connect and counts connections:

@@ -211,8 +211,10 @@ cluster_intro(Buf *b, const Cluster *c)
 }
 
 static void
-cluster_login(Buf *b, const Connect *us, const char *verifier)
+cluster_login(Buf *b, const Cluster *c, const char *verifier)
 {
+	const Connect *us = &c->connect;
+
 	buf_add(
 	    b, "-- Our login: no superuser, and nothing past the tenants' rows that it places.\n");
 	unless_there(
@@ -221,6 +223,11 @@ cluster_login(Buf *b, const Connect *us, const char *verifier)
 	    " WITH LOGIN CREATEDB CREATEROLE INHERIT NOSUPERUSER"
 	    " NOREPLICATION NOBYPASSRLS;\n");
 	password_text(b, us->user, verifier);
+	if (c->modes.n && !names_have(&c->modes, mode_name(MODE_SHARED)))
+		return;
+	buf_add(b,
+	    "-- Mode shared: it ends sessions of tenants whose roles it is no member of, and sees them.\n");
+	ident(b, "GRANT pg_signal_backend, pg_read_all_stats TO ", us->user, ";\n");
 }
 
 static void
@@ -252,7 +259,7 @@ setup_cluster_script(Ctx *cx, Home *home, const Cluster *cluster, Buf *out)
 	    !our_verifier(cx, home, cluster, &verifier))
 		return false;
 	cluster_intro(out, cluster);
-	cluster_login(out, us, verifier);
+	cluster_login(out, cluster, verifier);
 	cluster_database(out, us);
 	buf_add(out, cluster_template);
 	reconnect(out, SETUP_TEMPLATE);

@@ -1,5 +1,5 @@
--- What stands in a tenant's database.  $1 is the owner role's name.  Identifiers in definitions are
--- quoted always: every user of these statements has set quote_all_identifiers (shape_settings).
+-- What stands in a tenant's database.  Identifiers in definitions are quoted always: every user of
+-- these statements has set quote_all_identifiers (shape_settings).
 
 -- name: shape_ledger_schema
 CREATE SCHEMA IF NOT EXISTS copyhold;
@@ -12,15 +12,19 @@ CREATE TABLE IF NOT EXISTS copyhold.applied (
 	key text PRIMARY KEY, tenant text NOT NULL, kind text NOT NULL, fence bigint NOT NULL,
 	at timestamptz NOT NULL);
 
--- An owner's own rights are "ALL" while they are those of a fresh object.
+-- $1: the schema of the tables, $2: "whole" for a database of the tenant's own, "wide" for a shared one,
+-- "part" for a tenant's tables in a shared one.  An owner's own rights are "ALL" while they are those of
+-- a fresh object.
 -- name: shape_items
 WITH ns AS (
-	SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname IN ('app', 'copyhold')
+	SELECT oid, nspname, nspowner, nspacl FROM pg_namespace
+	WHERE nspname = $1 OR (nspname = 'copyhold' AND $2 <> 'part')
 ), rel AS (
-	SELECT c.oid, c.relname, c.relowner, c.relacl, c.relpersistence
-	FROM pg_class c JOIN ns ON ns.oid = c.relnamespace WHERE ns.nspname = 'app' AND c.relkind = 'r'
+	SELECT c.oid, c.relname, c.relowner, c.relacl, c.relpersistence, c.relrowsecurity,
+		c.relforcerowsecurity, c.reloptions, $2 = 'wide' AS wide
+	FROM pg_class c JOIN ns ON ns.oid = c.relnamespace WHERE ns.nspname = $1 AND c.relkind = 'r'
 ), att AS (
-	SELECT rel.relname, a.* FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid
+	SELECT rel.relname, rel.wide, a.* FROM rel JOIN pg_attribute a ON a.attrelid = rel.oid
 	WHERE a.attnum > 0 AND NOT a.attisdropped
 ), rights AS (
 	SELECT 'n' AS sort, nspname AS object, nspowner AS owner, a.*
@@ -67,10 +71,31 @@ SELECT 'index', rel.relname, x.relname, pg_get_indexdef(i.indexrelid)
 	|| CASE WHEN i.indisvalid AND i.indisready AND i.indislive THEN '' ELSE ' invalid' END
 FROM rel JOIN pg_index i ON i.indrelid = rel.oid JOIN pg_class x ON x.oid = i.indexrelid
 WHERE NOT EXISTS (SELECT FROM pg_constraint o
-	WHERE o.conindid = i.indexrelid AND o.conrelid = i.indrelid AND o.contype IN ('p', 'u', 'x'));
+	WHERE o.conindid = i.indexrelid AND o.conrelid = i.indrelid AND o.contype IN ('p', 'u', 'x'))
+UNION ALL
+SELECT 'row security', relname, '', concat_ws(', ', CASE WHEN relrowsecurity THEN 'enabled' END,
+	CASE WHEN relforcerowsecurity THEN 'forced' END)
+FROM rel WHERE wide AND (relrowsecurity OR relforcerowsecurity)
+UNION ALL
+SELECT 'policy', rel.relname, p.polname, CASE WHEN p.polpermissive THEN '' ELSE 'AS RESTRICTIVE ' END
+	|| 'FOR ' || CASE p.polcmd WHEN '*' THEN 'ALL' WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT'
+		WHEN 'w' THEN 'UPDATE' ELSE 'DELETE' END
+	|| ' TO ' || (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r)) END, ', ')
+		FROM unnest(p.polroles) r)
+	|| coalesce(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', '')
+	|| coalesce(' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')
+FROM rel JOIN pg_policy p ON p.polrelid = rel.oid WHERE rel.wide
+UNION ALL
+SELECT 'statistics', a.relname, a.attname, a.attstattarget::text
+FROM att a WHERE a.wide AND a.attstattarget >= 0
+UNION ALL
+SELECT 'storage', relname, '', (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(reloptions) o)
+FROM rel WHERE wide AND reloptions IS NOT NULL;
 
 -- Everything that should not be there, in an order in which it can be removed: rank, then the newest
--- first.  Members of extensions go with their extension.  mend NULL: nothing that we can do.
+-- first.  Members of extensions go with their extension.  mend NULL: nothing that we can do.  $1: the
+-- owner role, $2 and $3: as $1 and $2 above.  In a shared database a tenant's schema is its own look's,
+-- but for what nobody is to have made there; and policies of wide tables are items.
 -- name: shape_strange
 WITH me AS (
 	SELECT oid, rolinherit FROM pg_roles WHERE rolname = $1
@@ -79,11 +104,13 @@ WITH me AS (
 ), ns AS (
 	SELECT n.oid, n.nspname, n.nspowner, n.nspacl, quote_ident(n.nspname) AS q
 	FROM pg_namespace n
-	WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+	WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND ($3 <> 'part' OR n.nspname = $2)
 		AND NOT EXISTS (SELECT FROM ext WHERE classid = 'pg_namespace'::regclass AND objid = n.oid)
 ), rel AS (
 	SELECT c.*, ns.nspname, ns.q || '.' || quote_ident(c.relname) AS q,
-		ns.nspname = 'app' AND c.relkind = 'r' AS object,
+		ns.nspname = $2 AND c.relkind = 'r' AS object,
+		$3 = 'wide' AND (ns.nspname ~ '^app_[a-z2-7]{12}$' AND c.relkind IN ('r', 'v')
+			OR ns.nspname = 'app' AND c.relkind = 'v') AS tenants,
 		ns.nspname = 'copyhold' AND c.relname IN ('fence', 'applied', 'home') AND c.relkind = 'r' AS ledger
 	FROM pg_class c JOIN ns ON ns.oid = c.relnamespace
 	WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S')
@@ -111,16 +138,17 @@ WITH me AS (
 	UNION ALL
 	SELECT 1, p.oid, rel.relowner, 'policy', rel.relname, p.polname, 'on a table',
 		'removable', format('DROP POLICY %I ON %s', p.polname, rel.q)
-	FROM rel JOIN pg_policy p ON p.polrelid = rel.oid WHERE rel.object OR rel.ledger
+	FROM rel JOIN pg_policy p ON p.polrelid = rel.oid WHERE rel.object AND $3 <> 'wide' OR rel.ledger
 	UNION ALL
 	SELECT 1, rel.oid, rel.relowner, 'row security', rel.relname, '', 'is on', 'removable',
 		format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY', rel.q)
-	FROM rel WHERE (rel.object OR rel.ledger) AND (rel.relrowsecurity OR rel.relforcerowsecurity)
+	FROM rel WHERE (rel.object AND $3 <> 'wide' OR rel.ledger)
+		AND (rel.relrowsecurity OR rel.relforcerowsecurity)
 	UNION ALL
 	SELECT 2, rel.oid, rel.relowner, CASE rel.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END,
 		rel.nspname, rel.relname, 'beside the objects', 'removable',
 		format('DROP %s %s', CASE rel.relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END, rel.q)
-	FROM rel WHERE rel.relkind IN ('v', 'm')
+	FROM rel WHERE rel.relkind IN ('v', 'm') AND NOT rel.tenants
 	UNION ALL
 	SELECT 3, p.oid, p.proowner, 'function', ns.nspname,
 		p.proname || '(' || oidvectortypes(p.proargtypes) || ')', 'beside the objects',
@@ -180,7 +208,7 @@ WITH me AS (
 			WHEN 'p' THEN 'partitioned table' ELSE 'table' END, rel.nspname, rel.relname, 'beside the objects',
 		'data', format('DROP %s %s', CASE rel.relkind WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'S' THEN 'SEQUENCE'
 			ELSE 'TABLE' END, rel.q)
-	FROM rel WHERE rel.relkind IN ('r', 'f', 'p', 'S') AND NOT rel.object AND NOT rel.ledger
+	FROM rel WHERE rel.relkind IN ('r', 'f', 'p', 'S') AND NOT rel.object AND NOT rel.ledger AND NOT rel.tenants
 		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = rel.oid
 			AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
 	UNION ALL
@@ -195,11 +223,12 @@ WITH me AS (
 		format('DROP EXTENSION %I', x.extname)
 	FROM pg_extension x WHERE x.extname <> 'plpgsql'
 	UNION ALL
-	SELECT 8, ns.oid, ns.nspowner, 'schema', '', ns.nspname, 'beside "app"',
+	SELECT 8, ns.oid, ns.nspowner, 'schema', '', ns.nspname, format('beside "%s"', $2),
 		CASE WHEN EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = ns.oid AND c.relkind NOT IN ('v', 'm', 'i'))
 			OR EXISTS (SELECT FROM typ WHERE typ.nspname = ns.nspname) THEN 'data' ELSE 'removable' END,
 		format('DROP SCHEMA %s', ns.q)
-	FROM ns WHERE ns.nspname NOT IN ('app', 'copyhold', 'public')
+	FROM ns WHERE ns.nspname NOT IN ($2, 'copyhold', 'public')
+		AND NOT ($3 = 'wide' AND ns.nspname ~ '^app(_[a-z2-7]{12})?$')
 	UNION ALL
 	SELECT 9, e.oid, 0, 'event trigger', '', e.evtname, 'watches every change', 'other', NULL
 	FROM pg_event_trigger e
@@ -230,7 +259,11 @@ SELECT f.object, rtrim(f.class || ' ' || f.name),
 		THEN 'other: ' || f.note || CASE WHEN f.owner = 0 THEN '' ELSE ', owner ' || pg_get_userbyid(f.owner) END
 		ELSE f.sort || ': ' || f.note END,
 	CASE WHEN f.sort = 'other' OR f.owner <> me.oid THEN NULL ELSE f.mend END
-FROM found f, me ORDER BY f.rank, f.oid DESC;
+FROM found f, me
+WHERE $3 <> 'part' OR f.class IN ('trigger', 'rule switch', 'rule', 'policy', 'row security', 'view',
+	'materialized view', 'function', 'column rights', 'type', 'foreign table', 'sequence',
+	'partitioned table', 'table', 'inheritance') OR (f.class = 'default rights' AND f.object = $2)
+ORDER BY f.rank, f.oid DESC;
 
 -- $1: a quoted table, $2: names of columns with commas between.
 -- name: shape_columns_present
@@ -249,6 +282,16 @@ SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::bigint
 
 -- name: shape_table_there
 SELECT to_regclass($1) IS NOT NULL;
+
+-- $1: a schema, $2: names of tables with commas between; those that are there.
+-- name: shape_tables_present
+SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname = ANY (string_to_array($2, ','))
+ORDER BY c.relname;
+
+-- So many rows are changed, and locked, at a time.
+-- name: shape_rows_fetch
+FETCH 500 FROM copyhold_rows;
 
 -- name: shape_ledger_used  with: ledger
 SELECT EXISTS (SELECT FROM copyhold.applied);

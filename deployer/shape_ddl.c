@@ -13,17 +13,12 @@ static const char *const op_words[OP_CODES] = {
 	[OP_CREATE] = "create",
 };
 
-static void
-in_schema(Buf *b, const char *name)
-{
-	buf_add(b, "\"" TENANT_SCHEMA "\".");
-	buf_ident(b, name);
-}
-
 void
-shape_ddl_table(Buf *b, const char *object)
+shape_ddl_table(Buf *b, const char *schema, const char *object)
 {
-	in_schema(b, object);
+	buf_ident(b, schema);
+	buf_addc(b, '.');
+	buf_ident(b, object);
 }
 
 /* --- new objects ------------------------------------------------------------ */
@@ -56,7 +51,7 @@ column_text(Buf *b, const char *name, const char *type, const char *fallback, bo
 }
 
 static void
-create_table(Buf *b, const Items *all, size_t at)
+create_table(Buf *b, const char *schema, const Items *all, size_t at)
 {
 	const char *object = all->at[at].object, *comma = "\n\t";
 	Items own = { 0 };
@@ -65,7 +60,7 @@ create_table(Buf *b, const Items *all, size_t at)
 		if (all->at[i].kind >= ITEM_COLUMN && strcmp(all->at[i].object, object) == 0)
 			vec_push(b->mem, &own, all->at[i]);
 	buf_add(b, "CREATE TABLE ");
-	in_schema(b, object);
+	shape_ddl_table(b, schema, object);
 	buf_add(b, " (");
 	for (size_t i = 0; i < own.n; i++) {
 		const Item *item = &own.at[i];
@@ -87,27 +82,53 @@ create_table(Buf *b, const Items *all, size_t at)
 	buf_add(b, ");\n");
 }
 
+static void
+create_statistics(Buf *b, const char *schema, const Items *all, const char *object)
+{
+	const char *comma = "";
+
+	for (size_t i = 0; i < all->n; i++) {
+		const Item *item = &all->at[i];
+
+		if (!belongs(item, ITEM_STATISTICS, object, NULL))
+			continue;
+		if (*comma == '\0') {
+			buf_add(b, "ALTER TABLE ");
+			shape_ddl_table(b, schema, object);
+		}
+		buf_fmt(b, "%s ALTER COLUMN ", comma);
+		buf_ident(b, item->name);
+		buf_fmt(b, " SET STATISTICS %s", item->def);
+		comma = ",";
+	}
+	buf_add(b, *comma == '\0' ? "" : ";\n");
+}
+
 void
-shape_ddl_create(Buf *b, const Items *items)
+shape_ddl_create(Buf *b, const char *schema, const Items *items)
 {
 	for (size_t i = 0; i < items->n; i++) {
 		const Item *item = &items->at[i];
 
-		if (item->kind == ITEM_TABLE)
-			create_table(b, items, i);
+		if (item->kind == ITEM_TABLE) {
+			create_table(b, schema, items, i);
+			create_statistics(b, schema, items, item->object);
+		}
 		if (item->kind == ITEM_SCHEMA)
-			shape_ddl_op(b,
+			shape_ddl_op(b, schema,
 			    &(Op){ .code = OP_ADD, .kind = ITEM_SCHEMA, .object = item->object });
 	}
 	for (size_t i = 0; i < items->n; i++) {
 		const Item *item = &items->at[i];
 		bool grant = item->kind == ITEM_GRANT || item->kind == ITEM_SCHEMA_GRANT;
+		bool wide = item->kind == ITEM_ROW_SECURITY || item->kind == ITEM_POLICY ||
+		    item->kind == ITEM_STORAGE;
 		bool reference = item->kind == ITEM_CONSTRAINT &&
 		    strncmp(item->def, FOREIGN, strlen(FOREIGN)) == 0;
 
-		if (item->kind == ITEM_INDEX || reference ||
+		if (item->kind == ITEM_INDEX || reference || wide ||
 		    (grant && strcmp(item->def, "ALL") != 0))
-			shape_ddl_op(b,
+			shape_ddl_op(b, schema,
 			    &(Op){ .code = OP_ADD,
 				.kind = (ItemKind)item->kind,
 				.object = item->object,
@@ -119,31 +140,31 @@ shape_ddl_create(Buf *b, const Items *items)
 /* --- one operation ------------------------------------------------------------ */
 
 static void
-alter_table(Buf *b, const char *object)
+alter_table(Buf *b, const char *schema, const char *object)
 {
 	buf_add(b, "ALTER TABLE ");
-	in_schema(b, object);
+	shape_ddl_table(b, schema, object);
 	buf_addc(b, ' ');
 }
 
 static void
-alter_column(Buf *b, const Op *op)
+alter_column(Buf *b, const char *schema, const Op *op)
 {
-	alter_table(b, op->object);
+	alter_table(b, schema, op->object);
 	buf_add(b, "ALTER COLUMN ");
 	buf_ident(b, op->name);
 	buf_addc(b, ' ');
 }
 
 static void
-rename_text(Buf *b, const Op *op)
+rename_text(Buf *b, const char *schema, const Op *op)
 {
 	if (op->kind == ITEM_INDEX) {
 		buf_add(b, "ALTER INDEX ");
-		in_schema(b, op->name);
+		shape_ddl_table(b, schema, op->name);
 		buf_addc(b, ' ');
 	} else
-		alter_table(b, op->object);
+		alter_table(b, schema, op->object);
 	buf_add(b, "RENAME ");
 	if (op->kind == ITEM_COLUMN || op->kind == ITEM_CONSTRAINT) {
 		buf_add(b, op->kind == ITEM_COLUMN ? "COLUMN " : "CONSTRAINT ");
@@ -165,7 +186,7 @@ grantee(Buf *b, const char *name)
 }
 
 static void
-grant_text(Buf *b, const Op *op)
+grant_text(Buf *b, const char *schema, const Op *op)
 {
 	Buf on = buf_new(b->mem);
 
@@ -174,7 +195,7 @@ grant_text(Buf *b, const Op *op)
 		buf_ident(&on, op->object);
 	} else {
 		buf_add(&on, " ON TABLE ");
-		in_schema(&on, op->object);
+		shape_ddl_table(&on, schema, op->object);
 	}
 	if (op->code != OP_ADD) {
 		buf_fmt(b, "REVOKE ALL%s FROM ", on.text);
@@ -189,13 +210,13 @@ grant_text(Buf *b, const Op *op)
 }
 
 static void
-owner_text(Buf *b, const char *what, const Op *op)
+owner_text(Buf *b, const char *schema, const char *what, const Op *op)
 {
 	buf_fmt(b, "ALTER %s ", what);
 	if (op->kind == ITEM_SCHEMA)
 		buf_ident(b, op->object);
 	else
-		in_schema(b, op->object);
+		shape_ddl_table(b, schema, op->object);
 	buf_add(b, " OWNER TO ");
 	buf_ident(b, op->def + strlen("owner "));
 	buf_add(b, ";\n");
@@ -206,7 +227,7 @@ static void
 schema_text(Buf *b, const Op *op)
 {
 	if (op->code == OP_ALTER) {
-		owner_text(b, "SCHEMA", op);
+		owner_text(b, NULL, "SCHEMA", op);
 	} else if (op->code == OP_ADD && strcmp(op->object, LEDGER_SCHEMA) != 0) {
 		buf_add(b, "CREATE SCHEMA ");
 		buf_ident(b, op->object);
@@ -215,83 +236,139 @@ schema_text(Buf *b, const Op *op)
 }
 
 static void
-table_text(Buf *b, const Op *op)
+table_text(Buf *b, const char *schema, const Op *op)
 {
 	if (op->code == OP_REMOVE) {
 		buf_add(b, "DROP TABLE ");
-		in_schema(b, op->object);
+		shape_ddl_table(b, schema, op->object);
 		buf_add(b, ";\n");
 		return;
 	}
 	if (strstr(op->from, ", unlogged") != NULL) {
-		alter_table(b, op->object);
+		alter_table(b, schema, op->object);
 		buf_add(b, "SET LOGGED;\n");
 	}
 	if (strncmp(op->from, op->def, strlen(op->def)) != 0)
-		owner_text(b, "TABLE", op);
+		owner_text(b, schema, "TABLE", op);
 }
 
 static void
-column_op_text(Buf *b, const Op *op)
+column_op_text(Buf *b, const char *schema, const Op *op)
 {
 	if (op->code == OP_ADD) {
-		alter_table(b, op->object);
+		alter_table(b, schema, op->object);
 		buf_add(b, "ADD COLUMN ");
 		column_text(b, op->name, op->def, op->fallback, op->required);
 	} else if (op->code == OP_REMOVE) {
-		alter_table(b, op->object);
+		alter_table(b, schema, op->object);
 		buf_add(b, "DROP COLUMN ");
 		buf_ident(b, op->name);
 	} else {
 		if (strstr(op->from, ", generated") != NULL) {
-			alter_column(b, op);
+			alter_column(b, schema, op);
 			buf_add(b, "DROP EXPRESSION;\n");
 		} else if (strstr(op->from, ", identity") != NULL) {
-			alter_column(b, op);
+			alter_column(b, schema, op);
 			buf_add(b, "DROP IDENTITY;\n");
 		}
-		alter_column(b, op);
+		alter_column(b, schema, op);
 		buf_fmt(b, "TYPE %s", op->def);
 	}
 	buf_add(b, ";\n");
 }
 
 static void
-rule_text(Buf *b, const Op *op)
+rule_text(Buf *b, const char *schema, const Op *op)
 {
 	bool add = op->code != OP_REMOVE;
 
 	if (op->kind == ITEM_CONSTRAINT) {
-		alter_table(b, op->object);
+		alter_table(b, schema, op->object);
 		buf_add(b, add ? "ADD CONSTRAINT " : "DROP CONSTRAINT IF EXISTS ");
 		buf_ident(b, op->name);
 		buf_fmt(b, " %s", add ? op->def : "");
 	} else if (op->kind == ITEM_DEFAULT) {
-		alter_column(b, op);
+		alter_column(b, schema, op);
 		buf_fmt(b, add ? "SET DEFAULT %s" : "DROP DEFAULT", op->def);
 	} else {
-		alter_column(b, op);
+		alter_column(b, schema, op);
 		buf_add(b, add ? "SET NOT NULL" : "DROP NOT NULL");
 	}
 	buf_add(b, ";\n");
 }
 
 static void
-index_op_text(Buf *b, const Op *op)
+index_op_text(Buf *b, const char *schema, const Op *op)
 {
 	if (op->code == OP_REMOVE) {
 		buf_add(b, "DROP INDEX ");
-		in_schema(b, op->name);
+		shape_ddl_table(b, schema, op->name);
 	} else
 		buf_add(b, op->def);
 	buf_add(b, ";\n");
 }
 
+static void
+row_security_text(Buf *b, const char *schema, const Op *op)
+{
+	bool on = op->code != OP_REMOVE;
+
+	alter_table(b, schema, op->object);
+	buf_add(b, on ? "ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;\n"
+		      : "DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;\n");
+}
+
+static void
+policy_text(Buf *b, const char *schema, const Op *op)
+{
+	Buf on = buf_new(b->mem);
+
+	buf_ident(&on, op->name);
+	buf_add(&on, " ON ");
+	shape_ddl_table(&on, schema, op->object);
+	if (op->code != OP_ADD)
+		buf_fmt(b, "DROP POLICY %s;\n", on.text);
+	if (op->code != OP_REMOVE)
+		buf_fmt(b, "CREATE POLICY %s %s;\n", on.text, op->def);
+}
+
+/* "name=value, name=value": what is not named any more goes back to what the server does by itself. */
+static void
+storage_reset(Buf *b, const char *schema, const Op *op)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz_0123456789";
+	Buf names = buf_new(b->mem);
+
+	for (const char *p = op->from; *p != '\0';) {
+		size_t name = strcspn(p, "=,");
+
+		if (name > 0 && strspn(p, letters) == name)
+			buf_fmt(&names, "%s%.*s", names.len == 0 ? "" : ", ", (int)name, p);
+		p += strcspn(p, ",");
+		p += strspn(p, ", ");
+	}
+	if (names.len == 0)
+		return;
+	alter_table(b, schema, op->object);
+	buf_fmt(b, "RESET (%s);\n", names.text);
+}
+
+static void
+storage_text(Buf *b, const char *schema, const Op *op)
+{
+	if (op->from != NULL)
+		storage_reset(b, schema, op);
+	if (op->code != OP_REMOVE) {
+		alter_table(b, schema, op->object);
+		buf_fmt(b, "SET (%s);\n", op->def);
+	}
+}
+
 void
-shape_ddl_op(Buf *b, const Op *op)
+shape_ddl_op(Buf *b, const char *schema, const Op *op)
 {
 	if (op->code == OP_RENAME) {
-		rename_text(b, op);
+		rename_text(b, schema, op);
 		return;
 	}
 	switch (op->kind) {
@@ -300,22 +377,36 @@ shape_ddl_op(Buf *b, const Op *op)
 		return;
 	case ITEM_SCHEMA_GRANT:
 	case ITEM_GRANT:
-		grant_text(b, op);
+		grant_text(b, schema, op);
 		return;
 	case ITEM_TABLE:
-		table_text(b, op);
+		table_text(b, schema, op);
 		return;
 	case ITEM_COLUMN:
-		column_op_text(b, op);
+		column_op_text(b, schema, op);
 		return;
 	case ITEM_DEFAULT:
 	case ITEM_NOT_NULL:
 	case ITEM_CONSTRAINT:
-		rule_text(b, op);
+		rule_text(b, schema, op);
 		return;
 	case ITEM_INDEX:
-		index_op_text(b, op);
+		index_op_text(b, schema, op);
 		return;
+	case ITEM_ROW_SECURITY:
+		row_security_text(b, schema, op);
+		return;
+	case ITEM_POLICY:
+		policy_text(b, schema, op);
+		return;
+	case ITEM_STATISTICS:
+		alter_column(b, schema, op);
+		buf_fmt(b, "SET STATISTICS %s;\n", op->code == OP_REMOVE ? "-1" : op->def);
+		return;
+	case ITEM_STORAGE:
+		storage_text(b, schema, op);
+		return;
+	case ITEM_VIEW:
 	case ITEM_ROLE:
 	case ITEM_SETTING:
 	case ITEM_MEMBER:
@@ -328,15 +419,16 @@ shape_ddl_op(Buf *b, const Op *op)
 }
 
 char *
-shape_ddl_index(Arena *mem, const char *object, const char *name, const Names *columns, bool unique)
+shape_ddl_index(Arena *mem, const Placement *at, const char *object, const char *name,
+    const Names *columns, bool unique)
 {
 	Buf b = buf_new(mem);
 
 	buf_fmt(&b, "CREATE %sINDEX CONCURRENTLY ", unique ? "UNIQUE " : "");
 	buf_ident(&b, name);
 	buf_add(&b, " ON ");
-	in_schema(&b, object);
-	buf_fmt(&b, " (%s)", shape_key_text(mem, columns));
+	shape_ddl_table(&b, at->schema, object);
+	buf_fmt(&b, " (%s)", shape_led_text(mem, at, columns));
 	return b.text;
 }
 
@@ -407,8 +499,8 @@ shape_ops_js(Arena *mem, const Ops *ops)
 	return array;
 }
 
-static bool
-damaged(Ctx *cx)
+bool
+shape_damaged(Ctx *cx)
 {
 	return fail(cx, FAIL_CATALOG,
 	    "The journal's step was changed from outside: restore a backup.",
@@ -436,12 +528,12 @@ shape_ops_read(Ctx *cx, const Js *array, Ops *out)
 		if (op.code == OP_CODES || op.code == OP_NONE ||
 		    (op.code != OP_CREATE &&
 			(op.kind == ITEM_KINDS || op.object == NULL || op.name == NULL)))
-			return damaged(cx);
+			return shape_damaged(cx);
 		if ((op.code == OP_ADD || op.code == OP_ALTER || op.code == OP_RENAME) &&
 		    op.def == NULL)
-			return damaged(cx);
+			return shape_damaged(cx);
 		if (op.code == OP_ALTER && op.from == NULL)
-			return damaged(cx);
+			return shape_damaged(cx);
 		vec_push(cx->mem, out, op);
 	}
 	return true;
@@ -474,7 +566,7 @@ shape_items_read(Ctx *cx, const Js *array, Items *out)
 
 		if (item.kind == ITEM_KINDS || item.object == NULL || item.name == NULL ||
 		    item.def == NULL)
-			return damaged(cx);
+			return shape_damaged(cx);
 		vec_push(cx->mem, out, item);
 	}
 	return true;

@@ -252,8 +252,8 @@ add_column(Diff *d, const Rule *r)
 	}
 	add.fallback = fallback == NULL ? NULL : fallback->item.def;
 	add.required = required != NULL;
-	if (required != NULL && fallback == NULL)
-		guard_push(d, field_guard(d, GUARD_ROWS, r));
+	if (required != NULL && (fallback == NULL || r->field == &shape_tenant_field))
+		guard_push(d, field_guard(d, GUARD_ROWS, r)); /* nobody knows whose rows they were */
 	shape_op(d, &d->adds, add);
 }
 
@@ -481,6 +481,8 @@ plan_check(Diff *d, const Rule *r, const Item *is, bool drift)
 	}
 	if (is == NULL || strcmp(is->def, unproven) != 0)
 		shape_op(d, reference ? &d->late : &d->adds, add);
+	if (reference && shape_is_wide(d->at))
+		validate.exact = shape_guard_reference(mem, r->item.object, r->item.def);
 	if (reference)
 		vec_push(mem, &d->references, validate);
 	else
@@ -539,7 +541,8 @@ plan_plain(Diff *d, const Rule *r, const Item *is, bool drift)
 		plan_required(d, r, drift, true);
 	else
 		shape_op(d, r->item.kind == ITEM_SCHEMA ? &d->early : &d->adds, op);
-	rule_change(d, r, had, is, drift);
+	if (r->item.kind != ITEM_STATISTICS || !shape_diff_made(d, r->item.object, r->item.name))
+		rule_change(d, r, had, is, drift);
 }
 
 static bool

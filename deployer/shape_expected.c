@@ -129,7 +129,7 @@ json_plain(Arena *mem, const char *text)
 }
 
 static const char *
-default_text(Arena *mem, const Field *f, const Field *resolved)
+default_of(Arena *mem, const Field *f, const Field *resolved)
 {
 	Buf b = buf_new(mem);
 
@@ -159,6 +159,46 @@ default_text(Arena *mem, const Field *f, const Field *resolved)
 }
 
 const char *
+shape_default_text(Arena *mem, const Model *m, const Field *f)
+{
+	Field resolved;
+
+	return f->fallback != NULL && field_resolved(m, f, &resolved)
+	    ? default_of(mem, f, &resolved)
+	    : NULL;
+}
+
+const char *
+shape_type_of(Arena *mem, const Model *m, const Field *f)
+{
+	Field resolved;
+
+	return field_resolved(m, f, &resolved) ? column_type(mem, &resolved) : NULL;
+}
+
+const Field shape_tenant_field = { .name = WIDE_TENANT, .type = TYPE_TEXT, .required = true };
+
+bool
+shape_is_wide(const Placement *at)
+{
+	return at->layout == LAYOUT_WIDE;
+}
+
+bool
+shape_is_part(const Placement *at)
+{
+	return at->shared != NULL && !shape_is_wide(at);
+}
+
+const char *
+shape_led_text(Arena *mem, const Placement *at, const Names *columns)
+{
+	const char *text = shape_key_text(mem, columns);
+
+	return shape_is_wide(at) ? arena_printf(mem, "\"" WIDE_TENANT "\", %s", text) : text;
+}
+
+const char *
 shape_key_text(Arena *mem, const Names *columns)
 {
 	Buf b = buf_new(mem);
@@ -181,9 +221,11 @@ limit_text(Arena *mem, const Field *resolved, const char *name)
 	return b.text;
 }
 
+/* Whose reference is set to null stays the tenant's: of a key that it leads, the column is named. */
 static const char *
-reference_text(Arena *mem, const Field *f, const Object *target)
+reference_text(Arena *mem, const Placement *at, const Field *f, const Object *target)
 {
+	const Names column = { (const char *[]){ f->name }, 1, 1 };
 	static const char *const on_delete[] = {
 		[ON_DELETE_RESTRICT] = "RESTRICT",
 		[ON_DELETE_CASCADE] = "CASCADE",
@@ -191,27 +233,27 @@ reference_text(Arena *mem, const Field *f, const Object *target)
 	};
 	Buf b = buf_new(mem);
 
-	buf_add(&b, "FOREIGN KEY (");
-	buf_ident(&b, f->name);
-	buf_add(&b, ") REFERENCES \"" TENANT_SCHEMA "\".");
-	buf_ident(&b, target->name);
-	buf_fmt(
-	    &b, "(%s) ON DELETE %s", shape_key_text(mem, &target->key), on_delete[f->on_delete]);
+	buf_fmt(&b, "FOREIGN KEY (%s) REFERENCES ", shape_led_text(mem, at, &column));
+	shape_ddl_table(&b, at->schema, target->name);
+	buf_fmt(&b, "(%s) ON DELETE %s", shape_led_text(mem, at, &target->key),
+	    on_delete[f->on_delete]);
+	if (shape_is_wide(at) && f->on_delete == ON_DELETE_SET_NULL)
+		buf_fmt(&b, " (%s)", shape_key_text(mem, &column));
 	return b.text;
 }
 
 static const char *
-index_text(Arena *mem, const Object *o, const char *name, const char *column)
+index_text(
+    Arena *mem, const Placement *at, const Object *o, const char *name, const char *column)
 {
+	const Names columns = { &column, 1, 1 };
 	Buf b = buf_new(mem);
 
 	buf_add(&b, "CREATE INDEX ");
 	buf_ident(&b, name);
-	buf_add(&b, " ON \"" TENANT_SCHEMA "\".");
-	buf_ident(&b, o->name);
-	buf_add(&b, " USING \"btree\" (");
-	buf_ident(&b, column);
-	buf_addc(&b, ')');
+	buf_add(&b, " ON ");
+	shape_ddl_table(&b, at->schema, o->name);
+	buf_fmt(&b, " USING \"btree\" (%s)", shape_led_text(mem, at, &columns));
 	return b.text;
 }
 
@@ -229,14 +271,15 @@ column_rules(Arena *mem, const Object *o, const Field *f, const Field *resolved,
 	rule_add(mem, out, r, ITEM_COLUMN, o->name, f->name, column_type(mem, resolved));
 	if (f->fallback != NULL)
 		rule_add(
-		    mem, out, r, ITEM_DEFAULT, o->name, f->name, default_text(mem, f, resolved));
+		    mem, out, r, ITEM_DEFAULT, o->name, f->name, default_of(mem, f, resolved));
 	if (f->required || object_key_has(o, f->name))
 		rule_add(mem, out, r, ITEM_NOT_NULL, o->name, f->name, "not null");
 }
 
 /* A unique field that is the whole key needs no second index. */
 static void
-field_rules(Arena *mem, const Object *o, const Field *f, const Field *resolved, Rules *out)
+field_rules(Arena *mem, const Placement *at, const Object *o, const Field *f,
+    const Field *resolved, Rules *out)
 {
 	Rule r = { .object = o, .field = f };
 	bool unique = f->unique && !only_key(o, f);
@@ -247,7 +290,7 @@ field_rules(Arena *mem, const Object *o, const Field *f, const Field *resolved, 
 		rule_add(mem, out, r, ITEM_CONSTRAINT, o->name,
 		    rule_name(mem, o->name, f->name, "key"),
 		    arena_printf(mem, "UNIQUE (%s)",
-			shape_key_text(mem, &(Names){ (const char *[]){ f->name }, 1, 1 })));
+			shape_led_text(mem, at, &(Names){ (const char *[]){ f->name }, 1, 1 })));
 	}
 	if (resolved->type == TYPE_TEXT && resolved->max_length > 0) {
 		r.sort = RULE_LIMIT;
@@ -258,7 +301,8 @@ field_rules(Arena *mem, const Object *o, const Field *f, const Field *resolved, 
 	if (wanted && !unique && strcmp(o->key.at[0], f->name) != 0) {
 		const char *name = rule_name(mem, o->name, f->name, "idx");
 
-		rule_add(mem, out, r, ITEM_INDEX, o->name, name, index_text(mem, o, name, f->name));
+		rule_add(mem, out, r, ITEM_INDEX, o->name, name,
+		    index_text(mem, at, o, name, f->name));
 	}
 }
 
@@ -268,9 +312,63 @@ grant_rules(Arena *mem, const Placement *at, const Object *o, Rules *out)
 	Rule r = { .object = o };
 
 	rule_add(mem, out, r, ITEM_GRANT, o->name, at->owner, "ALL");
+	if (shape_is_wide(at))
+		rule_add(mem, out, r, ITEM_GRANT, o->name, at->shared->keeper, RIGHTS_WRITE);
 	for (size_t i = 0; i < at->logins.n; i++)
 		rule_add(mem, out, r, ITEM_GRANT, o->name, at->logins.at[i].role,
-		    at->logins.at[i].read_only ? "SELECT" : "DELETE,INSERT,SELECT,UPDATE");
+		    at->logins.at[i].read_only ? RIGHTS_READ : RIGHTS_WRITE);
+}
+
+/* --- wide tables ---------------------------------------------------------------- */
+
+/* The tenant's key is of no model: whoever inserts is whoever logged in. */
+static void
+tenant_rules(Arena *mem, const Placement *at, const Object *o, Rules *out)
+{
+	Rule r = { .object = o, .field = &shape_tenant_field };
+
+	if (!shape_is_wide(at))
+		return;
+	rule_add(mem, out, r, ITEM_COLUMN, o->name, WIDE_TENANT,
+	    column_type(mem, &shape_tenant_field));
+	rule_add(mem, out, r, ITEM_DEFAULT, o->name, WIDE_TENANT, SHAPE_TENANT);
+	rule_add(mem, out, r, ITEM_NOT_NULL, o->name, WIDE_TENANT, "not null");
+}
+
+static const char *
+policy_text(Arena *mem, const char *role, const char *condition)
+{
+	Buf b = buf_new(mem);
+
+	buf_add(&b, "FOR ALL TO ");
+	buf_ident(&b, role);
+	buf_fmt(&b, " USING (%s) WITH CHECK (%s)", condition, condition);
+	return b.text;
+}
+
+/* Rows that changed and rows that were given up are swept early, in small portions: one busy tenant must
+ * not slow the others.  A page keeps room, so that most changes need no new index entries. */
+static const char storage[] =
+    "autovacuum_analyze_scale_factor=0.02, autovacuum_vacuum_cost_delay=1, "
+    "autovacuum_vacuum_insert_scale_factor=0.05, autovacuum_vacuum_scale_factor=0.02, fillfactor=90";
+
+/* A planner's estimate would tell whether another tenant has a value: it knows of the keys alone. */
+static void
+security_rules(Arena *mem, const Placement *at, const Object *o, Rules *out)
+{
+	Rule r = { .object = o };
+
+	rule_add(mem, out, r, ITEM_ROW_SECURITY, o->name, "", "enabled, forced");
+	rule_add(mem, out, r, ITEM_POLICY, o->name, "tenant_rows",
+	    policy_text(mem, at->owner, "(\"" WIDE_TENANT "\" = " SHAPE_TENANT ")"));
+	rule_add(mem, out, r, ITEM_POLICY, o->name, "keeper_rows",
+	    policy_text(mem, at->shared->keeper, "true"));
+	for (size_t i = 0; i < o->fields.n; i++) {
+		r.field = &o->fields.at[i];
+		rule_add(mem, out, r, ITEM_STATISTICS, o->name, r.field->name, "0");
+	}
+	r.field = NULL;
+	rule_add(mem, out, r, ITEM_STORAGE, o->name, "", storage);
 }
 
 static bool
@@ -281,6 +379,7 @@ object_rules(Ctx *cx, const Placement *at, const Model *m, const Object *o, Rule
 
 	rule_add(
 	    cx->mem, out, r, ITEM_TABLE, o->name, "", arena_printf(cx->mem, "owner %s", at->owner));
+	tenant_rules(cx->mem, at, o, out);
 	for (size_t i = 0; i < o->fields.n; i++) {
 		if (!field_resolved(m, &o->fields.at[i], &resolved[i]))
 			return fail(cx, FAIL_MANIFEST,
@@ -291,15 +390,18 @@ object_rules(Ctx *cx, const Placement *at, const Model *m, const Object *o, Rule
 	r.sort = RULE_KEY;
 	rule_add(cx->mem, out, r, ITEM_CONSTRAINT, o->name,
 	    rule_name(cx->mem, o->name, NULL, "pkey"),
-	    arena_printf(cx->mem, "PRIMARY KEY (%s)", shape_key_text(cx->mem, &o->key)));
+	    arena_printf(cx->mem, "PRIMARY KEY (%s)", shape_led_text(cx->mem, at, &o->key)));
 	for (size_t i = 0; i < o->fields.n; i++)
-		field_rules(cx->mem, o, &o->fields.at[i], &resolved[i], out);
+		field_rules(cx->mem, at, o, &o->fields.at[i], &resolved[i], out);
 	grant_rules(cx->mem, at, o, out);
+	if (shape_is_wide(at))
+		security_rules(cx->mem, at, o, out);
 	return true;
 }
 
 static void
-reference_rules(Arena *mem, const Model *m, const Object *o, Rules *out)
+reference_rules(
+    Arena *mem, const Placement *at, const Model *m, const Object *o, Rules *out)
 {
 	for (size_t i = 0; i < o->fields.n; i++) {
 		const Field *f = &o->fields.at[i];
@@ -308,7 +410,7 @@ reference_rules(Arena *mem, const Model *m, const Object *o, Rules *out)
 		if (f->type == TYPE_REFERENCE)
 			rule_add(mem, out, r, ITEM_CONSTRAINT, o->name,
 			    rule_name(mem, o->name, f->name, "fkey"),
-			    reference_text(mem, f, model_object(m, f->to)));
+			    reference_text(mem, at, f, model_object(m, f->to)));
 	}
 }
 
@@ -318,13 +420,17 @@ schema_rules(Arena *mem, const Placement *at, Rules *out)
 	const char *owner = arena_printf(mem, "owner %s", at->owner);
 	Rule r = { .object = NULL };
 
-	rule_add(mem, out, r, ITEM_SCHEMA, LEDGER_SCHEMA, "", owner);
-	rule_add(mem, out, r, ITEM_SCHEMA, TENANT_SCHEMA, "", owner);
-	rule_add(mem, out, r, ITEM_SCHEMA_GRANT, LEDGER_SCHEMA, at->owner, "ALL");
-	rule_add(mem, out, r, ITEM_SCHEMA_GRANT, TENANT_SCHEMA, at->owner, "ALL");
+	if (!shape_is_part(at))
+		rule_add(mem, out, r, ITEM_SCHEMA, LEDGER_SCHEMA, "", owner);
+	rule_add(mem, out, r, ITEM_SCHEMA, at->schema, "", owner);
+	if (!shape_is_part(at))
+		rule_add(mem, out, r, ITEM_SCHEMA_GRANT, LEDGER_SCHEMA, at->owner, "ALL");
+	rule_add(mem, out, r, ITEM_SCHEMA_GRANT, at->schema, at->owner, "ALL");
+	if (shape_is_wide(at))
+		rule_add(mem, out, r, ITEM_SCHEMA_GRANT, at->schema, at->shared->keeper, "USAGE");
 	for (size_t i = 0; i < at->logins.n; i++)
 		rule_add(
-		    mem, out, r, ITEM_SCHEMA_GRANT, TENANT_SCHEMA, at->logins.at[i].role, "USAGE");
+		    mem, out, r, ITEM_SCHEMA_GRANT, at->schema, at->logins.at[i].role, "USAGE");
 }
 
 bool
@@ -335,7 +441,7 @@ shape_rules(Ctx *cx, const Placement *at, const Model *m, Rules *out)
 		if (!object_rules(cx, at, m, &m->objects.at[i], out))
 			return false;
 	for (size_t i = 0; i < m->objects.n; i++)
-		reference_rules(cx->mem, m, &m->objects.at[i], out);
+		reference_rules(cx->mem, at, m, &m->objects.at[i], out);
 	return true;
 }
 

@@ -73,6 +73,8 @@ to_remove(const Diff *d, const Item *is, const Rule *had)
 	bool model = shape_diff_desired(d, ITEM_TABLE, is->object, "") != NULL;
 	const Item *table = shape_diff_observed(d, ITEM_TABLE, is->object, "");
 
+	bool wide = shape_is_wide(d->at);
+
 	if (is->kind == ITEM_SCHEMA_GRANT)
 		return true;
 	if (is->kind < ITEM_DEFAULT || is->kind == ITEM_STRANGE || table == NULL)
@@ -81,9 +83,12 @@ to_remove(const Diff *d, const Item *is, const Rule *had)
 		return !is_gone(d, is->object, NULL) &&
 		    strcmp(table->def, arena_printf(d->cx->mem, "owner %s", d->at->owner)) == 0 &&
 		    (is_reference(is) ||
-			(is->kind == ITEM_GRANT && strcmp(is->name, d->at->owner) != 0));
-	if (is->kind == ITEM_NOT_NULL)
-		return !is_gone(d, is->object, is->name);
+			(is->kind == ITEM_GRANT && strcmp(is->name, d->at->owner) != 0 &&
+			    !(wide && strcmp(is->name, d->at->shared->keeper) == 0)));
+	if (is->kind == ITEM_NOT_NULL) /* the views stop to show a wide table's column before it goes */
+		return wide || !is_gone(d, is->object, is->name);
+	if (is->kind == ITEM_STATISTICS)
+		return shape_diff_desired(d, ITEM_COLUMN, is->object, is->name) != NULL;
 	if (is->kind == ITEM_DEFAULT)
 		return !shape_diff_made(d, is->object, is->name) &&
 		    !is_gone(d, is->object, is->name) &&

@@ -5,7 +5,9 @@
 
 #include "deployer/shape.sql.h"
 
-#define REWRITE_MAX ((int64_t)64 << 20) /* more would hold the table's lock for too long */
+/* More would hold the table's lock for too long. */
+#define REWRITE_MAX	 ((int64_t)64 << 20)
+#define REWRITE_WIDE_MAX ((int64_t)4 << 20) /* where every tenant waits */
 
 static const char *const sort_words[GUARD_SORTS] = {
 	[GUARD_NONE] = "",
@@ -48,32 +50,29 @@ guard_read(Ctx *cx, const Js *o, Guard *g)
 		g->sort++;
 	if (g->sort == GUARD_SORTS || g->object == NULL || g->columns.n == 0 ||
 	    (g->sort == GUARD_ORPHANS && (g->to == NULL || g->to_column == NULL)))
-		return fail(cx, FAIL_CATALOG,
-		    "The journal's step was changed from outside: restore a "
-		    "backup.",
-		    "a step's arguments are damaged");
+		return shape_damaged(cx);
 	return true;
 }
 
 static const char *
-table_text(Arena *mem, const char *object)
+table_text(Arena *mem, const Placement *at, const char *object)
 {
 	Buf b = buf_new(mem);
 
-	shape_ddl_table(&b, object);
+	shape_ddl_table(&b, at->schema, object);
 	return b.text;
 }
 
 /* What was renamed or made since then was guarded before. */
 static bool
-guard_applies(Ctx *cx, Pg *pg, const Guard *g, bool *out)
+guard_applies(Ctx *cx, Pg *pg, const Placement *at, const Guard *g, bool *out)
 {
 	Buf names = buf_new(cx->mem);
 	PgRows rows;
 
 	for (size_t i = 0; i < g->columns.n; i++)
 		buf_fmt(&names, "%s%s", i == 0 ? "" : ",", g->columns.at[i]);
-	const char *params[] = { table_text(cx->mem, g->object), names.text };
+	const char *params[] = { table_text(cx->mem, at, g->object), names.text };
 	if (!pg_query(cx, pg, &SQL_SHAPE_COLUMNS_PRESENT, &rows, params))
 		return false;
 	*out = pg_int(&rows, 0, 0) == (int64_t)g->columns.n;
@@ -93,27 +92,43 @@ where_set(Buf *b, const Names *columns)
 
 /* Where the other object is not there (yet), every value is an orphan. */
 static void
-orphans_text(Buf *b, const Guard *g, const char *table, const char *column, bool target)
+orphans_text(Buf *b, const Placement *at, const Guard *g, const char *column, bool target)
 {
-	buf_fmt(b, "SELECT count(*), 0 FROM %s x WHERE x.%s IS NOT NULL", table, column);
+	buf_fmt(b, "SELECT count(*), 0 FROM %s x WHERE x.%s IS NOT NULL",
+	    table_text(b->mem, at, g->object), column);
 	if (!target)
 		return;
 	buf_add(b, " AND NOT EXISTS (SELECT FROM ");
-	shape_ddl_table(b, g->to);
+	shape_ddl_table(b, at->schema, g->to);
 	buf_add(b, " y WHERE y.");
 	buf_ident(b, g->to_column);
-	buf_fmt(b, " = x.%s)", column);
+	buf_fmt(b, " = x.%s%s)", column,
+	    shape_is_wide(at) ? " AND y.\"" WIDE_TENANT "\" = x.\"" WIDE_TENANT "\"" : "");
+}
+
+/* Of rows that are limited: those of the tenant that has most. */
+static void
+rows_text(Buf *b, const Placement *at, const Guard *g, const char *table)
+{
+	if (shape_is_wide(at) && g->limit > 0)
+		buf_fmt(b,
+		    "SELECT coalesce(max(n), 0), 0 FROM (SELECT count(*) AS n FROM %s GROUP BY \"" WIDE_TENANT
+		    "\") AS tenants",
+		    table);
+	else
+		buf_fmt(b, "SELECT count(*), 0 FROM %s", table);
 }
 
 static const char *
-guard_query(Arena *mem, const Guard *g, bool target)
+guard_query(Arena *mem, const Placement *at, const Guard *g, bool target)
 {
-	const char *table = table_text(mem, g->object), *column = shape_key_text(mem, &g->columns);
+	const char *table = table_text(mem, at, g->object);
+	const char *column = shape_key_text(mem, &g->columns);
 	Buf b = buf_new(mem);
 
 	switch (g->sort) {
 	case GUARD_ROWS:
-		buf_fmt(&b, "SELECT count(*), 0 FROM %s", table);
+		rows_text(&b, at, g, table);
 		break;
 	case GUARD_NULLS:
 		buf_fmt(&b, "SELECT count(*), 0 FROM %s WHERE %s IS NULL", table, column);
@@ -127,10 +142,11 @@ guard_query(Arena *mem, const Guard *g, bool target)
 		    "SELECT count(*), coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM %s",
 		    table);
 		where_set(&b, &g->columns);
-		buf_fmt(&b, " GROUP BY %s HAVING count(*) > 1) AS groups", column);
+		buf_fmt(&b, " GROUP BY %s HAVING count(*) > 1) AS groups",
+		    shape_led_text(mem, at, &g->columns));
 		break;
 	case GUARD_ORPHANS:
-		orphans_text(&b, g, table, column, target);
+		orphans_text(&b, at, g, column, target);
 		break;
 	case GUARD_REWRITE:
 		buf_add(&b, "SELECT pg_total_relation_size(");
@@ -227,9 +243,9 @@ guard_text(Arena *mem, const Guard *g, int64_t n, int64_t rows)
 }
 
 static bool
-table_there(Ctx *cx, Pg *pg, const char *object, bool *out)
+table_there(Ctx *cx, Pg *pg, const Placement *at, const char *object, bool *out)
 {
-	const char *params[] = { table_text(cx->mem, object) };
+	const char *params[] = { table_text(cx->mem, at, object) };
 	PgRows rows;
 
 	if (!pg_query(cx, pg, &SQL_SHAPE_TABLE_THERE, &rows, params))
@@ -239,33 +255,66 @@ table_there(Ctx *cx, Pg *pg, const char *object, bool *out)
 	return true;
 }
 
+static bool
+guard_count(Ctx *cx, Pg *pg, const Placement *at, const Sql *sql, PgRows *rows)
+{
+	return shape_rows_begin(cx, pg, at) && pg_query(cx, pg, sql, rows, NULL) &&
+	    shape_rows_end(cx, pg, at);
+}
+
+static int64_t
+guard_most(const Placement *at, const Guard *g)
+{
+	if (g->sort == GUARD_REWRITE)
+		return shape_is_wide(at) ? REWRITE_WIDE_MAX : REWRITE_MAX;
+	return g->sort == GUARD_ROWS ? g->limit : 0;
+}
+
 bool
 shape_guard_check(Ctx *cx, Pg *pg, const Placement *at, const Guard *g)
 {
 	bool applies = false, target = true;
 	PgRows rows;
 
-	if (g->sort == GUARD_ROWS ? !table_there(cx, pg, g->object, &applies)
-				  : !guard_applies(cx, pg, g, &applies))
+	if (g->sort == GUARD_ROWS ? !table_there(cx, pg, at, g->object, &applies)
+				  : !guard_applies(cx, pg, at, g, &applies))
 		return false;
 	if (!applies)
 		return true;
-	if (g->sort == GUARD_ORPHANS && !table_there(cx, pg, g->to, &target))
+	if (g->sort == GUARD_ORPHANS && !table_there(cx, pg, at, g->to, &target))
 		return false;
-	const Sql sql = { "shape_guard", guard_query(cx->mem, g, target), 0 };
+	const Sql sql = { "shape_guard", guard_query(cx->mem, at, g, target), 0 };
 	if (g->sort == GUARD_REWRITE ? !shape_as_us(cx, pg, at, &sql, &rows, NULL)
-				     : !pg_query(cx, pg, &sql, &rows, NULL))
+				     : !guard_count(cx, pg, at, &sql, &rows))
 		return false;
-	int64_t n = pg_int(&rows, 0, 0), in = pg_int(&rows, 0, 1);
-	int64_t most = g->sort == GUARD_REWRITE ? REWRITE_MAX
-	    : g->sort == GUARD_ROWS             ? g->limit
-						: 0;
+	int64_t n = pg_int(&rows, 0, 0), in = pg_int(&rows, 0, 1), most = guard_most(at, g);
 	pg_rows_free(&rows);
 	return n <= most || fail(cx, FAIL_DATA, guard_hint(g), "%s", guard_text(cx->mem, g, n, in));
 }
 
-static bool
-guards_check(Ctx *cx, Pg *pg, const Placement *at, const Js *array)
+/* FOREIGN KEY ("_tenant", "owner") REFERENCES "wide"."account"("_tenant", "id") ...: our own names, which
+ * have no quotes in them. */
+Guard
+shape_guard_reference(Arena *mem, const char *object, const char *def)
+{
+	enum { COLUMN = 1, TARGET = 3, KEY = 5, WORDS };
+	const char *word[WORDS] = { "", "", "", "", "", "" }, *p = def;
+	Guard g = { .sort = GUARD_ORPHANS, .object = object };
+
+	for (size_t i = 0; i < WORDS && (p = strchr(p, '"')) != NULL; i++) {
+		size_t n = strcspn(++p, "\"");
+
+		word[i] = arena_dupn(mem, p, n);
+		p += n + (p[n] != '\0');
+	}
+	g.to = word[TARGET];
+	g.to_column = word[KEY];
+	vec_push(mem, &g.columns, word[COLUMN]);
+	return g;
+}
+
+bool
+shape_guards_check(Ctx *cx, Pg *pg, const Placement *at, const Js *array)
 {
 	Guard g;
 
@@ -286,7 +335,7 @@ shape_guard(Ctx *cx, StepEnv *env)
 	if (!owner_session(cx, env->conns, env->at, &pg))
 		return false;
 	pg_set_statement_ms(pg, SHAPE_LONG_MS);
-	bool ok = guards_check(cx, pg, env->at, guards);
+	bool ok = shape_guards_check(cx, pg, env->at, guards);
 	pg_set_statement_ms(pg, SHAPE_STATEMENT_MS);
 	owner_session_end(pg);
 	return ok;

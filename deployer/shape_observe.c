@@ -24,8 +24,8 @@ shape_settings(Ctx *cx, Pg *pg)
 }
 
 /* The server spaces JSON in its own way: its canonical text is ours. */
-static const char *
-json_default(Ctx *cx, const char *def)
+const char *
+shape_json_default(Ctx *cx, const char *def)
 {
 	size_t n = strlen(def), cast = strlen(JSON_CAST);
 	const Field json = { .type = TYPE_JSON };
@@ -52,12 +52,19 @@ json_default(Ctx *cx, const char *def)
 	return out.text;
 }
 
-static bool
-read_items(Ctx *cx, Pg *pg, Items *out)
+static const char *
+part_of(const Placement *at)
 {
+	return shape_is_wide(at) ? "wide" : shape_is_part(at) ? "part" : "whole";
+}
+
+static bool
+read_items(Ctx *cx, Pg *pg, const Placement *at, Items *out)
+{
+	const char *params[] = { at->schema, part_of(at) };
 	PgRows rows;
 
-	if (!pg_query(cx, pg, &SQL_SHAPE_ITEMS, &rows, NULL))
+	if (!pg_query(cx, pg, &SQL_SHAPE_ITEMS, &rows, params))
 		return false;
 	for (int i = 0; i < rows.n; i++) {
 		ItemKind kind = item_kind_of(pg_text(&rows, i, 0));
@@ -65,14 +72,14 @@ read_items(Ctx *cx, Pg *pg, Items *out)
 
 		items_add(cx->mem, out, kind, arena_dup(cx->mem, pg_text(&rows, i, 1)),
 		    arena_dup(cx->mem, pg_text(&rows, i, 2)),
-		    kind == ITEM_DEFAULT ? json_default(cx, def) : def);
+		    kind == ITEM_DEFAULT ? shape_json_default(cx, def) : def);
 	}
 	pg_rows_free(&rows);
 	return true;
 }
 
-static bool
-role_set(Ctx *cx, Pg *pg, const char *role)
+bool
+shape_role(Ctx *cx, Pg *pg, const char *role)
 {
 	Buf b = buf_new(cx->mem);
 
@@ -88,14 +95,32 @@ bool
 shape_as_us(
     Ctx *cx, Pg *pg, const Placement *at, const Sql *sql, PgRows *rows, const char *const *params)
 {
-	return role_set(cx, pg, NULL) && pg_query(cx, pg, sql, rows, params) &&
-	    role_set(cx, pg, at->owner);
+	return shape_role(cx, pg, NULL) && pg_query(cx, pg, sql, rows, params) &&
+	    shape_role(cx, pg, at->owner);
+}
+
+static bool
+kept(const Placement *at)
+{
+	return at->shared != NULL && at->layout != LAYOUT_PLAIN;
+}
+
+bool
+shape_rows_begin(Ctx *cx, Pg *pg, const Placement *at)
+{
+	return !kept(at) || shape_role(cx, pg, at->shared->keeper);
+}
+
+bool
+shape_rows_end(Ctx *cx, Pg *pg, const Placement *at)
+{
+	return !kept(at) || shape_role(cx, pg, at->owner);
 }
 
 bool
 shape_strange(Ctx *cx, Pg *pg, const Placement *at, bool owner, Stranges *out)
 {
-	const char *params[] = { at->owner };
+	const char *params[] = { at->owner, at->schema, part_of(at) };
 	PgRows rows;
 
 	if (owner ? !shape_as_us(cx, pg, at, &SQL_SHAPE_STRANGE, &rows, params)
@@ -119,7 +144,7 @@ observe(Ctx *cx, Pg *pg, const Placement *at, Items *out)
 	Stranges strange = { 0 };
 
 	if (!pg_script(cx, pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") ||
-	    !shape_settings(cx, pg) || !read_items(cx, pg, out) ||
+	    !shape_settings(cx, pg) || !read_items(cx, pg, at, out) ||
 	    !shape_strange(cx, pg, at, false, &strange) || !pg_commit(cx, pg))
 		return false;
 	for (size_t i = 0; i < strange.n; i++)

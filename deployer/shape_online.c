@@ -30,24 +30,22 @@ build_read(Ctx *cx, const StepEnv *env, Build *out)
 	shape_names_read(cx->mem, js_get(args, "columns"), &out->columns);
 	if (out->object != NULL && out->name != NULL && out->columns.n > 0)
 		return true;
-	return fail(cx, FAIL_CATALOG,
-	    "The journal's step was changed from outside: restore a backup.",
-	    "a step's arguments are damaged");
+	return shape_damaged(cx);
 }
 
 static const char *
-quoted(Arena *mem, const char *name)
+quoted(Arena *mem, const StepEnv *env, const char *name)
 {
 	Buf b = buf_new(mem);
 
-	shape_ddl_table(&b, name);
+	shape_ddl_table(&b, env->at->schema, name);
 	return b.text;
 }
 
 static bool
-index_state(Ctx *cx, Pg *pg, const char *name, IndexState *out)
+index_state(Ctx *cx, const StepEnv *env, Pg *pg, const char *name, IndexState *out)
 {
-	const char *params[] = { quoted(cx->mem, name) };
+	const char *params[] = { quoted(cx->mem, env, name) };
 	PgRows rows;
 
 	if (!pg_query(cx, pg, &SQL_SHAPE_INDEX_STATE, &rows, params))
@@ -58,9 +56,9 @@ index_state(Ctx *cx, Pg *pg, const char *name, IndexState *out)
 }
 
 static bool
-constraint_there(Ctx *cx, Pg *pg, const Build *b, bool *out)
+constraint_there(Ctx *cx, const StepEnv *env, Pg *pg, const Build *b, bool *out)
 {
-	const char *params[] = { quoted(cx->mem, b->object), b->name };
+	const char *params[] = { quoted(cx->mem, env, b->object), b->name };
 	PgRows rows;
 
 	if (!pg_query(cx, pg, &SQL_SHAPE_CONSTRAINT_THERE, &rows, params))
@@ -71,20 +69,21 @@ constraint_there(Ctx *cx, Pg *pg, const Build *b, bool *out)
 }
 
 static bool
-index_drop(Ctx *cx, Pg *pg, const char *name)
+index_drop(Ctx *cx, const StepEnv *env, Pg *pg, const char *name)
 {
 	return pg_script(cx, pg,
-	    arena_printf(cx->mem, "DROP INDEX CONCURRENTLY IF EXISTS %s", quoted(cx->mem, name)));
+	    arena_printf(
+		cx->mem, "DROP INDEX CONCURRENTLY IF EXISTS %s", quoted(cx->mem, env, name)));
 }
 
 /* A build that failed leaves an invalid index, which would slow every write and serve nobody. */
 static void
-clean_up(Pg *pg, const char *name)
+clean_up(const StepEnv *env, Pg *pg, const char *name)
 {
 	Ctx cx = ctx_new(NULL);
 
 	if (pg_alive(pg))
-		index_drop(&cx, pg, name);
+		index_drop(&cx, env, pg, name);
 	arena_free(cx.mem);
 }
 
@@ -103,14 +102,15 @@ explain_duplicates(Ctx *cx, const StepEnv *env, Pg *pg, const Build *b)
 static bool
 index_create(Ctx *cx, StepEnv *env, Pg *pg, const Build *b)
 {
-	const char *ddl = shape_ddl_index(cx->mem, b->object, b->name, &b->columns, b->unique);
+	const char *ddl = shape_ddl_index(
+	    cx->mem, env->at, b->object, b->name, &b->columns, b->unique);
 	int64_t patience = js_get_int(env->step->args, "patience_ms", SHAPE_PATIENCE_MS);
 	int64_t deadline = clock_mono_ms() + patience;
 
 	for (int i = 0; !pg_script(cx, pg, ddl); i++) {
 		bool again = shape_lock_missed(pg), twice = pg_failed_with(pg, "23505");
 
-		clean_up(pg, b->name);
+		clean_up(env, pg, b->name);
 		if (twice)
 			return explain_duplicates(cx, env, pg, b);
 		if (!again || clock_mono_ms() >= deadline)
@@ -126,11 +126,11 @@ index_ensure(Ctx *cx, StepEnv *env, Pg *pg, const Build *b)
 {
 	IndexState state;
 
-	if (!index_state(cx, pg, b->name, &state))
+	if (!index_state(cx, env, pg, b->name, &state))
 		return false;
 	if (state == INDEX_VALID)
 		return true;
-	if (state == INDEX_INVALID && !index_drop(cx, pg, b->name))
+	if (state == INDEX_INVALID && !index_drop(cx, env, pg, b->name))
 		return false;
 	return index_create(cx, env, pg, b);
 }
@@ -160,9 +160,9 @@ index_look(Ctx *cx, StepEnv *env, Pg *pg, bool *done)
 	IndexState state;
 	Build b;
 
-	if (!build_read(cx, env, &b) || !index_state(cx, pg, b.name, &state))
+	if (!build_read(cx, env, &b) || !index_state(cx, env, pg, b.name, &state))
 		return false;
-	if (state == INDEX_INVALID && !index_drop(cx, pg, b.name))
+	if (state == INDEX_INVALID && !index_drop(cx, env, pg, b.name))
 		return false;
 	*done = state == INDEX_VALID;
 	return true;
@@ -189,7 +189,7 @@ index_undo_locked(Ctx *cx, StepEnv *env, Pg *pg)
 	Build b;
 
 	return build_read(cx, env, &b) && ledger_fence(cx, pg, env) &&
-	    (b.drift || index_drop(cx, pg, b.name)) && row_gone(cx, env, pg);
+	    (b.drift || index_drop(cx, env, pg, b.name)) && row_gone(cx, env, pg);
 }
 
 bool
@@ -207,11 +207,11 @@ attach_body(Ctx *cx, StepEnv *env, Pg *pg)
 	bool there;
 	Build b;
 
-	if (!build_read(cx, env, &b) || !constraint_there(cx, pg, &b, &there))
+	if (!build_read(cx, env, &b) || !constraint_there(cx, env, pg, &b, &there))
 		return false;
 	if (there)
 		return true;
-	buf_fmt(&ddl, "ALTER TABLE %s ADD CONSTRAINT ", quoted(cx->mem, b.object));
+	buf_fmt(&ddl, "ALTER TABLE %s ADD CONSTRAINT ", quoted(cx->mem, env, b.object));
 	buf_ident(&ddl, b.name);
 	buf_add(&ddl, b.primary ? " PRIMARY KEY USING INDEX " : " UNIQUE USING INDEX ");
 	buf_ident(&ddl, b.name);
@@ -246,10 +246,10 @@ unique_look(Ctx *cx, StepEnv *env, Pg *pg, bool *done)
 	bool there;
 	Build b;
 
-	if (!build_read(cx, env, &b) || !constraint_there(cx, pg, &b, &there) ||
-	    !index_state(cx, pg, b.name, &state))
+	if (!build_read(cx, env, &b) || !constraint_there(cx, env, pg, &b, &there) ||
+	    !index_state(cx, env, pg, b.name, &state))
 		return false;
-	if (state == INDEX_INVALID && !index_drop(cx, pg, b.name))
+	if (state == INDEX_INVALID && !index_drop(cx, env, pg, b.name))
 		return false;
 	*done = there;
 	return true;
@@ -269,7 +269,7 @@ detach_body(Ctx *cx, StepEnv *env, Pg *pg)
 
 	if (!build_read(cx, env, &b))
 		return false;
-	buf_fmt(&ddl, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS ", quoted(cx->mem, b.object));
+	buf_fmt(&ddl, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS ", quoted(cx->mem, env, b.object));
 	buf_ident(&ddl, b.name);
 	return b.drift || pg_script(cx, pg, ddl.text);
 }
@@ -280,7 +280,7 @@ unique_undo_locked(Ctx *cx, StepEnv *env, Pg *pg)
 	Build b;
 
 	return build_read(cx, env, &b) && shape_transaction(cx, env, pg, detach_body, true) &&
-	    (b.drift || index_drop(cx, pg, b.name));
+	    (b.drift || index_drop(cx, env, pg, b.name));
 }
 
 bool
@@ -330,20 +330,39 @@ fill_pass(
 }
 
 static bool
+fill_plain(Ctx *cx, const StepEnv *env, Pg *pg, const char *table, const char *column)
+{
+	int64_t filled = 1;
+
+	while (filled > 0)
+		if (!fill_pass(cx, env, pg, table, column, &filled))
+			return false;
+	return true;
+}
+
+static bool
+fill_wide(Ctx *cx, const StepEnv *env, Pg *pg, const char *table, const char *column)
+{
+	const RowsChange c = { .table = table,
+		.set = arena_printf(cx->mem, "%s = DEFAULT", column),
+		.where = arena_printf(cx->mem, "%s IS NULL", column) };
+
+	return shape_rows_begin(cx, pg, env->at) &&
+	    shape_rows_change(cx, pg, &c, SHAPE_PATIENCE_MS) && shape_rows_end(cx, pg, env->at);
+}
+
+static bool
 fill_locked(Ctx *cx, StepEnv *env, Pg *pg)
 {
 	const char *object = js_get_text(env->step->args, "object");
 	const char *name = js_get_text(env->step->args, "name");
-	const char *table = quoted(cx->mem, object == NULL ? "" : object);
+	const char *table = quoted(cx->mem, env, object == NULL ? "" : object);
 	Buf column = buf_new(cx->mem);
-	int64_t filled = 1;
 
 	buf_ident(&column, name == NULL ? "" : name);
-	if (!ledger_fence(cx, pg, env))
+	if (!ledger_fence(cx, pg, env) ||
+	    !(shape_is_wide(env->at) ? fill_wide : fill_plain)(cx, env, pg, table, column.text))
 		return false;
-	while (filled > 0)
-		if (!fill_pass(cx, env, pg, table, column.text, &filled))
-			return false;
 	fault_point("field.fill.filled");
 	return shape_transaction(cx, env, pg, shape_nothing, false);
 }

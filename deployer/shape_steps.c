@@ -2,12 +2,6 @@
 
 #include <string.h>
 
-static const char *
-scope_of(Arena *mem, const Placement *at)
-{
-	return arena_printf(mem, "tenant/%s", at->tenant);
-}
-
 /* --- a new tenant ------------------------------------------------------------------ */
 
 bool
@@ -22,13 +16,12 @@ shape_create_steps(
 		Change c = { .op = CHANGE_ADD,
 			.what = "object",
 			.name = o->name,
-			.to = arena_printf(
-			    cx->mem, "%zu field%s", o->fields.n, o->fields.n == 1 ? "" : "s") };
+			.to = shape_fields_text(cx->mem, o) };
 
 		vec_push(cx->mem, changes, c);
 	}
 	js_set_text(args, "shape", work->shape);
-	steps_add(cx->mem, steps, scope_of(cx->mem, at), "shape.create", args,
+	steps_add(cx->mem, steps, at->scope, "shape.create", args,
 	    "create %zu object%s in %s", n, n == 1 ? "" : "s", at->dbname);
 	return true;
 }
@@ -137,6 +130,8 @@ emit_online(const Emit *e, const char *kind, const char *verb, const Onlines *li
 			js_set_bool(args, "drift", true);
 		if (o->guard.sort != GUARD_NONE)
 			js_set(args, "guards", guards_js(mem, &o->guard, 1));
+		if (o->exact.sort != GUARD_NONE)
+			js_set(args, "exact", guards_js(mem, &o->exact, 1));
 		steps_add(mem, e->steps, e->scope, kind, args, "%s %s%s%s", verb,
 		    fill ? o->object : "", fill ? "." : "", o->name);
 	}
@@ -180,11 +175,11 @@ first_ops(Arena *mem, const Diff *d)
 	return ops;
 }
 
-static void
-emit(const Emit *e)
+void
+shape_emit(const Diff *d, Steps *steps)
 {
-	Arena *mem = e->cx->mem;
-	const Diff *d = e->d;
+	const Emit emit = { d->cx, d, steps, d->at->scope }, *e = &emit;
+	Arena *mem = d->cx->mem;
 	Ops first = first_ops(mem, d);
 
 	emit_ops(e, "shape.change", title_of(mem, "change", &first, d), &first, true);
@@ -197,7 +192,14 @@ emit(const Emit *e)
 		    &d->late, false);
 	emit_online(e, "constraint.validate", "check", &d->references, false);
 	emit_ops(e, "shape.change", title_of(mem, "settle", &d->finish, d), &d->finish, false);
-	emit_ops(e, "shape.drop", drop_title(mem, &d->drop), &d->drop, false);
+}
+
+void
+shape_emit_drop(const Diff *d, Steps *steps)
+{
+	const Emit emit = { d->cx, d, steps, d->at->scope };
+
+	emit_ops(&emit, "shape.drop", drop_title(d->cx->mem, &d->drop), &d->drop, false);
 }
 
 bool
@@ -205,12 +207,12 @@ shape_change_steps(
     Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
 {
 	Diff d = { .cx = cx, .at = at, .work = work, .changes = changes };
-	const Emit e = { cx, &d, steps, scope_of(cx->mem, at) };
 
 	if (work->recorded == NULL)
 		return shape_create_steps(cx, at, work, changes, steps);
 	if (!shape_diff(&d))
 		return fail_in(cx, "planning the objects of \"%s\"", at->tenant);
-	emit(&e);
+	shape_emit(&d, steps);
+	shape_emit_drop(&d, steps);
 	return true;
 }

@@ -90,16 +90,26 @@ reference_text(Arena *mem, const Field *f)
 	return arena_printf(mem, "%s, on delete %s", f->to, words[f->on_delete]);
 }
 
+/* Spare columns are nobody's fields yet. */
+const char *
+shape_fields_text(Arena *mem, const Object *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->fields.n; i++)
+		n += !o->fields.at[i].spare;
+	return arena_printf(mem, "%zu field%s", n, n == 1 ? "" : "s");
+}
+
 const char *
 shape_rule_text(Arena *mem, const Rule *r)
 {
 	if (r->item.kind == ITEM_TABLE)
-		return arena_printf(
-		    mem, "%zu field%s", r->object->fields.n, r->object->fields.n == 1 ? "" : "s");
+		return shape_fields_text(mem, r->object);
 	if (r->item.kind == ITEM_COLUMN)
 		return field_text(mem, r);
 	if (r->item.kind == ITEM_DEFAULT)
-		return r->field->fallback;
+		return r->field->fallback == NULL ? r->item.def : r->field->fallback;
 	if (r->item.kind == ITEM_NOT_NULL)
 		return "required";
 	if (r->item.kind == ITEM_INDEX || r->sort == RULE_UNIQUE)
@@ -116,6 +126,8 @@ shape_rule_label(Arena *mem, const Rule *r)
 {
 	if (r->field != NULL)
 		return arena_printf(mem, "%s.%s", r->item.object, r->field->name);
+	if (r->item.kind == ITEM_POLICY)
+		return arena_printf(mem, "%s of %s", r->item.name, r->item.object);
 	if (r->item.kind == ITEM_GRANT || r->item.kind == ITEM_SCHEMA_GRANT)
 		return arena_printf(mem, "%s to %s", r->item.object, r->item.name);
 	return r->item.object;

@@ -419,8 +419,8 @@ source_carried(Buf *b, const SourceColumn *c)
 	buf_addc(b, ')');
 }
 
-void
-source_value(Buf *b, const SourceColumn *c, const Field *field)
+const char *
+source_type(FieldType type)
 {
 	static const char *const types[FIELD_TYPES] = {
 		[TYPE_TEXT] = "text",
@@ -434,7 +434,13 @@ source_value(Buf *b, const SourceColumn *c, const Field *field)
 		[TYPE_BYTES] = "bytea",
 	};
 
+	return types[type];
+}
+
+void
+source_value(Buf *b, const SourceColumn *c, const Field *field)
+{
 	source_carried(b, c);
 	buf_add(b, "::");
-	buf_add(b, types[field->type]);
+	buf_add(b, source_type(field->type));
 }

@@ -63,3 +63,4 @@ bool	 source_fits(const SourceColumn *c, const Field *field);
 /* The table as it stands in FROM; the column as an SQL value of the field's type. */
 void	 source_relation(Buf *b, const Source *s, const SourceTable *t);
 void	 source_value(Buf *b, const SourceColumn *c, const Field *field);
+const char *source_type(FieldType type);	/* "bigint": of such a value */

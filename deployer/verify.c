@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "deployer/items.h"
+#include "deployer/verify.h"
 #include "deployer/works.h"
 
 #include "deployer/verify.sql.h"
@@ -10,33 +10,26 @@ typedef enum Try {
 	TRY_ALONE,
 	TRY_ERROR,
 	TRY_NOTHING,
+	TRY_SILENT,
 	TRY_SECRET,
 	TRY_VISIBLE,
 	TRY_OPEN
 } Try;
 
 static const struct TryRow {
+	int where;
 	Try allowed;
 	const char *what, *sql, *look;
 } tries[] = {
-#define ATTEMPT(allowed, what, sql, look) { allowed, what, sql, look },
+#define ATTEMPT_AT(where, allowed, what, sql, look) { where, allowed, what, sql, look },
+#define ATTEMPT(allowed, what, sql, look) ATTEMPT_AT(AT_ALL, allowed, what, sql, look)
 #include "deployer/attempts.def"
 #undef ATTEMPT
+#undef ATTEMPT_AT
 };
 
-typedef struct Verify {
-	Ctx *cx;
-	const Placement *at;
-	const Login *login;
-	const Secret *password;
-	Pg *pg;          /* as the login */
-	Names databases; /* others on the server */
-	const char *neighbour, *other_db, *other_oid, *object, *pid;
-	Attempts *out;
-} Verify;
-
-static void
-file_attempt(Verify *v, Heading heading, const char *what, const char *result)
+void
+verify_file(Verify *v, Heading heading, const char *what, const char *result)
 {
 	Attempt a = { heading, what, result };
 
@@ -45,40 +38,53 @@ file_attempt(Verify *v, Heading heading, const char *what, const char *result)
 
 /* --- what the words in braces stand for ------------------------------------------- */
 
-static const char *
+typedef struct Word {
+	const char *word, *value;
+	bool bare; /* quoted already, or a number */
+} Word;
+
+static Word
 word_value(const Verify *v, const char *word, size_t n)
 {
-	const struct {
-		const char *word, *value;
-	} words[] = {
-		{ "self", v->login->role },
-		{ "owner", v->at->owner },
-		{ "admin", v->at->cluster->connect.user },
-		{ "neighbour", v->neighbour },
-		{ "db", v->at->dbname },
-		{ "other_db", v->other_db },
-		{ "object", v->object },
-		{ "pid", v->pid },
-		{ "other_oid", v->other_oid },
+	const Shared *s = v->at->shared;
+	const Word words[] = {
+		{ "self", v->login->role, false },
+		{ "owner", v->at->owner, false },
+		{ "admin", v->at->cluster->connect.user, false },
+		{ "neighbour", v->neighbour, false },
+		{ "db", v->at->dbname, false },
+		{ "schema", v->at->schema, false },
+		{ "other_db", v->other_db, false },
+		{ "object", v->object, true },
+		{ "pid", v->pid, true },
+		{ "other_oid", v->other_oid, true },
+		{ "keeper", s ? s->keeper : "", false },
+		{ "group", s && v->login->read_only ? s->readers : s ? s->writers : "", false },
+		{ "wide", v->wide, true },
+		{ "wide_oid", v->wide_oid, true },
+		{ "theirs", v->theirs.relation, true },
+		{ "column", v->theirs.column, true },
+		{ "value", v->theirs.value, false },
+		{ "digest", v->theirs.digest, false },
 	};
 
 	for (size_t i = 0; i < LENGTH(words); i++)
 		if (strlen(words[i].word) == n && memcmp(words[i].word, word, n) == 0)
-			return words[i].value;
-	return "";
+			return words[i];
+	return (Word){ "", "", true };
 }
 
 static void
 add_word(Buf *b, const Verify *v, const char *word, size_t n)
 {
-	const char *value = word_value(v, word + (*word == '\''), n - (*word == '\''));
+	Word w = word_value(v, word + (*word == '\''), n - (*word == '\''));
 
 	if (*word == '\'')
-		buf_literal(b, value);
-	else if (value == v->object || value == v->pid || value == v->other_oid)
-		buf_add(b, value);
+		buf_literal(b, w.value);
+	else if (w.bare)
+		buf_add(b, w.value);
 	else
-		buf_ident(b, value);
+		buf_ident(b, w.value);
 }
 
 static char *
@@ -129,14 +135,23 @@ run_attempt(Verify *v, Ctx *cx, const struct TryRow *t, int *rows)
 	    (t->look == NULL || ask_rows(cx, v->pg, filled(v, t->look), rows));
 }
 
-/* A lost session is opened again: an attempt may end it, which proves nothing yet. */
+/* That an attempt ended it proves nothing yet.  In a shared database the search_path finds the objects. */
+bool
+verify_session(Verify *v)
+{
+	if (v->pg && pg_alive(v->pg))
+		return true;
+	return login_session(v->cx, v->at, v->login, v->password, &v->pg) &&
+	    (!v->at->shared || session_settings(v->cx, v->pg, v->at));
+}
+
 static bool
 try_one(Verify *v, const struct TryRow *t, Outcome *o)
 {
 	Ctx own = ctx_new(v->cx->mem);
 	bool alone = t->allowed == TRY_ALONE;
 
-	if (!pg_alive(v->pg) && !login_session(v->cx, v->at, v->login, v->password, &v->pg))
+	if (!verify_session(v))
 		return false;
 	if (!alone && !pg_begin(v->cx, v->pg))
 		return false;
@@ -165,6 +180,7 @@ judge_worked(const Verify *v, Try allowed, int rows)
 	case TRY_ERROR:
 		return HEAD_FAILED;
 	case TRY_NOTHING:
+	case TRY_SILENT:
 		return rows > 0 ? HEAD_FAILED : HEAD_ISOLATED;
 	case TRY_SECRET:
 		if (rows > 0)
@@ -189,10 +205,23 @@ worked_text(Heading heading, Try allowed)
 		return "shown";
 	case HEAD_ISOLATED:
 		return "shows nothing";
+	case HEAD_UNTRIED:
 	case HEAD_FAILED:
 		break;
 	}
-	return allowed == TRY_NOTHING || allowed == TRY_SECRET ? "shows rows" : "got through";
+	return allowed == TRY_NOTHING || allowed == TRY_SILENT || allowed == TRY_SECRET ? "shows rows" : "got through";
+}
+
+/* What a right could not help with either: the objects of a shared database are views. */
+static bool
+is_refusal(const Verify *v, Try allowed, const char *sqlstate)
+{
+	if (allowed == TRY_SILENT)
+		return false;
+	if (allowed != TRY_REFUSED && allowed != TRY_ALONE)
+		return true;
+	return strcmp(sqlstate, "42501") == 0 ||
+	    (v->at->layout == LAYOUT_VIEWS && strcmp(sqlstate, "42809") == 0);
 }
 
 static void
@@ -202,21 +231,30 @@ judge(Verify *v, const struct TryRow *t, const Outcome *o)
 
 	if (o->worked) {
 		Heading h = judge_worked(v, t->allowed, o->rows);
-		file_attempt(v, h, t->what, worked_text(h, t->allowed));
+		verify_file(v, h, t->what, worked_text(h, t->allowed));
 	} else if (is_undecided(o)) {
-		file_attempt(v, HEAD_FAILED, t->what,
+		verify_file(v, HEAD_FAILED, t->what,
 		    o->sqlstate[0] == '\0'
 			? "the session was lost"
 			: arena_printf(mem, "could not be tried (%s)", o->sqlstate));
 	} else if (t->allowed == TRY_OPEN && strcmp(o->sqlstate, "55P03") == 0) {
-		file_attempt(v, HEAD_OPEN, t->what, "works (busy just now)");
+		verify_file(v, HEAD_OPEN, t->what, "works (busy just now)");
 	} else {
-		bool strict = t->allowed == TRY_REFUSED || t->allowed == TRY_ALONE;
-		bool refused = !strict || strcmp(o->sqlstate, "42501") == 0;
-		file_attempt(v, refused ? HEAD_ISOLATED : HEAD_FAILED, t->what,
-		    arena_printf(mem, refused ? "refused (%s)" : "not for want of a right (%s)",
-			o->sqlstate));
+		bool refused = is_refusal(v, t->allowed, o->sqlstate);
+		const char *form = refused           ? "refused (%s)"
+		    : t->allowed == TRY_SILENT ? "an error tells of the row (%s)"
+						     : "not for want of a right (%s)";
+		verify_file(v, refused ? HEAD_ISOLATED : HEAD_FAILED, t->what,
+		    arena_printf(mem, form, o->sqlstate));
 	}
+}
+
+static bool
+is_tried(const Verify *v, int where)
+{
+	if ((where & AT_THEIRS) && !v->theirs.object)
+		return false;
+	return (where & (v->at->shared ? AT_SHARED : AT_PLAIN)) != 0;
 }
 
 static bool
@@ -224,6 +262,8 @@ try_all(Verify *v)
 {
 	for (size_t i = 0; i < LENGTH(tries); i++) {
 		Outcome o = { 0 };
+		if (!is_tried(v, tries[i].where))
+			continue;
 		if (!try_one(v, &tries[i], &o))
 			return fail_in(v->cx, "trying \"%s\"", tries[i].what);
 		judge(v, &tries[i], &o);
@@ -265,12 +305,12 @@ try_database(Verify *v, const char *dbname)
 
 	there.dbname = dbname;
 	if (login_session(&own, &there, v->login, v->password, &pg))
-		file_attempt(v, entered_heading(v, dbname), what, "got in");
+		verify_file(v, entered_heading(v, dbname), what, "got in");
 	else if (own.fail->kind == FAIL_UNREACHABLE || own.fail->kind == FAIL_TIMEOUT)
-		file_attempt(v, HEAD_FAILED, what,
+		verify_file(v, HEAD_FAILED, what,
 		    arena_printf(v->cx->mem, "could not be tried (%s)", fail_name(own.fail->kind)));
 	else
-		file_attempt(v, HEAD_ISOLATED, what, refused_text(v, &own));
+		verify_file(v, HEAD_ISOLATED, what, refused_text(v, &own));
 	arena_free(own.mem);
 }
 
@@ -284,9 +324,9 @@ try_other_login(Verify *v)
 	Pg *pg;
 
 	if (login_session(&own, v->at, &other, v->password, &pg))
-		file_attempt(v, HEAD_FAILED, what, "got in");
+		verify_file(v, HEAD_FAILED, what, "got in");
 	else
-		file_attempt(v, HEAD_ISOLATED, what, refused_text(v, &own));
+		verify_file(v, HEAD_ISOLATED, what, refused_text(v, &own));
 	arena_free(own.mem);
 }
 
@@ -305,7 +345,11 @@ own_roles(Verify *v)
 {
 	Buf b = buf_new(v->cx->mem);
 
+	const Shared *s = v->at->shared;
+
 	buf_add(&b, v->at->owner);
+	if (s)
+		buf_fmt(&b, ",%s,%s,%s", s->keeper, s->writers, s->readers);
 	for (size_t i = 0; i < v->at->logins.n; i++)
 		buf_fmt(&b, ",%s", v->at->logins.at[i].role);
 	buf_fmt(&b, ",%s", v->at->cluster->connect.user);
@@ -353,16 +397,26 @@ any_object(Verify *v, const Model *m)
 	return true;
 }
 
+static bool
+verify_with(Verify *v, Conns *conns)
+{
+	Pg *admin;
+
+	return place_session(v->cx, conns, v->at, &admin) && look_around(v, admin) &&
+	    any_object(v, v->m) && verify_session(v) && (!v->at->shared || verify_look(v, admin)) &&
+	    works_try(v->cx, v->pg, v->at, v->m, v->login, v->out) && try_all(v) &&
+	    (!v->at->shared || verify_rules(v, admin));
+}
+
 bool
 verify_plain(Ctx *cx, Conns *conns, const Placement *at, const Model *m, const Login *login,
     const Secret *password, Attempts *out)
 {
-	Verify v = { .cx = cx, .at = at, .login = login, .password = password, .out = out };
-	Pg *admin;
+	Verify v = {
+		.cx = cx, .at = at, .m = m, .login = login, .password = password, .out = out
+	};
 
-	if (!place_session(cx, conns, at, &admin) || !look_around(&v, admin) ||
-	    !any_object(&v, m) || !login_session(cx, at, login, password, &v.pg) ||
-	    !works_try(cx, v.pg, at, m, login, out) || !try_all(&v))
+	if (!verify_with(&v, conns))
 		return fail_in(
 		    cx, "verifying tenant \"%s\" as its login \"%s\"", at->tenant, login->user);
 	try_databases(&v);

@@ -17,6 +17,7 @@ typedef struct Works {
 	    keys; /* object -> its made-up row's key value as literal, where the key is one field */
 	Attempts *out;
 	int good;
+	PgError error; /* of the last statement */
 } Works;
 
 static void
@@ -91,11 +92,19 @@ made_value(Arena *mem, const Field *f)
 	return "";
 }
 
+char *
+works_value(Arena *mem, const Field *resolved)
+{
+	Buf b = buf_new(mem);
+
+	buf_literal(&b, made_value(mem, resolved));
+	return b.text;
+}
+
 /* false: a required reference to an object of which there is no row yet */
 static bool
 field_literal(Works *w, const Object *o, const Field *f, const char **out)
 {
-	Buf b = buf_new(w->cx->mem);
 	Field r;
 
 	if (f->type == TYPE_REFERENCE) {
@@ -105,8 +114,7 @@ field_literal(Works *w, const Object *o, const Field *f, const char **out)
 	}
 	if (!field_resolved(w->m, f, &r))
 		return false;
-	buf_literal(&b, made_value(w->cx->mem, &r));
-	*out = b.text;
+	*out = works_value(w->cx->mem, &r);
 	return true;
 }
 
@@ -211,6 +219,7 @@ works_run(Works *w, const char *text, const char **why)
 	if (!pg_script(w->cx, w->pg, "SAVEPOINT copyhold_verify"))
 		return false;
 	good = pg_query(&own, w->pg, &sql, &rows, NULL);
+	w->error = *pg_error(w->pg);
 	if (!good)
 		*why = arena_printf(w->cx->mem, "refused (%s)", pg_error(w->pg)->sqlstate);
 	else if (rows.n != 1)
@@ -354,4 +363,50 @@ works_try(Ctx *cx, Pg *pg, const Placement *at, const Model *m, const Login *log
 		arena_printf(cx->mem, "%d of %zu objects", w.good, m->objects.n) };
 	vec_push(cx->mem, out, a);
 	return true;
+}
+
+/* --- one rule ------------------------------------------------------------------------------ */
+
+static bool
+rule_row(Works *w, const Object *o, WorksRule *rule)
+{
+	Row r = { 0 };
+	const char *why;
+
+	if (!place_driver(w->at->mode)->map(w->cx, w->at, w->m, o->name, &r.to))
+		return false;
+	rule->tried = make_row(w, o, &r);
+	if (!rule->tried)
+		return true;
+	for (size_t i = 0; i < o->fields.n; i++)
+		if (strcmp(o->fields.at[i].name, rule->field) == 0)
+			r.values[i] = rule->literal;
+	if (!works_run(w, insert_text(w, &r), &why))
+		return false;
+	memcpy(rule->sqlstate, why ? w->error.sqlstate : "00000", sizeof rule->sqlstate);
+	memcpy(rule->constraint, w->error.constraint, sizeof rule->constraint);
+	return true;
+}
+
+bool
+works_rule(Ctx *cx, Pg *pg, const Placement *at, const Model *m, WorksRule *rule)
+{
+	Works w = { .cx = cx, .pg = pg, .at = at, .m = m, .keys = map_new(cx->mem) };
+	const Object **order;
+	bool good = true, met = false;
+
+	rule->tried = false;
+	if (!model_order(cx, m, &order) || !pg_begin(cx, pg))
+		return false;
+	for (size_t i = 0; good && !met && i < m->objects.n; i++) {
+		Row r = { 0 };
+		const char *why;
+
+		met = strcmp(order[i]->name, rule->object) == 0;
+		good = met ? rule_row(&w, order[i], rule)
+			   : place_driver(at->mode)->map(cx, at, m, order[i]->name, &r.to) &&
+			works_insert(&w, order[i], &r, &why);
+	}
+	pg_rollback(pg);
+	return good;
 }

@@ -6,6 +6,17 @@
 
 #include "lib/core/place.h"
 
+/* One rule asked: a row of `object` with `literal` in `field`, beside made-up rows of whatever it needs;
+ * all of it is rolled back. */
+typedef struct WorksRule {
+	const char	*object, *field, *literal;
+	bool		 tried;			/* out; false: no such row can be made up */
+	char		 sqlstate[6];		/* out; "00000": it would stand */
+	char		 constraint[64];	/* out */
+} WorksRule;
+bool	 works_rule(Ctx *cx, Pg *pg, const Placement *at, const Model *m, WorksRule *rule);
+char	*works_value(Arena *mem, const Field *resolved);	/* made up, as a literal */
+
 /* A line for all objects that do, one for each that does not; a read-only login must be refused. */
 bool	 works_try(Ctx *cx, Pg *pg, const Placement *at, const Model *m, const Login *login,
 	    Attempts *out);

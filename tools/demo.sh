@@ -3,7 +3,7 @@
 # demo.sh start|stop|env - the main job from end to end on private PostgreSQL servers.
 #
 #   start   installs what is missing, builds, starts a vendor's and a customer's server, takes
-#           three tenants on, loads data, verifies them, and leaves everything running; run
+#           five tenants on, loads data, verifies them, and leaves everything running; run
 #           again, it does what is left to do
 #   stop    stops and removes everything that start made, but packages
 #   env     prints what a shell needs to go on from there: eval "$(tools/demo.sh env)"
@@ -20,7 +20,7 @@ demo=${COPYHOLD_DEMO:-/var/tmp/copyhold-demo-$(id -u)}
 build=$(cd "$root" && realpath -m "${BUILD:-build}")
 binary=${COPYHOLD_BIN:-$build/copyhold}
 manifests=$demo/manifests
-tenants=(globex initech acme)
+tenants=(globex initech hooli vandelay acme)
 
 die() {
 	echo "demo: $*" >&2
@@ -223,6 +223,7 @@ demo_start() {
 	title "data"
 	make_source
 	load_tenant bj-1 globex
+	load_tenant bj-1 vandelay
 	load_tenant acme-db acme
 
 	title "verification"
@@ -232,6 +233,8 @@ demo_start() {
 
 	title "report"
 	show tenant list
+	show shared show bj-1/crm
+	show shared usage bj-1/crm
 	print_next
 }
 

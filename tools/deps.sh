@@ -19,10 +19,10 @@ readonly aside=before-copyhold
 readonly mark="# written by copyhold's tools/deps.sh while it installs packages"
 
 readonly build=(gcc make pkg-config libc6-dev libpq-dev libsqlite3-dev libjansson-dev
-	libyaml-dev libssl-dev uthash-dev)
+	libyaml-dev libssl-dev libzip-dev libcurl4-openssl-dev libevent-dev uthash-dev)
 readonly run=(postgresql-15 postgresql-client-15 openssl)
 readonly lint=(clang-format-14 clang-14 shellcheck)
-readonly test=(libcmocka-dev bats perl jq sqlite3 python3-jsonschema valgrind clang-14
+readonly test=(libcmocka-dev bats perl jq sqlite3 curl python3 python3-jsonschema valgrind clang-14
 	libclang-rt-14-dev)
 readonly cover=(gcovr)
 

@@ -32,7 +32,7 @@ BEGIN {
 	level["lib/core"] = 2
 	level["deployer"] = level["region"] = level["cdn"] = level["compliance"] = 3
 	level["cli"] = 4
-	library = "^(libpq|libpq-fe|postgres|sqlite3|jansson|yaml|uthash|utlist|zlib|zstd|gcrypt|libssh2|git2|curl|" \
+	library = "^(libpq|libpq-fe|postgres|sqlite3|jansson|yaml|uthash|utlist|zip|zipconf|zlib|zstd|gcrypt|libssh2|git2|curl|" \
 	    "event2|openssl|nghttp2|libxml|archive)([./_-]|$)"
 }
 

@@ -24,6 +24,8 @@ _Static_assert(
 /* Fetching takes locks and time, so it is done once; never changed afterwards. */
 static EVP_CIPHER *crypto_aes_block, *crypto_aes_gcm;
 static EVP_MD *crypto_sha256;
+/* Holds nothing between two calls: a new one for each hash costs more than a short hash. */
+static EVP_MD_CTX *crypto_scratch;
 
 /* For calls that fail only when the library itself is broken or memory is gone. */
 static void
@@ -43,7 +45,9 @@ crypto_fetch(void)
 	crypto_aes_block = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
 	crypto_aes_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	crypto_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	crypto_scratch = EVP_MD_CTX_new();
 	crypto_must(crypto_aes_block != NULL && crypto_aes_gcm != NULL && crypto_sha256 != NULL);
+	crypto_must(crypto_scratch && EVP_DigestInit_ex2(crypto_scratch, crypto_sha256, NULL) == 1);
 }
 
 /* The published derivation: CMAC's K1 over two counter blocks that hold half the nonce. */
@@ -223,24 +227,20 @@ crypto_open(Ctx *cx, const unsigned char key[KEY_BYTES], const SealPlace *place,
 	return true;
 }
 
-static char *
-crypto_hex(Arena *mem, const unsigned char *bytes, size_t n)
+void
+sha256_two(Bytes a, Bytes b, unsigned char out[32])
 {
-	static const char digits[] = "0123456789abcdef";
-	char *out = arena_alloc(mem, 2 * n + 1);
-
-	for (size_t i = 0; i < n; i++) {
-		out[2 * i] = digits[bytes[i] >> 4];
-		out[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	return out;
+	crypto_fetch();
+	crypto_must(EVP_DigestInit_ex2(crypto_scratch, NULL, NULL) == 1);
+	crypto_must(a.n == 0 || EVP_DigestUpdate(crypto_scratch, a.at, a.n) == 1);
+	crypto_must(b.n == 0 || EVP_DigestUpdate(crypto_scratch, b.at, b.n) == 1);
+	crypto_must(EVP_DigestFinal_ex(crypto_scratch, out, NULL) == 1);
 }
 
 void
 sha256(const void *bytes, size_t n, unsigned char out[32])
 {
-	crypto_fetch();
-	crypto_must(EVP_Digest(bytes, n, out, NULL, crypto_sha256, NULL) == 1);
+	sha256_two((Bytes){ bytes, n }, (Bytes){ 0 }, out);
 }
 
 char *
@@ -249,7 +249,7 @@ sha256_hex(Arena *mem, const void *bytes, size_t n)
 	unsigned char sum[32];
 
 	sha256(bytes, n, sum);
-	return crypto_hex(mem, sum, sizeof sum);
+	return hex_text(mem, sum, sizeof sum);
 }
 
 struct Sha256 {
@@ -282,20 +282,26 @@ sha256_add(Sha256 *s, const void *bytes, size_t n)
 	crypto_must(EVP_DigestUpdate(s->ctx, bytes, n) == 1);
 }
 
+void
+sha256_end(Sha256 *s, unsigned char out[32])
+{
+	crypto_must(EVP_DigestFinal_ex(s->ctx, out, NULL) == 1);
+	arena_forget(s->mem, sha256_free, s->ctx);
+	EVP_MD_CTX_free(s->ctx);
+	s->ctx = NULL;
+}
+
 char *
 sha256_end_hex(Sha256 *s)
 {
 	unsigned char sum[32];
 
-	crypto_must(EVP_DigestFinal_ex(s->ctx, sum, NULL) == 1);
-	arena_forget(s->mem, sha256_free, s->ctx);
-	EVP_MD_CTX_free(s->ctx);
-	s->ctx = NULL;
-	return crypto_hex(s->mem, sum, sizeof sum);
+	sha256_end(s, sum);
+	return hex_text(s->mem, sum, sizeof sum);
 }
 
-static void
-crypto_hmac(const void *key, size_t key_n, const void *bytes, size_t n, unsigned char out[32])
+void
+hmac_sha256(const void *key, size_t key_n, const void *bytes, size_t n, unsigned char out[32])
 {
 	crypto_fetch();
 	crypto_must(key_n <= INT_MAX);
@@ -307,17 +313,8 @@ hmac_hex(Arena *mem, const void *key, size_t key_n, const void *bytes, size_t n)
 {
 	unsigned char sum[32];
 
-	crypto_hmac(key, key_n, bytes, n, sum);
-	return crypto_hex(mem, sum, sizeof sum);
-}
-
-static char *
-base64(Arena *mem, const void *bytes, size_t n)
-{
-	char *out = arena_alloc(mem, (n + 2) / 3 * 4 + 1);
-
-	EVP_EncodeBlock((unsigned char *)out, bytes, (int)n);
-	return out;
+	hmac_sha256(key, key_n, bytes, n, sum);
+	return hex_text(mem, sum, sizeof sum);
 }
 
 char *
@@ -330,12 +327,12 @@ scram_verifier(Arena *mem, const Secret *password)
 	random_bytes(salt, sizeof salt);
 	crypto_must(PKCS5_PBKDF2_HMAC(password->text, (int)password->len, salt, sizeof salt,
 			SCRAM_ROUNDS, crypto_sha256, sizeof salted, salted) == 1);
-	crypto_hmac(salted, sizeof salted, "Client Key", strlen("Client Key"), client);
+	hmac_sha256(salted, sizeof salted, "Client Key", strlen("Client Key"), client);
 	sha256(client, sizeof client, stored);
-	crypto_hmac(salted, sizeof salted, "Server Key", strlen("Server Key"), server);
+	hmac_sha256(salted, sizeof salted, "Server Key", strlen("Server Key"), server);
 	char *text = arena_printf(mem, "SCRAM-SHA-256$%d:%s$%s:%s", SCRAM_ROUNDS,
-	    base64(mem, salt, sizeof salt), base64(mem, stored, sizeof stored),
-	    base64(mem, server, sizeof server));
+	    base64_text(mem, salt, sizeof salt), base64_text(mem, stored, sizeof stored),
+	    base64_text(mem, server, sizeof server));
 	secret_wipe(salted, sizeof salted);
 	secret_wipe(client, sizeof client);
 	return text;

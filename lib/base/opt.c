@@ -75,12 +75,13 @@ noun_len(const Command *cmd)
 	return strcspn(cmd->name, " ");
 }
 
+/* A noun may have a part of its own: "audit witness" of "audit witness run". */
 static bool
-noun_is(const Command *cmd, const char *word)
+noun_is(const Command *cmd, const char *words)
 {
-	size_t n = noun_len(cmd);
+	size_t n = strlen(words);
 
-	return strlen(word) == n && strncmp(cmd->name, word, n) == 0;
+	return strncmp(cmd->name, words, n) == 0 && (!cmd->name[n] || cmd->name[n] == ' ');
 }
 
 static const char *
@@ -362,16 +363,37 @@ check_complete(const Parse *p)
 	return true;
 }
 
+/* The word after the noun; NULL where the name ends with it. */
+static char *
+next_word(Arena *mem, const Command *cmd, const char *noun)
+{
+	const char *rest = cmd->name + strlen(noun);
+
+	return *rest ? arena_dupn(mem, rest + 1, strcspn(rest + 1, " ")) : NULL;
+}
+
+static bool
+is_among(const Words *words, const char *word)
+{
+	for (size_t i = 0; i < words->n; i++)
+		if (strcmp(words->at[i], word) == 0)
+			return true;
+	return false;
+}
+
 static const char *
 verbs_of(Arena *mem, const Command *const *commands, size_t n, const char *noun, Words *verbs)
 {
 	Buf b = buf_new(mem);
 
 	for (size_t i = 0; i < n; i++) {
-		if (commands[i]->hidden || !noun_is(commands[i], noun) || !verb_of(commands[i]))
+		if (commands[i]->hidden || !noun_is(commands[i], noun))
 			continue;
-		vec_push(mem, verbs, verb_of(commands[i]));
-		buf_fmt(&b, "%s%s", b.len ? ", " : "", verb_of(commands[i]));
+		char *word = next_word(mem, commands[i], noun);
+		if (!word || is_among(verbs, word))
+			continue;
+		vec_push(mem, verbs, word);
+		buf_fmt(&b, "%s%s", b.len ? ", " : "", word);
 	}
 	return b.text;
 }
@@ -412,11 +434,16 @@ find_verb(Parse *p, const Command *const *commands, size_t n, const char *noun)
 			"--help",
 			list, noun),
 		    "\"%s\" needs a verb", noun);
-	for (size_t i = 0; i < n && !p->cmd; i++)
-		if (noun_is(commands[i], noun) && verb_of(commands[i]) &&
-		    strcmp(verb_of(commands[i]), word) == 0)
+	char *both = arena_printf(mem, "%s %s", noun, word);
+	bool is_noun = false;
+	for (size_t i = 0; i < n && !p->cmd; i++) {
+		if (strcmp(commands[i]->name, both) == 0)
 			p->cmd = commands[i];
+		is_noun |= noun_is(commands[i], both);
+	}
 	p->at++;
+	if (!p->cmd && is_noun && !strchr(word, ' '))
+		return find_verb(p, commands, n, both);
 	if (p->cmd)
 		return true;
 	const char *near = nearest_word(word, verbs.at, verbs.n);

@@ -68,12 +68,25 @@ noun_of(const Complete *c, const Command *cmd)
 	return arena_dupn(c->b->mem, cmd->name, strcspn(cmd->name, " "));
 }
 
-static const char *
-verb_of(const Command *cmd)
+/* The word at a place of the name, from 0; NULL past its end. */
+static char *
+word_of(const Complete *c, const Command *cmd, int at)
 {
-	const char *space = strchr(cmd->name, ' ');
+	const char *word = cmd->name;
 
-	return space ? space + 1 : NULL;
+	for (; at > 0; at--) {
+		word = strchr(word, ' ');
+		if (!word)
+			return NULL;
+		word++;
+	}
+	return arena_dupn(c->b->mem, word, strcspn(word, " "));
+}
+
+static const char *
+verb_of(const Complete *c, const Command *cmd)
+{
+	return word_of(c, cmd, 1);
 }
 
 static char *
@@ -102,9 +115,48 @@ is_first(const Complete *c, size_t at)
 }
 
 static bool
-is_verb_of(const Complete *c, const Command *cmd, const char *noun)
+same_words(const Complete *c, const Command *a, const Command *b, int n)
 {
-	return !cmd->hidden && verb_of(cmd) && strcmp(noun_of(c, cmd), noun) == 0;
+	for (int i = 0; i < n; i++) {
+		const char *of_a = word_of(c, a, i), *of_b = word_of(c, b, i);
+
+		if (!of_a || !of_b || strcmp(of_a, of_b) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Commands that have n words and more, the first n of which have not come before: each once. */
+static bool
+is_first_of(const Complete *c, size_t at, int n)
+{
+	if (c->commands[at]->hidden || !word_of(c, c->commands[at], n - 1))
+		return false;
+	for (size_t i = 0; i < at; i++)
+		if (!c->commands[i]->hidden && same_words(c, c->commands[i], c->commands[at], n))
+			return false;
+	return true;
+}
+
+/* Is it the first command that has the words of `first`, less the last of its n, and this n-th one? */
+static bool
+is_verb_of(const Complete *c, size_t at, const Command *first, int n)
+{
+	return is_first_of(c, at, n) && same_words(c, c->commands[at], first, n - 1);
+}
+
+/* One of those whose noun has two words: "audit witness run". */
+static bool
+is_first_sub(const Complete *c, size_t at)
+{
+	return is_first_of(c, at, 2) && word_of(c, c->commands[at], 2);
+}
+
+/* What a verb is for; of a noun's second word nothing is known. */
+static const char *
+summary_of(const Complete *c, const Command *cmd, int n)
+{
+	return word_of(c, cmd, n) ? "" : cmd->summary;
 }
 
 /* noun|noun of those that have verbs */
@@ -114,7 +166,7 @@ add_verb_nouns(const Complete *c)
 	const char *bar = "";
 
 	for (size_t i = 0; i < c->n; i++) {
-		if (!is_first(c, i) || !verb_of(c->commands[i]))
+		if (!is_first(c, i) || !verb_of(c, c->commands[i]))
 			continue;
 		buf_fmt(c->b, "%s%s", bar, noun_of(c, c->commands[i]));
 		bar = "|";
@@ -217,6 +269,22 @@ add_bash_options(const Complete *c)
 	    "\telif [[ $tenant ]] && ((COMP_CWORD == 3)); then\n\t\t_copyhold_tenants\n\tfi\n");
 }
 
+/* The n-th words of the commands that begin as this one. */
+static void
+add_bash_verbs(const Complete *c, const Command *first, int n)
+{
+	const char *blank = "";
+
+	buf_add(c->b, "_copyhold_words '");
+	for (size_t i = 0; i < c->n; i++) {
+		if (!is_verb_of(c, i, first, n))
+			continue;
+		buf_fmt(c->b, "%s%s", blank, word_of(c, c->commands[i], n - 1));
+		blank = " ";
+	}
+	buf_add(c->b, "'; return");
+}
+
 static void
 add_bash_words(const Complete *c)
 {
@@ -226,20 +294,35 @@ add_bash_words(const Complete *c)
 			buf_fmt(c->b, "%s%s", i ? " " : "", noun_of(c, c->commands[i]));
 	buf_add(c->b, "'\n\t\treturn\n\tfi\n\tcase $COMP_CWORD:${COMP_WORDS[1]} in\n");
 	for (size_t i = 0; i < c->n; i++) {
-		const char *noun = noun_of(c, c->commands[i]), *blank = "";
+		const Command *cmd = c->commands[i];
 
-		if (!is_first(c, i) || !verb_of(c->commands[i]))
-			continue;
-		buf_fmt(c->b, "\t2:%s) _copyhold_words '", noun);
-		for (size_t j = 0; j < c->n; j++) {
-			if (!is_verb_of(c, c->commands[j], noun))
-				continue;
-			buf_fmt(c->b, "%s%s", blank, verb_of(c->commands[j]));
-			blank = " ";
+		if (is_first(c, i) && verb_of(c, cmd)) {
+			buf_fmt(c->b, "\t2:%s) ", noun_of(c, cmd));
+			add_bash_verbs(c, cmd, 2);
+			buf_add(c->b, " ;;\n");
 		}
-		buf_add(c->b, "'; return ;;\n");
+		if (is_first_sub(c, i)) {
+			buf_fmt(c->b, "\t3:%s) if [[ ${COMP_WORDS[2]} == %s ]]; then ",
+			    noun_of(c, cmd), verb_of(c, cmd));
+			add_bash_verbs(c, cmd, 3);
+			buf_add(c->b, "; fi ;;\n");
+		}
 	}
 	buf_add(c->b, "\tesac\n");
+}
+
+/* The key of a command of three words has its third word too. */
+static void
+add_sub_keys(const Complete *c, Shell shell)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		const Command *cmd = c->commands[i];
+
+		if (is_first_sub(c, i))
+			buf_fmt(c->b, "\t[[ $key != '%s %s' ]] || key=\"$key %s\"\n",
+			    noun_of(c, cmd), verb_of(c, cmd),
+			    shell == BASH ? "${COMP_WORDS[3]}" : "$words[4]");
+	}
 }
 
 static void
@@ -269,10 +352,22 @@ complete_bash(const Complete *c)
 	    "\tcase $key in\n\t");
 	add_verb_nouns(c);
 	buf_add(c->b, ") key=\"$key ${COMP_WORDS[2]}\" ;;\n\tesac\n");
+	add_sub_keys(c, BASH);
 	add_bash_words(c);
 	add_value_case(c, BASH);
 	add_bash_options(c);
 	buf_add(c->b, "}\ncomplete -F _copyhold copyhold\n");
+}
+
+static void
+add_zsh_verbs(const Complete *c, const Command *first, int n)
+{
+	buf_add(c->b, "list=(");
+	for (size_t i = 0; i < c->n; i++)
+		if (is_verb_of(c, i, first, n))
+			add_described(
+			    c, word_of(c, c->commands[i], n - 1), summary_of(c, c->commands[i], n));
+	buf_add(c->b, " ); _describe verb list; return");
 }
 
 static void
@@ -281,21 +376,25 @@ add_zsh_words(const Complete *c)
 	buf_add(c->b, "\tif (( CURRENT == 2 )); then\n\t\tlist=(");
 	for (size_t i = 0; i < c->n; i++)
 		if (is_first(c, i))
-			add_described(c, noun_of(c, c->commands[i]),
-			    verb_of(c->commands[i]) ? "" : c->commands[i]->summary);
+			add_described(
+			    c, noun_of(c, c->commands[i]), summary_of(c, c->commands[i], 1));
 	buf_add(c->b,
 	    " )\n\t\t_describe command list\n\t\treturn\n\tfi\n"
 	    "\tcase $CURRENT:$words[2] in\n");
 	for (size_t i = 0; i < c->n; i++) {
-		const char *noun = noun_of(c, c->commands[i]);
+		const Command *cmd = c->commands[i];
 
-		if (!is_first(c, i) || !verb_of(c->commands[i]))
-			continue;
-		buf_fmt(c->b, "\t(3:%s) list=(", noun);
-		for (size_t j = 0; j < c->n; j++)
-			if (is_verb_of(c, c->commands[j], noun))
-				add_described(c, verb_of(c->commands[j]), c->commands[j]->summary);
-		buf_add(c->b, " ); _describe verb list; return ;;\n");
+		if (is_first(c, i) && verb_of(c, cmd)) {
+			buf_fmt(c->b, "\t(3:%s) ", noun_of(c, cmd));
+			add_zsh_verbs(c, cmd, 2);
+			buf_add(c->b, " ;;\n");
+		}
+		if (is_first_sub(c, i)) {
+			buf_fmt(c->b, "\t(4:%s) if [[ $words[3] == %s ]]; then ", noun_of(c, cmd),
+			    verb_of(c, cmd));
+			add_zsh_verbs(c, cmd, 3);
+			buf_add(c->b, "; fi ;;\n");
+		}
 	}
 	buf_add(c->b, "\tesac\n");
 }
@@ -347,6 +446,7 @@ complete_zsh(const Complete *c)
 	    "\tcase $key in\n\t(");
 	add_verb_nouns(c);
 	buf_add(c->b, ") key=\"$key $words[3]\" ;;\n\tesac\n");
+	add_sub_keys(c, ZSH);
 	add_zsh_words(c);
 	add_value_case(c, ZSH);
 	add_zsh_options(c);
@@ -373,17 +473,22 @@ fish_word(Buf *b, const char *text)
 	buf_addc(b, '\'');
 }
 
+/* Seen are the first n words of this command. */
+static char *
+fish_seen(const Complete *c, const Command *cmd, int n)
+{
+	Buf b = buf_new(c->b->mem);
+
+	for (int i = 0; i < n && word_of(c, cmd, i); i++)
+		buf_fmt(
+		    &b, "%s__fish_seen_subcommand_from %s", i ? "; and " : "", word_of(c, cmd, i));
+	return b.text;
+}
+
 static char *
 fish_when(const Complete *c, const Command *cmd)
 {
-	if (!cmd)
-		return NULL;
-	if (!verb_of(cmd))
-		return arena_printf(c->b->mem, "__fish_seen_subcommand_from %s", cmd->name);
-	return arena_printf(c->b->mem,
-	    "__fish_seen_subcommand_from %s; and "
-	    "__fish_seen_subcommand_from %s",
-	    noun_of(c, cmd), verb_of(cmd));
+	return cmd ? fish_seen(c, cmd, 3) : NULL;
 }
 
 static void
@@ -437,15 +542,16 @@ fish_line(const Complete *c, const char *when, const char *word, const char *doc
 	buf_addc(c->b, '\n');
 }
 
+/* The words before the n-th of this command are seen, and none that may stand there. */
 static char *
-fish_wants_verb(const Complete *c, const char *noun)
+fish_wants_verb(const Complete *c, const Command *cmd, int n)
 {
 	Buf b = buf_new(c->b->mem);
 
-	buf_fmt(&b, "__fish_seen_subcommand_from %s; and not __fish_seen_subcommand_from", noun);
+	buf_fmt(&b, "%s; and not __fish_seen_subcommand_from", fish_seen(c, cmd, n - 1));
 	for (size_t i = 0; i < c->n; i++)
-		if (is_verb_of(c, c->commands[i], noun))
-			buf_fmt(&b, " %s", verb_of(c->commands[i]));
+		if (is_verb_of(c, i, cmd, n))
+			buf_fmt(&b, " %s", word_of(c, c->commands[i], n - 1));
 	return b.text;
 }
 
@@ -463,12 +569,13 @@ complete_fish(const Complete *c)
 
 		if (is_first(c, i))
 			fish_line(c, "__fish_use_subcommand", noun_of(c, cmd),
-			    verb_of(cmd) ? NULL : cmd->summary);
+			    verb_of(c, cmd) ? NULL : cmd->summary);
 		if (cmd->hidden)
 			continue;
-		if (verb_of(cmd))
-			fish_line(
-			    c, fish_wants_verb(c, noun_of(c, cmd)), verb_of(cmd), cmd->summary);
+		for (int n = 2; n <= 3; n++)
+			if (is_first_of(c, i, n))
+				fish_line(c, fish_wants_verb(c, cmd, n), word_of(c, cmd, n - 1),
+				    word_of(c, cmd, n) ? NULL : cmd->summary);
 		if (takes_files(cmd))
 			fish_line(c, fish_when(c, cmd), NULL, NULL);
 		if (takes_tenant(cmd))

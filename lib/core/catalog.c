@@ -6,9 +6,12 @@
 #include "lib/adapters/map.h"
 #include "lib/base/clock.h"
 #include "lib/core/catalog.sql.h"
+#include "lib/core/event.sql.h"
 #include "lib/core/manifest.h"
+#include "lib/core/witness.sql.h"
 
-const Sql *const catalog_migrations[] = { &SQL_MIGRATE_1 };
+const Sql *const catalog_migrations[] = { &SQL_MIGRATE_1, &SQL_MIGRATE_2, &SQL_MIGRATE_3,
+	&SQL_MIGRATE_4 };
 const int catalog_migrations_n = (int)LENGTH(catalog_migrations);
 
 static const char *const states[] = {
@@ -33,6 +36,24 @@ tenant_state_of(const char *name)
 		if (strcmp(states[i], name) == 0)
 			return (TenantState)i;
 	return TENANT_NONE;
+}
+
+static const char *const layouts[] = {
+	[LAYOUT_PLAIN] = "tables",
+	[LAYOUT_WIDE] = "wide",
+	[LAYOUT_VIEWS] = "views",
+};
+
+const char *
+layout_name(Layout l)
+{
+	return layouts[l];
+}
+
+Layout
+layout_of(const char *name)
+{
+	return name && strcmp(name, layouts[LAYOUT_VIEWS]) == 0 ? LAYOUT_VIEWS : LAYOUT_PLAIN;
 }
 
 /* --- objects ---------------------------------------------------------------- */
@@ -93,8 +114,8 @@ catalog_object_remove(Ctx *cx, Home *home, const char *kind, const char *name)
 	return lite_do(cx, home->db, &SQL_OBJECT_REMOVE, "tt", kind, name);
 }
 
-static bool
-not_found(Ctx *cx, const char *kind, const char *name, const Names *known)
+bool
+catalog_not_found(Ctx *cx, const char *kind, const char *name, const Names *known)
 {
 	const char *near = nearest_word(name, known->at, known->n);
 
@@ -116,7 +137,7 @@ catalog_cluster(Ctx *cx, Home *home, const char *name, Cluster **out)
 	if (!spec) {
 		if (!catalog_object_names(cx, home, "Cluster", &known))
 			return false;
-		return not_found(cx, "cluster", name, &known);
+		return catalog_not_found(cx, "cluster", name, &known);
 	}
 	if (!manifest_from_json(cx, "Cluster", name, spec, &loaded))
 		return fail_in(cx, "reading the record of cluster \"%s\"", name);
@@ -171,6 +192,9 @@ tenant_row(LiteRows *rows)
 		.spec_hash = lite_text(rows, 11),
 		.purge_after = lite_int(rows, 12),
 		.changed_run = lite_int(rows, 13),
+		.shared = lite_text(rows, 14),
+		.layout = layout_of(lite_text(rows, 15)),
+		.own_views = lite_int(rows, 16) != 0,
 	};
 }
 
@@ -202,7 +226,7 @@ catalog_tenant(Ctx *cx, Home *home, const char *name, TenantRecord *out)
 		return false;
 	for (size_t i = 0; i < all.n; i++)
 		vec_push(cx->mem, &known, all.at[i].name);
-	return not_found(cx, "tenant", name, &known);
+	return catalog_not_found(cx, "tenant", name, &known);
 }
 
 bool
@@ -224,9 +248,11 @@ catalog_tenants(Ctx *cx, Home *home, TenantRecords *out)
 bool
 catalog_tenant_put(Ctx *cx, Home *home, const TenantRecord *t)
 {
-	return lite_do(cx, home->db, &SQL_TENANT_PUT, "tttttttttittii", t->name, t->id, t->display,
-	    tenant_state_name(t->state), mode_name(t->mode), t->cluster, t->dbname, t->owner,
-	    t->model, t->model_version, t->shape, t->spec_hash, t->purge_after, t->changed_run);
+	return lite_do(cx, home->db, &SQL_TENANT_PUT, "tttttttttittiitti", t->name, t->id,
+	    t->display, tenant_state_name(t->state), mode_name(t->mode), t->cluster, t->dbname,
+	    t->owner, t->model, t->model_version, t->shape, t->spec_hash, t->purge_after,
+	    t->changed_run, t->shared, t->shared ? layout_name(t->layout) : NULL,
+	    (int64_t)t->own_views);
 }
 
 bool
@@ -298,10 +324,16 @@ catalog_placement_of(Ctx *cx, Home *home, const TenantRecord *t, Placement **out
 		.cluster = cluster,
 		.dbname = t->dbname,
 		.owner = t->owner,
+		.layout = t->layout,
 		.schema = SCHEMA_APP,
 		.scope = arena_printf(cx->mem, "tenant/%s", t->name),
 	};
-	if (!placement_logins(cx, home, p))
+	if (t->shared)
+		p->schema = arena_printf(cx->mem, SCHEMA_APP "_%s", t->id);
+	if ((t->shared && !catalog_shared_of(cx, home, t->shared, cluster, &p->shared)) ||
+	    (t->shared && t->layout == LAYOUT_VIEWS &&
+		!catalog_slots(cx, home, t->name, &p->slots)) ||
+	    !placement_logins(cx, home, p))
 		return false;
 	*out = p;
 	return true;

@@ -16,6 +16,8 @@ typedef enum TenantState {
 	TENANT_NONE, TENANT_PROVISIONING, TENANT_ACTIVE, TENANT_SUSPENDED, TENANT_SEALED, TENANT_PURGING
 } TenantState;
 const char	*tenant_state_name(TenantState s);
+const char	*layout_name(Layout l);		/* "tables" (LAYOUT_PLAIN), "wide", "views" */
+Layout		 layout_of(const char *name);	/* LAYOUT_VIEWS, else LAYOUT_PLAIN */
 
 typedef struct TenantRecord {
 	const char	*name, *id, *display;
@@ -65,6 +67,8 @@ bool	 catalog_object_put(Ctx *cx, Home *home, const char *kind, const char *name
 bool	 catalog_object_remove(Ctx *cx, Home *home, const char *kind, const char *name);
 bool	 catalog_cluster(Ctx *cx, Home *home, const char *name, Cluster **out);		/* FAIL_NOT_FOUND with nearest */
 
+bool	 catalog_not_found(Ctx *cx, const char *kind, const char *name, const Names *known);	/* always false */
+
 bool	 catalog_shape_put(Ctx *cx, Home *home, const Model *m, char **hash);
 bool	 catalog_shape(Ctx *cx, Home *home, const char *hash, Model **out);
 
@@ -85,11 +89,14 @@ bool	 catalog_shared(Ctx *cx, Home *home, const char *name, SharedRecord *out);	
 bool	 catalog_shared_find(Ctx *cx, Home *home, const char *name, SharedRecord *out, bool *found);
 bool	 catalog_shareds(Ctx *cx, Home *home, SharedRecords *out);			/* by name */
 bool	 catalog_shared_put(Ctx *cx, Home *home, const SharedRecord *s);
+bool	 catalog_shared_touch(Ctx *cx, Home *home, const char *name, int64_t run);
 bool	 catalog_shared_forget(Ctx *cx, Home *home, const char *name);
 bool	 catalog_shared_place(Ctx *cx, Home *home, const SharedRecord *s, Shared **out);
-/* Tenants on the common views whose effective model is the common one of hash `from` are of `to` now; *n: how many. */
+bool	 catalog_shared_of(Ctx *cx, Home *home, const char *name, const Cluster *cluster, const Shared **out);
+/* Tenants on the common views whose effective model is the common one of hash `from` are of `to` now;
+ * *followed: their names. */
 bool	 catalog_shared_follow(Ctx *cx, Home *home, const char *shared, const char *from, const char *to,
-	    int64_t version, int64_t *n);
+	    int64_t version, Names *followed);
 bool	 catalog_slots(Ctx *cx, Home *home, const char *tenant, Slots *out);
 bool	 catalog_slots_put(Ctx *cx, Home *home, const char *tenant, const Slots *slots);	/* in place of what was there */
 

@@ -61,6 +61,25 @@ CREATE TABLE opening (
 	event INTEGER NOT NULL REFERENCES event (seq), path TEXT NOT NULL,
 	salt BLOB NOT NULL, value TEXT NOT NULL, PRIMARY KEY (event, path)) WITHOUT ROWID;
 
+-- Shared databases, and which tenants stand in them.  The partial index holds what still is to be
+-- recorded of tenants, by whatever run.
+-- name: migrate_2 server: lite
+CREATE TABLE shared (
+	name TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, cluster TEXT NOT NULL, model TEXT NOT NULL,
+	active INTEGER NOT NULL CHECK (active IN (0, 1)),
+	wide TEXT NOT NULL, common TEXT NOT NULL, version INTEGER NOT NULL,
+	changed_run INTEGER NOT NULL DEFAULT 0, UNIQUE (cluster, model)) WITHOUT ROWID;
+ALTER TABLE tenant ADD COLUMN shared TEXT REFERENCES shared (name);
+ALTER TABLE tenant ADD COLUMN layout TEXT CHECK (layout IN ('views','tables'));
+ALTER TABLE tenant ADD COLUMN own_views INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX tenant_shared ON tenant (shared);
+CREATE TABLE slot (
+	tenant TEXT NOT NULL REFERENCES tenant (name) ON DELETE CASCADE,
+	object TEXT NOT NULL, spare TEXT NOT NULL, field TEXT NOT NULL, generation INTEGER NOT NULL,
+	PRIMARY KEY (tenant, object, spare)) WITHOUT ROWID;
+CREATE INDEX step_open_record ON step (run)
+	WHERE kind IN ('tenant.register','tenant.record') AND state NOT IN ('done','undone','abandoned');
+
 -- name: object_get server: lite
 SELECT spec, hash FROM object WHERE kind = ?1 AND name = ?2;
 
@@ -96,24 +115,25 @@ UPDATE OR IGNORE ident SET field = ?4 WHERE scope = ?1 AND object = ?2 AND field
 
 -- name: tenant_get server: lite
 SELECT name, id, display, state, mode, cluster, dbname, owner, model, model_version, shape, spec_hash,
-	purge_after, changed_run
+	purge_after, changed_run, shared, layout, own_views
 FROM tenant WHERE name = ?1;
 
 -- name: tenant_list server: lite
 SELECT name, id, display, state, mode, cluster, dbname, owner, model, model_version, shape, spec_hash,
-	purge_after, changed_run
+	purge_after, changed_run, shared, layout, own_views
 FROM tenant ORDER BY name;
 
 -- name: tenant_put server: lite
 INSERT INTO tenant (name, id, display, state, mode, cluster, dbname, owner, model, model_version, shape,
-	spec_hash, purge_after, changed_run)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+	spec_hash, purge_after, changed_run, shared, layout, own_views)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
 ON CONFLICT (name) DO UPDATE SET
 	id = excluded.id, display = excluded.display, state = excluded.state, mode = excluded.mode,
 	cluster = excluded.cluster, dbname = excluded.dbname, owner = excluded.owner,
 	model = excluded.model, model_version = excluded.model_version, shape = excluded.shape,
 	spec_hash = excluded.spec_hash, purge_after = excluded.purge_after,
-	changed_run = excluded.changed_run;
+	changed_run = excluded.changed_run, shared = excluded.shared, layout = excluded.layout,
+	own_views = excluded.own_views;
 
 -- name: tenant_state server: lite
 UPDATE tenant SET state = ?2, purge_after = ?3 WHERE name = ?1;
@@ -126,6 +146,49 @@ DELETE FROM tenant WHERE name = ?1;
 
 -- name: tenants_on server: lite
 SELECT count(*) FROM tenant WHERE cluster = ?1;
+
+-- name: shared_get server: lite
+SELECT name, id, cluster, model, active, wide, common, version, changed_run,
+	(SELECT count(*) FROM tenant t WHERE t.shared = s.name)
+FROM shared s WHERE name = ?1;
+
+-- name: shared_list server: lite
+SELECT name, id, cluster, model, active, wide, common, version, changed_run,
+	(SELECT count(*) FROM tenant t WHERE t.shared = s.name)
+FROM shared s ORDER BY name;
+
+-- name: shared_place server: lite
+SELECT id, model FROM shared WHERE name = ?1;
+
+-- name: shared_put server: lite
+INSERT INTO shared (name, id, cluster, model, active, wide, common, version, changed_run)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+ON CONFLICT (name) DO UPDATE SET
+	active = excluded.active, wide = excluded.wide, common = excluded.common,
+	version = excluded.version, changed_run = excluded.changed_run;
+
+-- name: shared_touch server: lite
+UPDATE shared SET changed_run = ?2 WHERE name = ?1;
+
+-- name: shared_forget server: lite
+DELETE FROM shared WHERE name = ?1;
+
+-- name: shared_followers server: lite
+SELECT name FROM tenant
+WHERE shared = ?1 AND layout = 'views' AND own_views = 0 AND shape = ?2 ORDER BY name;
+
+-- name: shared_follow server: lite
+UPDATE tenant SET shape = ?3, model_version = ?4
+WHERE shared = ?1 AND layout = 'views' AND own_views = 0 AND shape = ?2;
+
+-- name: slot_list server: lite
+SELECT object, field, spare, generation FROM slot WHERE tenant = ?1 ORDER BY object, spare;
+
+-- name: slot_put server: lite
+INSERT INTO slot (tenant, object, spare, field, generation) VALUES (?1, ?2, ?3, ?4, ?5);
+
+-- name: slot_clear server: lite
+DELETE FROM slot WHERE tenant = ?1;
 
 -- name: login_list server: lite
 SELECT client_user, role, access, scram_verifier, on_now FROM login WHERE tenant = ?1 ORDER BY client_user;

@@ -22,7 +22,8 @@ typedef struct Queue { /* the tenants of one cluster; its lanes take from it */
 
 /* --- scopes of a run -------------------------------------------------------- */
 
-/* The cluster whose lane a scope runs in: named by a step's args, or the tenant's recorded one. */
+/* The cluster whose lane a scope runs in: named by a step's args, or the tenant's recorded one.  A
+ * shared database is named by what is recorded of its tenants. */
 static bool
 scope_cluster(Engine *e, ScopeRun *s)
 {
@@ -32,6 +33,8 @@ scope_cluster(Engine *e, ScopeRun *s)
 
 	for (size_t i = 0; i < s->rows.n && !s->cluster; i++)
 		s->cluster = js_get_text(s->rows.at[i]->step.args, "cluster");
+	for (size_t i = 0; i < s->rows.n && tenant && !s->shared; i++)
+		s->shared = js_get_text(s->rows.at[i]->step.args, "shared");
 	if (!s->cluster && tenant && !catalog_tenant_find(e->cx, e->home, tenant, &t, &found))
 		return false;
 	if (!s->cluster)
@@ -178,28 +181,48 @@ engine_walk(Engine *e, Conns *conns, ScopeRun *s)
 	arena_free(cx.mem);
 }
 
+/* What a scope stands on and this run could not get ready: its cluster, its shared database. */
+static const ScopeResult *
+missing_ground(Engine *e, const ScopeRun *s)
+{
+	const ScopeResult *r = map_get(
+	    e->failed, arena_printf(e->cx->mem, "cluster/%s", s->cluster));
+
+	if (!r && s->shared)
+		r = map_get(e->failed, arena_printf(e->cx->mem, "shared/%s", s->shared));
+	return r;
+}
+
+static const char *
+ground_name(Arena *mem, const char *scope)
+{
+	return scope_shared(scope)
+	    ? arena_printf(mem, "shared database \"%s\"", scope_shared(scope))
+	    : arena_printf(mem, "cluster \"%s\"", scope + 8);
+}
+
 /* A tenant whose cluster is not ready is not begun.  If the cluster may still become so, the steps
  * wait for a resume. */
 static bool
 skip(Engine *e, ScopeRun *s)
 {
-	const ScopeResult *cluster = map_get(e->failed_clusters, s->cluster);
+	const ScopeResult *ground = map_count(e->failed) ? missing_ground(e, s) : NULL;
 	Ctx cx;
 
-	if (!cluster || s->backward)
+	if (!ground || s->backward)
 		return false;
-	bool gone = cluster->outcome == SCOPE_FAILED || cluster->outcome == SCOPE_UNDONE;
+	bool gone = ground->outcome == SCOPE_FAILED || ground->outcome == SCOPE_UNDONE;
 	cx = (Ctx){ .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
 	if (gone && !scope_begun(s))
 		journal_abandon_waiting(&cx, e->home, e->run, s->scope);
 	fail_clear(&cx);
-	fail(&cx, cluster->fail->kind, cluster->fail->hint, "cluster \"%s\" is not ready: %s",
-	    s->cluster, cluster->fail->what);
+	fail(&cx, ground->fail->kind, ground->fail->hint, "%s is not ready: %s",
+	    ground_name(cx.mem, ground->scope), ground->fail->what);
 	s->result = (ScopeResult){ .scope = s->scope,
 		.fail = cx.fail,
-		.outcome = cluster->outcome == SCOPE_UNREACHABLE ? SCOPE_UNREACHABLE
-		    : gone && !scope_begun(s)                    ? SCOPE_FAILED
-								 : SCOPE_STOPPED };
+		.outcome = ground->outcome == SCOPE_UNREACHABLE ? SCOPE_UNREACHABLE
+		    : gone && !scope_begun(s)                   ? SCOPE_FAILED
+								: SCOPE_STOPPED };
 	e->ended++;
 	engine_tell(e, s);
 	return true;
@@ -220,7 +243,7 @@ lane_main(void *ptr)
 	arena_free(cx.mem);
 }
 
-/* Regions, clusters and models first, one after the other: tenants build on them. */
+/* Regions, clusters, models and shared databases first, one after the other: tenants build on them. */
 static void
 run_groundwork(Engine *e)
 {
@@ -229,11 +252,14 @@ run_groundwork(Engine *e)
 
 	for (size_t i = 0; i < e->scopes.n; i++) {
 		ScopeRun *s = &e->scopes.at[i];
+		bool shared = scope_shared(s->scope) != NULL;
 		if (scope_tenant(s->scope))
 			continue;
-		engine_walk(e, conns, s);
-		if (s->result.outcome != SCOPE_DONE && strncmp(s->scope, "cluster/", 8) == 0)
-			map_set(e->failed_clusters, s->scope + 8, &s->result);
+		if (!shared || !skip(e, s))
+			engine_walk(e, conns, s);
+		if (s->result.outcome != SCOPE_DONE &&
+		    (shared || strncmp(s->scope, "cluster/", 8) == 0))
+			map_set(e->failed, s->scope, &s->result);
 	}
 	arena_free(cx.mem);
 }
@@ -401,19 +427,78 @@ add_steps(Engine *e, const RunPlan *plan)
 	}
 }
 
+/* The run that touched it last; 0: it is not recorded. */
+static bool
+changed_run(Ctx *cx, Home *home, const Seen *seen, int64_t *run)
+{
+	TenantRecord t;
+	SharedRecord s;
+	bool found;
+
+	if (seen->shared ? !catalog_shared_find(cx, home, seen->name, &s, &found)
+			 : !catalog_tenant_find(cx, home, seen->name, &t, &found))
+		return false;
+	*run = !found ? 0 : seen->shared ? s.changed_run : t.changed_run;
+	return true;
+}
+
 static bool
 check_seen(Engine *e, const RunPlan *plan)
 {
-	for (size_t i = 0; i < plan->seen.n; i++) {
+	Ctx cx = ctx_new(e->cx->mem);
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < plan->seen.n; i++) {
 		const Seen *seen = &plan->seen.at[i];
-		TenantRecord t = { 0 };
-		bool found;
-		if (!catalog_tenant_find(e->cx, e->home, seen->tenant, &t, &found))
+		int64_t run;
+		ok = changed_run(&cx, e->home, seen, &run);
+		if (ok && run != seen->changed_run)
+			ok = fail(&cx, FAIL_PLAN_STALE, "Make the plan again.",
+			    "%s \"%s\" was changed by run %lld since the plan was made",
+			    seen->shared ? "shared database" : "tenant", seen->name,
+			    (long long)run);
+	}
+	if (!ok)
+		fail_copy(e->cx, &cx);
+	arena_free(cx.mem);
+	return ok;
+}
+
+/* What is recorded of a tenant of a shared database rests on the model of its common views, so a run
+ * that has yet to record one and a run that may move the model do not go together. */
+static bool
+check_ground(Engine *e, const char *shared, bool moves)
+{
+	const char *open = arena_printf(e->cx->mem, "shared/%s", shared);
+	int64_t other;
+
+	if (moves ? !journal_open_tenant(e->cx, e->home, shared, e->run, &other, &open)
+		  : !journal_open(e->cx, e->home, open, e->run, &other))
+		return false;
+	if (!other)
+		return true;
+	return fail(e->cx, FAIL_REFUSED,
+	    arena_printf(e->cx->mem,
+		"Finish it: copyhold run resume %lld, or take it back: copyhold run undo %lld.",
+		(long long)other, (long long)other),
+	    "run %lld has not finished with \"%s\", and this one would change %s \"%s\"",
+	    (long long)other, open, moves ? "shared database" : "tenants of shared database",
+	    shared);
+}
+
+bool
+engine_check_ground(Engine *e)
+{
+	Map *checked = map_new(e->cx->mem);
+
+	for (size_t i = 0; i < e->scopes.n; i++) {
+		const ScopeRun *s = &e->scopes.at[i];
+		const char *moved = scope_shared(s->scope), *of = moved ? moved : s->shared;
+		if (!of || (!moved && map_get(checked, of)))
+			continue;
+		map_set(checked, of, (void *)(uintptr_t)of);
+		if (!check_ground(e, of, moved != NULL))
 			return false;
-		if ((found ? t.changed_run : 0) != seen->changed_run)
-			return fail(e->cx, FAIL_PLAN_STALE, "Make the plan again.",
-			    "tenant \"%s\" was changed by run %lld since the plan was made",
-			    seen->tenant, (long long)(found ? t.changed_run : 0));
 	}
 	return true;
 }
@@ -456,9 +541,11 @@ static bool
 record_run(Engine *e, const RunPlan *plan)
 {
 	for (size_t i = 0; i < e->scopes.n; i++) {
-		const char *tenant = scope_tenant(e->scopes.at[i].scope);
-		if (!journal_supersede(e->cx, e->home, e->scopes.at[i].scope, e->run) ||
-		    (tenant && !catalog_tenant_touch(e->cx, e->home, tenant, e->run)))
+		const char *scope = e->scopes.at[i].scope;
+		const char *tenant = scope_tenant(scope), *shared = scope_shared(scope);
+		if (!journal_supersede(e->cx, e->home, scope, e->run) ||
+		    (tenant && !catalog_tenant_touch(e->cx, e->home, tenant, e->run)) ||
+		    (shared && !catalog_shared_touch(e->cx, e->home, shared, e->run)))
 			return false;
 	}
 	for (size_t i = 0; i < plan->shapes.n; i++) {
@@ -473,7 +560,7 @@ record_run(Engine *e, const RunPlan *plan)
 bool
 run_start(Ctx *cx, Home *home, const RunPlan *plan, RunReport *out)
 {
-	Engine e = { .cx = cx, .home = home, .failed_clusters = map_new(cx->mem) };
+	Engine e = { .cx = cx, .home = home, .failed = map_new(cx->mem) };
 
 	if (!lite_begin(cx, home->db))
 		return false;
@@ -481,7 +568,8 @@ run_start(Ctx *cx, Home *home, const RunPlan *plan, RunReport *out)
 		return engine_give_up(&e);
 	add_steps(&e, plan);
 	if (!engine_group(&e) || !engine_take_leases(&e) || !check_unfinished(&e) ||
-	    !check_seen(&e, plan) || !record_run(&e, plan) || !lite_commit(cx, home->db))
+	    !check_seen(&e, plan) || !record_run(&e, plan) || !engine_check_ground(&e) ||
+	    !lite_commit(cx, home->db))
 		return engine_give_up(&e);
 	fault_point("run:recorded");
 	return engine_execute(&e, out);

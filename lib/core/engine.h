@@ -6,7 +6,8 @@
  * that tells of it.  A step whose outcome is not known is probed, never
  * guessed.  Scopes ("tenant/acme") are independent: each has its lease and
  * fence, its own outcome, and runs in a lane of its cluster; scopes that are
- * no tenants come first.  Before a scope's pivot a failure undoes it, after
+ * no tenants come first, and tenants whose cluster or shared database could
+ * not be made ready are not begun.  Before a scope's pivot a failure undoes it, after
  * the pivot it only goes forward.
  */
 #pragma once
@@ -54,8 +55,9 @@ typedef struct RunReport {
 } RunReport;
 
 typedef struct Seen {		/* what a plan saw of a tenant; the run is refused if it moved */
-	const char	*tenant;
+	const char	*name;
 	int64_t		 changed_run;
+	bool		 shared;	/* of a shared database */
 } Seen;
 
 typedef struct RunPlan {

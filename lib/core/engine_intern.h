@@ -12,7 +12,7 @@ typedef struct Engine {
 	int64_t		 run;
 	StepRows	 rows;
 	struct { ScopeRun *at; size_t n, cap; } scopes;
-	Map		*failed_clusters;	/* name -> ScopeResult * of a cluster scope that failed */
+	Map		*failed;	/* scope of a cluster or shared database -> ScopeResult *: not ready for tenants */
 	size_t		 ended;
 } Engine;
 
@@ -24,6 +24,7 @@ void	 engine_drop_leases(Engine *e);
 bool	 engine_give_up(Engine *e);	/* rolls back, drops the leases; always false */
 void	 engine_walk(Engine *e, Conns *conns, ScopeRun *s);
 void	 engine_run_tenants(Engine *e);	/* in the lanes of their clusters */
+bool	 engine_check_ground(Engine *e);	/* no other run stands between a shared database and its tenants */
 bool	 engine_execute(Engine *e, RunReport *out);
 void	 engine_tell(const Engine *e, const ScopeRun *s);
 ExitCode engine_exit_of(const Engine *e);

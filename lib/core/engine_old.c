@@ -21,7 +21,7 @@ keep_open_scopes(Engine *e)
 static bool
 open_run(Engine *e, RunRow *run)
 {
-	e->failed_clusters = map_new(e->cx->mem);
+	e->failed = map_new(e->cx->mem);
 	return run_get(e->cx, e->home, e->run, run) &&
 	    run_steps(e->cx, e->home, e->run, &e->rows) && engine_group(e);
 }
@@ -63,13 +63,19 @@ set_running(Engine *e)
 	return journal_run_again(e->cx, e->home, e->run);
 }
 
-/* A cluster that this run had to give back is not there for its tenants. */
+static bool
+is_ground(const char *scope)
+{
+	return scope_shared(scope) || strncmp(scope, "cluster/", 8) == 0;
+}
+
+/* A cluster or shared database that this run had to give back is not there for its tenants. */
 static void
-note_lost_clusters(Engine *e)
+note_lost_ground(Engine *e)
 {
 	for (size_t i = 0; i < e->scopes.n; i++) {
 		const ScopeRun *s = &e->scopes.at[i];
-		if (strncmp(s->scope, "cluster/", 8) != 0 || !engine_is_finished(s) ||
+		if (!is_ground(s->scope) || !engine_is_finished(s) ||
 		    s->rows.at[0]->state != STEP_UNDONE)
 			continue;
 		ScopeResult *lost = arena_alloc(e->cx->mem, sizeof *lost);
@@ -78,7 +84,7 @@ note_lost_clusters(Engine *e)
 		*lost = (ScopeResult){
 			.scope = s->scope, .outcome = SCOPE_UNDONE, .fail = cx.fail
 		};
-		map_set(e->failed_clusters, s->scope + 8, lost);
+		map_set(e->failed, s->scope, lost);
 	}
 }
 
@@ -114,7 +120,7 @@ run_resume(Ctx *cx, Home *home, int64_t run, RunReport *out)
 
 	if (!open_run(&e, &row))
 		return false;
-	note_lost_clusters(&e);
+	note_lost_ground(&e);
 	keep_open_scopes(&e);
 	if (!e.scopes.n)
 		return close_run(&e, &row, out);
@@ -128,25 +134,44 @@ run_resume(Ctx *cx, Home *home, int64_t run, RunReport *out)
 static bool
 is_made_by(const ScopeRun *s)
 {
-	for (size_t i = 0; i < s->rows.n; i++)
-		if (strcmp(s->rows.at[i]->step.kind, "object.put") == 0 &&
-		    !js_get_text(s->rows.at[i]->step.args, "was"))
+	for (size_t i = 0; i < s->rows.n; i++) {
+		const Step *step = &s->rows.at[i]->step;
+		if (strcmp(step->kind, "shared.register") == 0 ||
+		    (strcmp(step->kind, "object.put") == 0 && !js_get_text(step->args, "was")))
 			return true;
+	}
 	return false;
 }
 
-/* A cluster that a run made stays while tenants are on it, of whatever run. */
+static bool
+tenants_of(Ctx *cx, Home *home, const char *scope, int64_t *n)
+{
+	const char *shared = scope_shared(scope);
+	SharedRecord s = { 0 };
+	bool found;
+
+	if (!shared)
+		return catalog_tenants_on(cx, home, scope + 8, n);
+	if (!catalog_shared_find(cx, home, shared, &s, &found))
+		return false;
+	*n = found ? s.tenants : 0;
+	return true;
+}
+
+/* A cluster or shared database that a run made stays while tenants are on it, of whatever run. */
 static bool
 is_in_use(Engine *e, ScopeRun *s)
 {
 	Ctx cx = { .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
+	const char *shared = scope_shared(s->scope);
 	int64_t n = 0;
 
-	if (strncmp(s->scope, "cluster/", 8) != 0 || !is_made_by(s) ||
-	    (catalog_tenants_on(&cx, e->home, s->scope + 8, &n) && !n))
+	if (!is_ground(s->scope) || !is_made_by(s) ||
+	    (tenants_of(&cx, e->home, s->scope, &n) && !n))
 		return false;
-	fail(&cx, FAIL_REFUSED, "Delete or undo them first.", "cluster \"%s\" has %lld tenant%s",
-	    s->scope + 8, (long long)n, n == 1 ? "" : "s");
+	fail(&cx, FAIL_REFUSED, "Delete or undo them first.", "%s \"%s\" has %lld tenant%s",
+	    shared ? "shared database" : "cluster", shared ? shared : s->scope + 8, (long long)n,
+	    n == 1 ? "" : "s");
 	s->result = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_FAILED, .fail = cx.fail };
 	e->ended++;
 	engine_tell(e, s);
@@ -201,15 +226,18 @@ keep_undoable_scopes(Engine *e)
 	e->scopes.n = n;
 }
 
-/* An older change is not taken back from under a newer one. */
+/* An older change is not taken back from under a newer one; what later runs have recorded of a shared
+ * database's tenants rests on it, too. */
 static bool
 set_returning(Engine *e)
 {
 	int64_t later;
 
 	for (size_t i = 0; i < e->scopes.n; i++) {
-		const char *scope = e->scopes.at[i].scope;
-		if (!journal_later(e->cx, e->home, scope, e->run, &later))
+		const char *scope = e->scopes.at[i].scope, *shared = scope_shared(scope);
+		if (!journal_later(e->cx, e->home, scope, e->run, &later) ||
+		    (!later && shared &&
+			!journal_later_tenant(e->cx, e->home, shared, e->run, &later)))
 			return false;
 		if (later)
 			return fail(e->cx, FAIL_REFUSED,
@@ -217,7 +245,7 @@ set_returning(Engine *e)
 				(long long)later),
 			    "run %lld has changed \"%s\" since", (long long)later, scope);
 	}
-	return set_running(e);
+	return engine_check_ground(e) && set_running(e);
 }
 
 bool
@@ -254,17 +282,9 @@ resolve_row(Engine *e, StepRow *row, ScopeRun *s, const char *as)
 	const StepKind *kind = step_kind(row->step.kind);
 	StepEnv env = { .home = e->home, .run = e->run, .fence = s->fence, .step = &row->step };
 	bool undoing = row->state == STEP_UNDO_FAILED || row->state == STEP_UNDOING;
-	const char *tenant = scope_tenant(s->scope);
-	TenantRecord t;
-	Placement *at;
-	bool found = false;
 
-	if (tenant && !catalog_tenant_find(e->cx, e->home, tenant, &t, &found))
+	if (!scope_place(e->cx, e->home, s, &env))
 		return false;
-	if (found && !catalog_placement_of(e->cx, e->home, &t, &at))
-		return false;
-	env.at = found ? at : NULL;
-	env.cluster = found ? at->cluster : NULL;
 	if (undoing && strcmp(as, "done") == 0)
 		return (!kind->unrecord || kind->unrecord(e->cx, &env)) &&
 		    journal_state(

@@ -38,6 +38,12 @@ scope_tenant(const char *scope)
 	return strncmp(scope, "tenant/", 7) == 0 ? scope + 7 : NULL;
 }
 
+const char *
+scope_shared(const char *scope)
+{
+	return strncmp(scope, "shared/", 7) == 0 ? scope + 7 : NULL;
+}
+
 bool
 journal_run_add(Ctx *cx, Home *home, const char *verb, int64_t *run)
 {
@@ -109,6 +115,48 @@ journal_later(Ctx *cx, Home *home, const char *scope, int64_t after_run, int64_t
 
 	*run = 0;
 	if (!lite_query(cx, home->db, &SQL_SCOPE_LATER, &rows, "ti", scope, after_run))
+		return false;
+	if (lite_next(rows))
+		*run = lite_int(rows, 0);
+	return lite_end(cx, rows);
+}
+
+bool
+journal_open(Ctx *cx, Home *home, const char *scope, int64_t not_run, int64_t *run)
+{
+	LiteRows *rows;
+
+	*run = 0;
+	if (!lite_query(cx, home->db, &SQL_SCOPE_OPEN, &rows, "ti", scope, not_run))
+		return false;
+	if (lite_next(rows))
+		*run = lite_int(rows, 0);
+	return lite_end(cx, rows);
+}
+
+bool
+journal_open_tenant(
+    Ctx *cx, Home *home, const char *shared, int64_t not_run, int64_t *run, const char **scope)
+{
+	LiteRows *rows;
+
+	*run = 0;
+	if (!lite_query(cx, home->db, &SQL_SHARED_TENANT_OPEN, &rows, "ti", shared, not_run))
+		return false;
+	if (lite_next(rows)) {
+		*run = lite_int(rows, 0);
+		*scope = lite_text(rows, 1);
+	}
+	return lite_end(cx, rows);
+}
+
+bool
+journal_later_tenant(Ctx *cx, Home *home, const char *shared, int64_t after_run, int64_t *run)
+{
+	LiteRows *rows;
+
+	*run = 0;
+	if (!lite_query(cx, home->db, &SQL_SHARED_TENANT_LATER, &rows, "ti", shared, after_run))
 		return false;
 	if (lite_next(rows))
 		*run = lite_int(rows, 0);

@@ -49,6 +49,23 @@ WHERE scope = ?1 AND run < ?2 AND state = 'waiting';
 SELECT run FROM step WHERE scope = ?1 AND run > ?2 AND state NOT IN ('waiting','abandoned','undone')
 ORDER BY run LIMIT 1;
 
+-- name: scope_open server: lite
+SELECT run FROM step WHERE scope = ?1 AND run <> ?2 AND state NOT IN ('done','undone','abandoned')
+ORDER BY run LIMIT 1;
+
+-- The condition of the index step_open_record, word by word.
+-- name: shared_tenant_open server: lite
+SELECT run, scope FROM step
+WHERE kind IN ('tenant.register','tenant.record') AND state NOT IN ('done','undone','abandoned')
+	AND run <> ?2 AND json_extract(args, '$.shared') = ?1
+ORDER BY run LIMIT 1;
+
+-- name: shared_tenant_later server: lite
+SELECT run FROM step
+WHERE run > ?2 AND kind IN ('tenant.register','tenant.record')
+	AND state NOT IN ('waiting','undone','abandoned') AND json_extract(args, '$.shared') = ?1
+ORDER BY run LIMIT 1;
+
 -- A run that was killed before its first step is closed when a newer one has taken its steps over.
 -- name: run_superseded server: lite
 UPDATE run SET state = 'failed'

@@ -100,6 +100,12 @@ static const Key cluster_keys[] = {
 	  .doc = "so many tenants are placed here by region; 0: only tenants that name the cluster" },
 	{ KEY_INT, "connections", AT(Cluster, connections), .min = 1, .max = 16, .fallback = "2",
 	  .doc = "jobs that run side by side on the server" },
+	{ KEY_INT, "tenantRows", AT(Cluster, tenant_rows), .min = 1, .max = INT64_C(1000000000000),
+	  .fallback = "500000",
+	  .doc = "shared: with more rows than this a tenant has outgrown the mode" },
+	{ KEY_INT, "tenantBytes", AT(Cluster, tenant_bytes), .min = 1, .max = INT64_C(1000000000000000),
+	  .fallback = "1073741824",
+	  .doc = "shared: with more bytes than this a tenant has outgrown the mode" },
 	{ KEY_PART, "connect", AT(Cluster, connect), .required = true, .table = &connect_table,
 	  .doc = "how the server is reached" },
 	KEYS_END
@@ -111,9 +117,10 @@ static const KeyTable cluster_table = {
 
 /* --- Model ------------------------------------------------------------------ */
 
-#define FIELD_KEYS									\
+#define FIELD_NAME									\
 	{ KEY_IDENT, "name", AT(Field, name), .required = true,				\
-	  .doc = "name of the field" },							\
+	  .doc = "name of the field" }
+#define FIELD_KEYS									\
 	{ KEY_IDENT, "was", AT(Field, was),						\
 	  .doc = "its earlier name: the field is renamed and keeps its values" },	\
 	{ KEY_ENUM, "type", AT(Field, type), .required = true, .words = type_words,	\
@@ -139,7 +146,7 @@ static const KeyTable cluster_table = {
 	  .fallback = "restrict",							\
 	  .doc = "reference: what happens when the row that it points to is deleted" }
 
-static const Key field_keys[] = { FIELD_KEYS, KEYS_END };
+static const Key field_keys[] = { FIELD_NAME, FIELD_KEYS, KEYS_END };
 static const KeyTable field_table = {
 	"field", sizeof(Field), offsetof(Field, place), field_keys, "A column of an object"
 };
@@ -174,8 +181,13 @@ static const KeyTable model_table = {
 	"The objects and fields of the tenants' application"
 };
 
+/* A spare field's name is none that a manifest can give: model_from_json() looks at it. */
 static const Key shape_field_keys[] = {
+	{ KEY_TEXT, "name", AT(Field, name), .required = true, .max = 63,
+	  .doc = "name of the field" },
 	FIELD_KEYS,
+	{ KEY_BOOL, "spare", AT(Field, spare),
+	  .doc = "a column of a shared database that tenants' own fields take" },
 	{ KEY_BOOL, "own", AT(Field, own), .doc = "the tenant's, not the model's" },
 	KEYS_END
 };
@@ -247,6 +259,8 @@ static const Key tenant_keys[] = {
 	  .max = MODEL_OBJECTS_MAX, .doc = "its own fields: object of the model -> fields" },
 	{ KEY_NAMES, "drop", AT(Tenant, drop), .max = 97,
 	  .doc = "own objects and fields (`x_tag`, `account.x_tier`) whose data may be removed" },
+	{ KEY_BOOL, "acceptVisibleNames", AT(Tenant, accept_visible_names),
+	  .doc = "shared: the names of its own objects and fields may be seen by the other tenants of the database" },
 	{ KEY_TEXT, "database", AT(Tenant, database), .max = 63,
 	  .doc = "customer-db: the database that the customer made" },
 	{ KEY_TEXT, "ownerRole", AT(Tenant, owner_role), .max = 63,

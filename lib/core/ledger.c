@@ -50,6 +50,26 @@ ledger_enter(Ctx *cx, Pg *pg, const StepEnv *env, Ledger *out)
 	return true;
 }
 
+void
+ledger_enter_text(Buf *b, const StepEnv *env)
+{
+	const char *tenant = ledger_tenant(env);
+
+	buf_add(b, "WITH raised AS (INSERT INTO copyhold.fence AS f (tenant, fence) VALUES (");
+	buf_literal(b, tenant);
+	buf_fmt(b,
+	    ", %" PRId64 ") ON CONFLICT (tenant) DO UPDATE SET fence = EXCLUDED.fence"
+	    " WHERE f.fence <= EXCLUDED.fence RETURNING f.fence)"
+	    " INSERT INTO copyhold.applied (key, tenant, kind, fence, at) SELECT ",
+	    env->fence);
+	buf_literal(b, ledger_key(b->mem, env));
+	buf_add(b, ", ");
+	buf_literal(b, tenant);
+	buf_add(b, ", ");
+	buf_literal(b, env->step->kind);
+	buf_add(b, ", (SELECT fence FROM raised), pg_catalog.clock_timestamp();\n");
+}
+
 bool
 ledger_fence(Ctx *cx, Pg *pg, const StepEnv *env)
 {

@@ -304,6 +304,25 @@ check_customer_db(Loader *l, const Loaded *item, const Tenant *t)
 	    check_name_bytes(l, item, node_get(item->spec, "ownerRole"), t->owner_role);
 }
 
+/* In a database that tenants share, the server shows every login the names of the others' own things. */
+static bool
+check_visible_names(Loader *l, const Loaded *item, const Tenant *t)
+{
+	bool own = t->objects.n + t->fields.n > 0;
+
+	if (t->mode != MODE_SHARED && node_get(item->spec, "acceptVisibleNames") != NULL)
+		return keys_wrong(l->cx, place_of(item, "acceptVisibleNames"),
+		    "Remove it: only shared has it.",
+		    "tenant \"%s\" has \"acceptVisibleNames\", but mode \"%s\"", t->name,
+		    mode_name(t->mode));
+	if (t->mode != MODE_SHARED || t->accept_visible_names || !own)
+		return true;
+	return keys_wrong(l->cx, place_of(item, t->objects.n > 0 ? "objects" : "fields"),
+	    "Add acceptVisibleNames: true if that may be so, or take mode dedicated.",
+	    "tenant \"%s\" has %s of its own, whose names other tenants of its database can see",
+	    t->name, t->objects.n > 0 ? "objects" : "fields");
+}
+
 static bool
 check_mode_keys(Loader *l, const Loaded *item, const Tenant *t)
 {
@@ -324,7 +343,7 @@ check_mode_keys(Loader *l, const Loaded *item, const Tenant *t)
 		    "Name the cluster, or the region in which one "
 		    "is to be chosen.",
 		    "tenant \"%s\" has neither cluster nor region", t->name);
-	return true;
+	return check_visible_names(l, item, t);
 }
 
 static bool

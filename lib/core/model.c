@@ -155,6 +155,17 @@ ident_valid(const char *name, const char **why)
 }
 
 bool
+spare_valid(const Field *f)
+{
+	size_t n = strlen(type_name(f->type));
+	const char *number = f->name + n + 2;
+
+	return f->name[0] == '_' && strncmp(f->name + 1, type_name(f->type), n) == 0 &&
+	    f->name[n + 1] == '_' && *number >= '1' && *number <= '9' && strlen(number) <= 4 &&
+	    number[strspn(number, "0123456789")] == '\0';
+}
+
+bool
 name_valid(const char *name)
 {
 	return spelled(name, "abcdefghijklmnopqrstuvwxyz0123456789-", 40);
@@ -251,6 +262,19 @@ model_canonical(Arena *mem, const Model *m)
 	return text;
 }
 
+static bool
+check_names(Ctx *cx, const Model *m)
+{
+	for (size_t i = 0; i < m->objects.n; i++)
+		for (size_t k = 0; k < m->objects.at[i].fields.n; k++) {
+			const Field *f = &m->objects.at[i].fields.at[k];
+			if (f->spare ? !spare_valid(f) : !ident_valid(f->name, NULL))
+				return keys_wrong(
+				    cx, f->place, NULL, "\"%.63s\" is no name of a field", f->name);
+		}
+	return true;
+}
+
 bool
 model_from_json(Ctx *cx, const char *json, Model **out)
 {
@@ -258,7 +282,7 @@ model_from_json(Ctx *cx, const char *json, Model **out)
 	Node *node;
 
 	if (!js_parse_node(cx, "(catalogue)", json, strlen(json), &node) ||
-	    !keys_load(cx, &shape_table, node, m))
+	    !keys_load(cx, &shape_table, node, m) || !check_names(cx, m))
 		return fail_in(cx, "reading a model from the catalogue");
 	*out = m;
 	return true;

@@ -141,6 +141,8 @@ bool		 model_default(Ctx *cx, const Field *f, const char *text, const char **out
 /* A name valid for objects and fields: [a-z][a-z0-9_]{0,47}, not a reserved word of SQL, not pg_...,
  * not a system column.  *why completes the sentence `"x" ...`. */
 bool		 ident_valid(const char *name, const char **why);
+/* The name of a spare field: "_", its type, "_", a number. */
+bool		 spare_valid(const Field *f);
 /* A name valid for tenants, clusters...: [a-z][a-z0-9-]{0,39}. */
 bool		 name_valid(const char *name);
 /* The server's name of a rule: object_field_suffix ("account_name_key"; field NULL: "account_pkey"), at

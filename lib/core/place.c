@@ -278,12 +278,23 @@ scope_hash(const char *scope)
 	return h;
 }
 
-/* The newest of a scope, or NULL; a plan may have a hundred thousand steps. */
+static bool
+is_of(const Step *s, const char *scope, uint64_t hash)
+{
+	return s->scope_hash == hash && strcmp(s->scope, scope) == 0;
+}
+
+/* The newest of a scope, or NULL; a plan may have a hundred thousand steps.  Planners cut steps off
+ * again: then what was noted of the scope is looked for. */
 static const Step *
 scope_last(const Steps *steps, const char *scope, uint64_t hash)
 {
-	for (size_t i = steps->n; i-- > 0;)
-		if (steps->at[i].scope_hash == hash && strcmp(steps->at[i].scope, scope) == 0)
+	size_t noted = (size_t)map_get(steps->last, scope);
+
+	if (noted && noted <= steps->n && is_of(&steps->at[noted - 1], scope, hash))
+		return &steps->at[noted - 1];
+	for (size_t i = noted ? steps->n : 0; i-- > 0;)
+		if (is_of(&steps->at[i], scope, hash))
 			return &steps->at[i];
 	return NULL;
 }
@@ -303,6 +314,9 @@ steps_add(Arena *mem, Steps *steps, const char *scope, const char *kind, Js *arg
     const char *title_fmt, ...)
 {
 	uint64_t hash = scope_hash(scope);
+
+	if (!steps->last)
+		steps->last = map_new(mem);
 	const Step *last = scope_last(steps, scope, hash);
 	Step s = {
 		.id = (int64_t)steps->n + 1,
@@ -321,6 +335,7 @@ steps_add(Arena *mem, Steps *steps, const char *scope, const char *kind, Js *arg
 		vec_push(mem, &s.needs, last->id);
 	s.key = step_key(mem, &s);
 	vec_push(mem, steps, s);
+	map_set(steps->last, scope, (void *)steps->n);
 	return &steps->at[steps->n - 1];
 }
 

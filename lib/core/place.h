@@ -44,7 +44,8 @@ typedef enum Layout {		/* how a placement's objects look on the server */
 } Layout;
 
 typedef struct Slot {		/* a spare column that a tenant's own field has taken */
-	const char	*object, *field;	/* field "": given up, and not yet cleared */
+	const char	*object, *field;	/* field "": given up and clear; in PlaceWork.slots where the placement
+					 * has a name yet: to be cleared in this run, its values may go */
 	const char	*column;	/* "_text_1" */
 	int64_t		 generation;	/* how often this tenant has taken it: 1.. */
 } Slot;
@@ -128,7 +129,7 @@ typedef struct Step {
 	uint64_t	 scope_hash;	/* these two are steps_add()'s own */
 	size_t		 ordinal;	/* among those of its scope */
 } Step;
-typedef struct Steps { Step *at; size_t n, cap; } Steps;
+typedef struct Steps { Step *at; size_t n, cap; struct Map *last; } Steps;	/* last: steps_add()'s own */
 
 typedef enum Probe { PROBE_NOT_DONE, PROBE_DONE, PROBE_UNDECIDABLE } Probe;
 
@@ -165,6 +166,9 @@ typedef enum Ledger { LEDGER_NEW, LEDGER_ALREADY } Ledger;
  * The column `tenant` holds the placement's id, or the scope of a cluster's step. */
 /* Within an open transaction: refuses a lower fence (FAIL_FENCED), raises it, writes the step's row. */
 bool	 ledger_enter(Ctx *cx, Pg *pg, const StepEnv *env, Ledger *out);
+/* The same as the first statement of a script in one round trip: what forbids it is an error there, 23502
+ * (a newer holder) or 23505 (done before). */
+void	 ledger_enter_text(Buf *b, const StepEnv *env);
 bool	 ledger_remove(Ctx *cx, Pg *pg, const StepEnv *env);	/* on undo, in its transaction; refuses a lower fence too */
 bool	 ledger_has(Ctx *cx, Pg *pg, const StepEnv *env, bool *out);	/* no ledger there: false */
 bool	 ledger_fence(Ctx *cx, Pg *pg, const StepEnv *env);	/* refuses and raises, writes no row */
@@ -188,6 +192,7 @@ typedef enum Heading {
 	HEAD_ISOLATED,		/* refused, or it leads nowhere */
 	HEAD_VISIBLE,		/* PostgreSQL shows it to every login */
 	HEAD_OPEN,		/* a login can do it to itself, or to a neighbour's load, without a gateway before it */
+	HEAD_UNTRIED,		/* there is nothing there to try it at */
 	HEAD_FAILED		/* it got through, or does not work */
 } Heading;
 typedef struct Attempt {	/* one line of `tenant verify` */
@@ -209,6 +214,7 @@ typedef struct PlaceWork {	/* what steps() is asked for */
 	 * in it. */
 	const Model	*common_was, *common, *wide;
 	const char	*common_shape;
+	Layout		 layout;	/* of the tenant after the run; its placement has the one before (a new one: the same) */
 	Slots		 slots;
 } PlaceWork;
 

@@ -5,14 +5,14 @@
 #include "lib/core/journal.h"
 #include "lib/core/records.h"
 
-static char *
-hash_of(Arena *mem, const char *text)
+char *
+plan_hash(Arena *mem, const char *text)
 {
 	return sha256_hex(mem, text, strlen(text));
 }
 
-static size_t
-entry_add(Planner *p, const char *kind, const char *name, ChangeOp op)
+size_t
+plan_entry_add(Planner *p, const char *kind, const char *name, ChangeOp op)
 {
 	PlanEntry e = { .kind = kind, .name = name, .op = op };
 
@@ -36,77 +36,10 @@ plan_entry_fail(Planner *p, size_t i, const Fail *why)
 	plan_entry_at(p, i)->fail = to.fail;
 }
 
-/* --- regions, clusters, models ---------------------------------------------- */
-
-static const char *
-lower_kind(Arena *mem, const char *kind)
-{
-	char *out = arena_dup(mem, kind);
-
-	out[0] = (char)(out[0] | 0x20);
-	return out;
-}
-
-/* Nothing is recorded of a vendor's cluster that cannot be taken into this home. */
-static void
-cluster_preflight(Planner *p, size_t entry, const Cluster *c, const PlaceDriver *d)
-{
-	Ctx own = ctx_new(p->cx->mem);
-	Placement at = { .tenant = "", .id = "", .mode = MODE_DEDICATED, .cluster = c };
-
-	if (!d->preflight(&own, conns_new(&own, p->home), &at, false)) {
-		fail_in(&own, "looking at cluster \"%s\"", c->name);
-		plan_entry_fail(p, entry, own.fail);
-	}
-	arena_free(own.mem);
-}
-
-static bool
-plan_cluster(Planner *p, size_t entry, const Cluster *c)
-{
-	const PlaceDriver *d = place_driver(MODE_DEDICATED);
-	bool vendor = !c->modes.n || names_have(&c->modes, mode_name(MODE_DEDICATED));
-
-	plan_entry_at(p, entry)->note = arena_printf(p->cx->mem, "%s:%lld, region %s",
-	    c->connect.host, (long long)c->connect.port, c->region);
-	if (!vendor || !d || !d->cluster_steps)
-		return true;
-	if (p->options->refresh)
-		cluster_preflight(p, entry, c, d);
-	return d->cluster_steps(p->cx, c, &p->plan->steps);
-}
-
-static bool
-plan_object(
-    Planner *p, const char *kind, const char *name, const void *loaded, const char *recorded_hash)
-{
-	Ctx *cx = p->cx;
-	char *spec = manifest_canonical(cx->mem, kind, loaded), *hash = hash_of(cx->mem, spec);
-	const char *low = lower_kind(cx->mem, kind);
-	const char *scope = arena_printf(cx->mem, "%s/%s", low, name);
-	size_t i = entry_add(p, low, name, recorded_hash ? CHANGE_ALTER : CHANGE_ADD);
-	int64_t first = (int64_t)p->plan->steps.n;
-
-	plan_entry_at(p, i)->nothing = recorded_hash && strcmp(recorded_hash, hash) == 0;
-	if (plan_entry_at(p, i)->nothing)
-		return true;
-	if (!records_object_put(cx, p->home, scope, kind, name, spec, hash, &p->plan->steps))
-		return false;
-	if (strcmp(kind, "Cluster") == 0 && !plan_cluster(p, i, loaded))
-		return false;
-	if (plan_entry_at(p, i)->fail) {
-		p->plan->steps.n = (size_t)first;
-		return true;
-	}
-	plan_entry_at(p, i)->first_step = first;
-	plan_entry_at(p, i)->steps = (int64_t)p->plan->steps.n - first;
-	return true;
-}
-
 /* --- where a tenant goes ----------------------------------------------------- */
 
-static int64_t *
-used_on(Planner *p, const char *cluster)
+int64_t *
+plan_used(Planner *p, const char *cluster)
 {
 	int64_t *n = map_get(p->used, cluster);
 
@@ -115,102 +48,6 @@ used_on(Planner *p, const char *cluster)
 		map_set(p->used, cluster, n);
 	}
 	return n;
-}
-
-static bool
-is_used(Planner *p, const char *kind, const char *name, bool *used)
-{
-	Names clusters = { 0 };
-	const MapItem *it;
-
-	*used = false;
-	if (strcmp(kind, "Cluster") == 0)
-		*used = *used_on(p, name) > 0;
-	if (strcmp(kind, "Model") == 0)
-		for (it = map_next(p->records, NULL); it; it = map_next(p->records, it))
-			*used = *used || strcmp(((TenantRecord *)it->value)->model, name) == 0;
-	if (strcmp(kind, "Region") != 0)
-		return true;
-	if (!catalog_object_names(p->cx, p->home, "Cluster", &clusters))
-		return false;
-	for (size_t i = 0; i < clusters.n; i++) {
-		Cluster *c;
-		if (!catalog_cluster(p->cx, p->home, clusters.at[i], &c))
-			return false;
-		*used = *used || strcmp(c->region, name) == 0;
-	}
-	return true;
-}
-
-/* What no manifest names stays recorded, unless --prune says otherwise and nothing stands on it.  A
- * plan for some tenants alone takes nothing else away. */
-static bool
-plan_absent_object(Planner *p, const char *kind, const char *name)
-{
-	const char *low = lower_kind(p->cx->mem, kind);
-	size_t i = entry_add(p, low, name, CHANGE_REMOVE);
-	PlanEntry *e = plan_entry_at(p, i);
-	char *spec, *hash;
-	bool used, some = p->options->only && p->options->only->n;
-
-	if (!is_used(p, kind, name, &used))
-		return false;
-	e->nothing = used || some || !p->options->prune;
-	e->note = used   ? "no manifest names it; it is in use and stays recorded"
-	    : e->nothing ? "no manifest names it; it stays recorded (--prune forgets it)"
-			 : NULL;
-	if (e->nothing)
-		return true;
-	if (!catalog_object(p->cx, p->home, kind, name, &spec, &hash))
-		return false;
-	e->first_step = (int64_t)p->plan->steps.n;
-	records_object_remove(p->cx->mem, arena_printf(p->cx->mem, "%s/%s", low, name), kind, name,
-	    spec, &p->plan->steps);
-	e->steps = 1;
-	return true;
-}
-
-/* An older folder of manifests applied by mistake would take fields away from everybody. */
-static bool
-check_versions(Planner *p)
-{
-	const MapItem *it;
-
-	for (it = map_next(p->m->models, NULL); it; it = map_next(p->m->models, it)) {
-		const Model *want = it->value;
-		char *spec, *hash;
-		void *had;
-		if (!catalog_object(p->cx, p->home, "Model", it->key, &spec, &hash))
-			return false;
-		if (!spec)
-			continue;
-		if (!manifest_from_json(p->cx, "Model", it->key, spec, &had))
-			return false;
-		if (((const Model *)had)->version <= want->version)
-			continue;
-		fail(p->cx, FAIL_REFUSED, "To go back, give the older shape a higher version.",
-		    "model \"%s\" is recorded in version %lld and the manifest has version %lld",
-		    it->key, (long long)((const Model *)had)->version, (long long)want->version);
-		return fail_at(p->cx, want->place);
-	}
-	return true;
-}
-
-static bool
-plan_objects(Planner *p, const char *kind, const Map *loaded)
-{
-	Map *hashes = map_new(p->cx->mem);
-	const MapItem *it;
-
-	if (!catalog_object_hashes(p->cx, p->home, kind, hashes))
-		return false;
-	for (it = map_next(loaded, NULL); it; it = map_next(loaded, it))
-		if (!plan_object(p, kind, it->key, it->value, map_get(hashes, it->key)))
-			return false;
-	for (it = map_next(hashes, NULL); it; it = map_next(hashes, it))
-		if (!map_get(loaded, it->key) && !plan_absent_object(p, kind, it->key))
-			return false;
-	return true;
 }
 
 static bool
@@ -235,14 +72,14 @@ choose_cluster(Planner *p, const Tenant *t, const Cluster **out, const char **wh
 			other++;
 			continue;
 		}
-		if (*used_on(p, c->name) >= c->capacity) {
+		if (*plan_used(p, c->name) >= c->capacity) {
 			full++;
 			continue;
 		}
 		if (!best ||
-		    is_fuller(*used_on(p, best->name), best->capacity, *used_on(p, c->name),
+		    is_fuller(*plan_used(p, best->name), best->capacity, *plan_used(p, c->name),
 			c->capacity) ||
-		    (!is_fuller(*used_on(p, c->name), c->capacity, *used_on(p, best->name),
+		    (!is_fuller(*plan_used(p, c->name), c->capacity, *plan_used(p, best->name),
 			 best->capacity) &&
 			strcmp(c->name, best->name) < 0))
 			best = c;
@@ -255,7 +92,7 @@ choose_cluster(Planner *p, const Tenant *t, const Cluster **out, const char **wh
 	}
 	*out = best;
 	*why = arena_printf(p->cx->mem, "%s on %s: least full in region %s, %lld of %lld used",
-	    mode_name(t->mode), best->name, t->region, (long long)*used_on(p, best->name),
+	    mode_name(t->mode), best->name, t->region, (long long)*plan_used(p, best->name),
 	    (long long)best->capacity);
 	return true;
 }
@@ -273,14 +110,16 @@ place_new(Planner *p, Work *w)
 		at->cluster = map_get(p->m->clusters, t->cluster);
 	else if (!choose_cluster(p, t, &at->cluster, &why))
 		return false;
-	if (!home_tenant_id(p->cx, p->home, t->name, &id))
+	if (!home_tenant_id(p->cx, p->home, t->name, &id) ||
+	    (t->mode == MODE_SHARED && !plan_shared_for(p, at->cluster, t->model, &w->shared)))
 		return false;
 	at->id = id;
 	at->mode = t->mode;
+	at->shared = w->shared ? w->shared->at : NULL;
 	place_names(p->cx->mem, at, t);
 	login.role = place_login_role(p->cx->mem, at, t->login);
 	vec_push(p->cx->mem, &at->logins, login);
-	++*used_on(p, at->cluster->name);
+	++*plan_used(p, at->cluster->name);
 	w->at = at;
 	plan_entry_at(p, w->entry)->note = why
 	    ? why
@@ -310,6 +149,8 @@ place_old(Planner *p, Work *w)
 	named = map_get(p->m->clusters, r->cluster);
 	if (named)
 		w->at->cluster = named;
+	if (r->shared)
+		w->shared = map_get(p->shareds, r->shared);
 	plan_entry_at(p, w->entry)->note = arena_printf(p->cx->mem, "%s on %s%s%s",
 	    mode_name(r->mode), r->cluster, r->state == TENANT_ACTIVE ? "" : ", ",
 	    r->state == TENANT_ACTIVE ? "" : tenant_state_name(r->state));
@@ -323,7 +164,7 @@ merge(Ctx *cx, Planner *p, const Tenant *t, Merged *out)
 {
 	if (!model_merge(cx, map_get(p->m->models, t->model), t, &out->model))
 		return false;
-	out->shape = hash_of(cx->mem, model_canonical(cx->mem, out->model));
+	out->shape = plan_hash(cx->mem, model_canonical(cx->mem, out->model));
 	return true;
 }
 
@@ -391,7 +232,7 @@ spec_same(Planner *p, const Tenant *t)
 	Arena *mem = arena_new(p->cx->mem);
 	const char *recorded = map_get(p->spec_hashes, t->name);
 	bool same = recorded &&
-	    strcmp(recorded, hash_of(mem, manifest_canonical(mem, "Tenant", t))) == 0;
+	    strcmp(recorded, plan_hash(mem, manifest_canonical(mem, "Tenant", t))) == 0;
 
 	arena_free(mem);
 	return same;
@@ -438,6 +279,23 @@ is_settled(Planner *p, const TenantRecord *r, const Work *w, bool *settled)
 	return true;
 }
 
+/* A tenant of the common views alone, of which nothing was changed, goes with its shared database and
+ * needs no look of its own, unless it was asked for by name. */
+static bool
+goes_along(Planner *p, const Tenant *t, const TenantRecord *r, const Work *w)
+{
+	bool asked = p->options->only && p->options->only->n;
+
+	if (!r || asked || w->spec_differs || !is_plain(t) || !plan_shared_follows(r) ||
+	    (r->state != TENANT_ACTIVE && r->state != TENANT_SUSPENDED))
+		return false;
+	SharedWork *s = map_get(p->shareds, r->shared);
+	s->tenants++;
+	vec_push(p->cx->mem, &s->followers, w->entry);
+	plan_entry_at(p, w->entry)->nothing = true;
+	return true;
+}
+
 static bool
 consider(Planner *p, const Tenant *t)
 {
@@ -445,9 +303,11 @@ consider(Planner *p, const Tenant *t)
 	Work w = { .spec = t, .exists = r != NULL, .spec_differs = !spec_same(p, t) };
 	bool settled;
 
-	w.entry = entry_add(p, "tenant", t->name, r ? CHANGE_ALTER : CHANGE_ADD);
+	w.entry = plan_entry_add(p, "tenant", t->name, r ? CHANGE_ALTER : CHANGE_ADD);
 	if (r)
 		w.record = *r;
+	if (goes_along(p, t, r, &w))
+		return true;
 	if (!is_settled(p, r, &w, &settled))
 		return false;
 	if (settled) {
@@ -457,6 +317,10 @@ consider(Planner *p, const Tenant *t)
 	if (r ? check_between(p, r) && place_old(p, &w) : place_new(p, &w)) {
 		if (!merged_for(p, t, &w.desired))
 			return false;
+		if (w.shared)
+			w.shared->tenants++;
+		w.as.model = w.desired.model;
+		w.as.shape = w.desired.shape;
 		vec_push(p->cx->mem, &p->work, w);
 		return true;
 	}
@@ -482,13 +346,13 @@ load_recorded(Planner *p)
 		return false;
 	for (size_t i = 0; i < all.n; i++) {
 		map_set(p->records, all.at[i].name, &all.at[i]);
-		++*used_on(p, all.at[i].cluster);
+		++*plan_used(p, all.at[i].cluster);
 	}
-	return true;
+	return plan_shared_load(p);
 }
 
-static const char *
-items_digest(Arena *mem, const Items *items)
+const char *
+plan_digest(Arena *mem, const Items *items)
 {
 	Sha256 *s = sha256_begin(mem);
 
@@ -519,29 +383,52 @@ mend_logins(Planner *p, Work *w, PlanEntry *e, Steps *steps)
 }
 
 static bool
-steps_for(Planner *p, Work *w)
+is_recorded_otherwise(const Work *w)
 {
-	const PlaceDriver *d = place_driver(w->at->mode);
-	PlanEntry *e = plan_entry_at(p, w->entry);
-	Ctx *cx = p->cx;
+	return w->spec_differs ||
+	    (w->shared ? plan_shared_differs(w) : strcmp(w->record.shape, w->desired.shape) != 0);
+}
+
+static PlaceWork
+place_work(const Planner *p, const Work *w)
+{
+	const SharedWork *s = w->shared;
 	PlaceWork work = {
 		.recorded = w->recorded,
 		.desired = w->desired.model,
 		.observed = w->observed,
 		.shape = w->desired.shape,
 		.prune = p->options->prune,
+		.layout = w->as.layout,
+		.slots = w->as.slots,
 	};
+
+	if (s) {
+		work.common_was = s->common_was;
+		work.common = s->common;
+		work.common_shape = s->common_shape;
+		work.wide = s->wide;
+	}
+	return work;
+}
+
+static bool
+steps_for(Planner *p, Work *w)
+{
+	const PlaceDriver *d = place_driver(w->at->mode);
+	PlanEntry *e = plan_entry_at(p, w->entry);
+	PlaceWork work = place_work(p, w);
+	Ctx *cx = p->cx;
 	Steps *steps = &p->plan->steps;
 	size_t before = steps->n;
 
-	if (!w->exists && !records_tenant_register(cx, w->spec, w->at, w->desired.model, steps))
-		return false;
+	if (!w->exists)
+		records_tenant_register(cx->mem, w->spec, w->at, &w->as, steps);
 	if (!d->steps(cx, w->at, &work, &e->changes, steps) || !mend_logins(p, w, e, steps))
 		return false;
-	bool recorded_differs = w->spec_differs ||
-	    strcmp(w->record.shape ? w->record.shape : "", w->desired.shape) != 0;
-	if ((steps->n > before || recorded_differs) &&
-	    !records_tenant_record(cx, p->home, w->spec, w->at, w->desired.model, steps))
+	if ((steps->n > before || is_recorded_otherwise(w)) &&
+	    !records_tenant_record(
+		cx, p->home, w->spec, w->at, w->exists ? &w->record : NULL, &w->as, steps))
 		return false;
 	if (!w->exists)
 		records_route_open(cx->mem, w->at, steps);
@@ -549,7 +436,7 @@ steps_for(Planner *p, Work *w)
 	e->steps = (int64_t)(steps->n - before);
 	e->nothing = steps->n == before;
 	if (w->observed)
-		e->digest = items_digest(cx->mem, w->observed);
+		e->digest = plan_digest(cx->mem, w->observed);
 	return true;
 }
 
@@ -572,39 +459,46 @@ check_finished(Planner *p, const char *tenant)
 }
 
 /* What was applied to many tenants is read once. */
-static bool
-applied_shape(Planner *p, Work *w)
+bool
+plan_applied(Planner *p, const char *shape, Model **out)
 {
-	if (!w->exists || !*w->record.shape)
+	*out = map_get(p->applied, shape);
+	if (*out)
 		return true;
-	w->recorded = map_get(p->applied, w->record.shape);
-	if (w->recorded)
-		return true;
-	if (!catalog_shape(p->cx, p->home, w->record.shape, &w->recorded))
+	if (!catalog_shape(p->cx, p->home, shape, out))
 		return false;
-	map_set(p->applied, w->record.shape, w->recorded);
+	map_set(p->applied, shape, *out);
 	return true;
 }
 
-static void
-need_body(Planner *p, const Merged *m)
+void
+plan_need_body(Planner *p, const Model *m, const char *shape)
 {
-	if (map_get(p->bodies, m->shape))
+	if (map_get(p->bodies, shape))
 		return;
-	map_set(p->bodies, m->shape, m->model);
-	vec_push(p->cx->mem, &p->plan->run.shapes, m->model);
+	map_set(p->bodies, shape, (void *)(uintptr_t)m);
+	vec_push(p->cx->mem, &p->plan->run.shapes, m);
+}
+
+static bool
+work_steps(Planner *p, Work *w)
+{
+	bool applied = w->exists && *w->record.shape;
+	size_t before = p->plan->steps.n;
+
+	return (!applied || plan_applied(p, w->record.shape, &w->recorded)) && steps_for(p, w) &&
+	    (p->plan->steps.n == before || check_finished(p, w->spec->name));
 }
 
 static void
 plan_work(Planner *p, Work *w)
 {
 	size_t before = p->plan->steps.n;
-	Seen seen = { .tenant = w->spec->name, .changed_run = w->record.changed_run };
+	Seen seen = { .name = w->spec->name, .changed_run = w->record.changed_run };
 
 	if (w->fail)
 		return;
-	if (!applied_shape(p, w) || !steps_for(p, w) ||
-	    (p->plan->steps.n > before && !check_finished(p, w->spec->name))) {
+	if (!work_steps(p, w)) {
 		plan_entry_fail(p, w->entry, p->cx->fail);
 		fail_clear(p->cx);
 		p->plan->steps.n = before;
@@ -612,7 +506,9 @@ plan_work(Planner *p, Work *w)
 	if (p->plan->steps.n == before)
 		return;
 	vec_push(p->cx->mem, &p->plan->run.seen, seen);
-	need_body(p, &w->desired);
+	plan_need_body(p, w->desired.model, w->desired.shape);
+	if (w->shared)
+		plan_shared_seen(p, w->shared);
 }
 
 /* --- tenants that no manifest names ------------------------------------------------ */
@@ -651,7 +547,8 @@ plan_sealing(Planner *p, const TenantRecord *t, size_t i)
 	plan_entry_at(p, i)->note = "suspended and sealed now; its data is kept for its retention";
 	plan_entry_at(p, i)->first_step = (int64_t)first;
 	plan_entry_at(p, i)->steps = (int64_t)(steps->n - first);
-	vec_push(p->cx->mem, &p->plan->run.seen, ((Seen){ t->name, t->changed_run }));
+	vec_push(p->cx->mem, &p->plan->run.seen,
+	    ((Seen){ .name = t->name, .changed_run = t->changed_run }));
 }
 
 static void
@@ -664,7 +561,7 @@ plan_absent(Planner *p)
 		if (map_get(p->m->tenants, it->key) || !wanted(p, it->key) ||
 		    t->state == TENANT_SEALED)
 			continue;
-		size_t i = entry_add(p, "tenant", it->key, CHANGE_REMOVE);
+		size_t i = plan_entry_add(p, "tenant", it->key, CHANGE_REMOVE);
 		if (p->options->prune) {
 			plan_sealing(p, t, i);
 			continue;
@@ -705,12 +602,14 @@ static bool
 plan_tenants(Planner *p)
 {
 	const MapItem *it;
+	size_t first = p->plan->entries.n;
 
 	for (it = map_next(p->m->tenants, NULL); it; it = map_next(p->m->tenants, it))
 		if (wanted(p, it->key) && !consider(p, it->value))
 			return false;
-	if (p->options->refresh && !plan_observe(p))
+	if (!plan_shared_settle(p, first) || (p->options->refresh && !plan_observe(p)))
 		return false;
+	plan_shared_steps(p);
 	for (size_t i = 0; i < p->work.n; i++)
 		plan_work(p, &p->work.at[i]);
 	plan_absent(p);
@@ -739,7 +638,7 @@ plan_make(Ctx *cx, Home *home, const Manifests *m, const PlanOptions *options, P
 	plan->manifest_hash = m->hash;
 	plan->run = (RunPlan){ .verb = "apply", .steps = &plan->steps };
 	if (!catalog_serial(cx, home, &plan->serial) || !load_recorded(&p) || !check_only(&p) ||
-	    !check_versions(&p) || !plan_objects(&p, "Region", m->regions) ||
+	    !plan_check_versions(&p) || !plan_objects(&p, "Region", m->regions) ||
 	    !plan_objects(&p, "Cluster", m->clusters) || !plan_objects(&p, "Model", m->models) ||
 	    !plan_tenants(&p))
 		return fail_in(cx, "making the plan");

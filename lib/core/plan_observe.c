@@ -7,13 +7,28 @@
 
 #define OBSERVE_LANES 4
 
+static Items *
+keep_items(Arena *mem, const Items *seen)
+{
+	Items *out = arena_alloc(mem, sizeof *out);
+
+	for (size_t i = 0; i < seen->n; i++) {
+		Item kept = seen->at[i];
+		kept.object = arena_dup(mem, kept.object);
+		kept.name = arena_dup(mem, kept.name);
+		kept.def = arena_dup(mem, kept.def);
+		vec_push(mem, out, kept);
+	}
+	return out;
+}
+
 static bool
 observe_one(Ctx *cx, Planner *p, Conns *conns, Work *w)
 {
 	const PlaceDriver *d = place_driver(w->at->mode);
 	Items seen = { 0 };
 
-	if (!d->preflight(cx, conns, w->at, w->exists))
+	if (!w->shared && !d->preflight(cx, conns, w->at, w->exists))
 		return fail_in(cx, "checking the place of tenant \"%s\" (mode %s)", w->at->tenant,
 		    mode_name(w->at->mode));
 	if (!w->exists)
@@ -21,14 +36,7 @@ observe_one(Ctx *cx, Planner *p, Conns *conns, Work *w)
 	if (!d->observe(cx, conns, w->at, &seen))
 		return fail_in(cx, "looking at tenant \"%s\" (mode %s)", w->at->tenant,
 		    mode_name(w->at->mode));
-	w->observed = arena_alloc(p->cx->mem, sizeof *w->observed);
-	for (size_t i = 0; i < seen.n; i++) {
-		Item kept = seen.at[i];
-		kept.object = arena_dup(p->cx->mem, kept.object);
-		kept.name = arena_dup(p->cx->mem, kept.name);
-		kept.def = arena_dup(p->cx->mem, kept.def);
-		vec_push(p->cx->mem, w->observed, kept);
-	}
+	w->observed = keep_items(p->cx->mem, &seen);
 	return true;
 }
 
@@ -55,24 +63,80 @@ observe_logins(Ctx *cx, Planner *p, Work *w)
 }
 
 /* One answer is enough of a cluster that cannot be reached: every try would wait for its deadline. */
+static const Fail *
+known_down(Planner *p, const char *cluster, Ctx *own)
+{
+	const Fail *down = map_get(p->down, cluster);
+
+	if (down)
+		fail_copy(own, &(Ctx){ .mem = own->mem, .fail = (Fail *)(uintptr_t)down });
+	return down;
+}
+
+static void
+note_down(Planner *p, const char *cluster, Fail *why)
+{
+	if (why->kind == FAIL_UNREACHABLE && !map_get(p->down, cluster))
+		map_set(p->down, cluster, why);
+}
+
 static void
 look_at(Ctx *cx, Planner *p, Conns *conns, Work *w)
 {
 	const char *cluster = w->at->cluster->name;
-	const Fail *down = map_get(p->down, cluster);
 	Ctx own = ctx_new(cx->mem);
 
-	if (down)
-		fail_copy(&own, &(Ctx){ .mem = own.mem, .fail = (Fail *)down });
-	if (down || !observe_one(&own, p, conns, w) || !observe_logins(&own, p, w)) {
+	if (known_down(p, cluster, &own) || !observe_one(&own, p, conns, w) ||
+	    !observe_logins(&own, p, w)) {
 		plan_entry_fail(p, w->entry, own.fail);
 		w->fail = plan_entry_at(p, w->entry)->fail;
-		if (w->fail->kind == FAIL_UNREACHABLE && !down) {
-			down = w->fail;
-			map_set(p->down, cluster, w->fail);
-		}
+		note_down(p, cluster, w->fail);
 	}
 	arena_free(own.mem);
+}
+
+static bool
+observe_shared(Ctx *cx, Planner *p, Conns *conns, SharedWork *s)
+{
+	const PlaceDriver *d = place_driver(MODE_SHARED);
+	Items seen = { 0 };
+
+	if (!d->preflight(cx, conns, s->place, s->exists) ||
+	    (s->record.active && !d->shared_observe(cx, conns, s->place, &seen)))
+		return fail_in(cx, "looking at shared database \"%s\"", s->name);
+	if (s->record.active)
+		s->observed = keep_items(p->cx->mem, &seen);
+	return true;
+}
+
+static void
+look_at_shared(Ctx *cx, Planner *p, Conns *conns, SharedWork *s)
+{
+	const char *cluster = s->at->cluster->name;
+	Ctx own = ctx_new(cx->mem);
+
+	if (known_down(p, cluster, &own) || !observe_shared(&own, p, conns, s)) {
+		plan_shared_fail(p, s, own.fail);
+		note_down(p, cluster, s->fail);
+	}
+	arena_free(own.mem);
+}
+
+static void
+shared_lane(void *ptr)
+{
+	Planner *p = ptr;
+	Ctx cx = ctx_new(p->cx->mem);
+	Conns *conns = conns_new(&cx, p->home);
+
+	while (p->next_shared < p->shared_list.n && !lane_stopping()) {
+		SharedWork *s = p->shared_list.at[p->next_shared++];
+		log_live("looking at %s (%zu/%zu)", s->name, p->next_shared, p->shared_list.n);
+		if (!s->idle && !s->fail)
+			look_at_shared(&cx, p, conns, s);
+		conns_drop(conns, s->at->cluster, s->at->dbname);
+	}
+	arena_free(cx.mem);
 }
 
 static void
@@ -84,21 +148,31 @@ observe_lane(void *ptr)
 
 	while (p->next_work < p->work.n && !lane_stopping()) {
 		Work *w = &p->work.at[p->next_work++];
+		if (w->fail || (w->shared && (w->shared->fail || !w->exists)))
+			continue;
 		log_live("looking at %s (%zu/%zu)", w->spec->name, p->next_work, p->work.n);
 		look_at(&cx, p, conns, w);
-		conns_drop(conns, w->at->cluster, w->at->dbname);
+		if (!w->shared) /* the next one is in the same database */
+			conns_drop(conns, w->at->cluster, w->at->dbname);
 	}
 	arena_free(cx.mem);
+}
+
+static void
+run_lanes(Planner *p, void (*lane)(void *), size_t n)
+{
+	Lanes *lanes = lanes_new(p->cx->mem);
+
+	for (size_t i = 0; i < OBSERVE_LANES && i < n; i++)
+		lane_spawn(lanes, lane, p);
+	lanes_run(lanes);
 }
 
 bool
 plan_observe(Planner *p)
 {
-	Lanes *lanes = lanes_new(p->cx->mem);
-
-	for (size_t i = 0; i < OBSERVE_LANES && i < p->work.n; i++)
-		lane_spawn(lanes, observe_lane, p);
-	lanes_run(lanes);
+	run_lanes(p, shared_lane, p->shared_list.n);
+	run_lanes(p, observe_lane, p->work.n);
 	log_live_end();
 	return !lane_stopping() || fail(p->cx, FAIL_STOPPED, NULL, "stopped by a signal");
 }

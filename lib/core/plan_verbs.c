@@ -11,7 +11,7 @@ plan_for(Ctx *cx, const char *verb, const TenantRecord *t)
 {
 	Plan *plan = arena_alloc(cx->mem, sizeof *plan);
 	PlanEntry e = { .kind = "tenant", .name = t->name, .op = CHANGE_ALTER, .note = verb };
-	Seen seen = { .tenant = t->name, .changed_run = t->changed_run };
+	Seen seen = { .name = t->name, .changed_run = t->changed_run };
 
 	plan->run = (RunPlan){ .verb = verb, .steps = &plan->steps };
 	vec_push(cx->mem, &plan->entries, e);

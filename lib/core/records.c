@@ -5,6 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/core/ident.h"
+#include "lib/core/records_intern.h"
 
 static const char *
 arg(const StepEnv *env, const char *key)
@@ -87,11 +88,59 @@ remove_record(Ctx *cx, StepEnv *env)
 
 /* --- tenant.register ----------------------------------------------------------- */
 
-bool
-records_tenant_register(
-    Ctx *cx, const Tenant *spec, const Placement *at, const Model *model, Steps *steps)
+static Js *
+slots_json(Arena *mem, const Slots *slots)
 {
-	Js *args = js_object(cx->mem);
+	Js *list = js_array(mem);
+
+	for (size_t i = 0; i < slots->n; i++) {
+		const Slot *s = &slots->at[i];
+		Js *o = js_object(mem);
+		js_set_text(o, "object", s->object);
+		js_set_text(o, "field", s->field);
+		js_set_text(o, "column", s->column);
+		js_set_int(o, "generation", s->generation);
+		js_push(list, o);
+	}
+	return list;
+}
+
+static Slots
+slots_of(Arena *mem, const Js *list)
+{
+	Slots out = { 0 };
+
+	for (size_t i = 0; i < js_count(list); i++) {
+		const Js *o = js_at(list, i);
+		Slot s = {
+			.object = js_get_text(o, "object"),
+			.field = js_get_text(o, "field"),
+			.column = js_get_text(o, "column"),
+			.generation = js_get_int(o, "generation", 1),
+		};
+		if (s.object && s.field && s.column)
+			vec_push(mem, &out, s);
+	}
+	return out;
+}
+
+static void
+shared_args(Arena *mem, Js *args, const Placement *at, const RecordAs *as)
+{
+	if (!at->shared)
+		return;
+	js_set_text(args, "shared", at->shared->name);
+	js_set_text(args, "layout", layout_name(as->layout));
+	js_set_bool(args, "ownViews", as->own_views);
+	if (as->slots.n)
+		js_set(args, "slots", slots_json(mem, &as->slots));
+}
+
+void
+records_tenant_register(
+    Arena *mem, const Tenant *spec, const Placement *at, const RecordAs *as, Steps *steps)
+{
+	Js *args = js_object(mem);
 
 	js_set_text(args, "tenant", at->tenant);
 	js_set_text(args, "display", spec->display);
@@ -100,12 +149,12 @@ records_tenant_register(
 	js_set_text(args, "cluster", at->cluster->name);
 	js_set_text(args, "dbname", at->dbname);
 	js_set_text(args, "owner", at->owner);
-	js_set_text(args, "model", model->name);
+	js_set_text(args, "model", as->model->name);
 	js_set_text(args, "login", at->logins.at[0].user);
 	js_set_text(args, "role", at->logins.at[0].role);
-	steps_add(cx->mem, steps, arena_printf(cx->mem, "tenant/%s", at->tenant), "tenant.register",
-	    args, "register tenant \"%s\"", at->tenant);
-	return true;
+	shared_args(mem, args, at, as);
+	steps_add(
+	    mem, steps, at->scope, "tenant.register", args, "register tenant \"%s\"", at->tenant);
 }
 
 char *
@@ -160,10 +209,15 @@ register_record(Ctx *cx, StepEnv *env)
 		.shape = "",
 		.spec_hash = "",
 		.changed_run = env->run,
+		.shared = js_get_text(env->step->args, "shared"),
+		.layout = layout_of(js_get_text(env->step->args, "layout")),
+		.own_views = js_get_bool(env->step->args, "ownViews", false),
 	};
+	Slots slots = slots_of(cx->mem, js_get(env->step->args, "slots"));
 
 	return place_free(cx, env, &t, arg(env, "login")) &&
-	    catalog_tenant_put(cx, env->home, &t) && first_login(cx, env);
+	    catalog_tenant_put(cx, env->home, &t) &&
+	    (!slots.n || catalog_slots_put(cx, env->home, t.name, &slots)) && first_login(cx, env);
 }
 
 /* What the customer's admin was told in a setup script stays valid for the next try. */
@@ -184,56 +238,97 @@ register_undo(Ctx *cx, StepEnv *env)
 /* --- tenant.record -------------------------------------------------------------- */
 
 bool
-records_tenant_record(
-    Ctx *cx, Home *home, const Tenant *spec, const Placement *at, const Model *model, Steps *steps)
+records_tenant_record(Ctx *cx, Home *home, const Tenant *spec, const Placement *at,
+    const TenantRecord *was, const RecordAs *as, Steps *steps)
 {
 	Js *args = js_object(cx->mem);
-	char *canonical = manifest_canonical(cx->mem, "Tenant", spec);
-	char *shape = model_canonical(cx->mem, model), *old_spec, *old_hash;
-	TenantRecord t = { 0 };
-	bool found;
+	char *canonical = manifest_canonical(cx->mem, "Tenant", spec), *old_spec = NULL, *old_hash;
 
-	if (!catalog_object(cx, home, "Tenant", at->tenant, &old_spec, &old_hash) ||
-	    !catalog_tenant_find(cx, home, at->tenant, &t, &found))
+	if (was && !catalog_object(cx, home, "Tenant", at->tenant, &old_spec, &old_hash))
 		return false;
 	js_set_text(args, "tenant", at->tenant);
 	js_set_text(args, "cluster", at->cluster->name);
 	js_set_text(args, "spec", canonical);
 	js_set_text(args, "hash", sha256_hex(cx->mem, canonical, strlen(canonical)));
-	js_set_text(args, "shape", sha256_hex(cx->mem, shape, strlen(shape)));
-	js_set_text(args, "model", model->name);
-	js_set_int(args, "version", model->version);
+	js_set_text(args, "shape", as->shape);
+	js_set_text(args, "model", as->model->name);
+	js_set_int(args, "version", as->model->version);
 	js_set_text(args, "display", spec->display);
-	if (found && old_spec) {
+	shared_args(cx->mem, args, at, as);
+	if (old_spec) {
 		js_set_text(args, "was", old_spec);
 		js_set_text(args, "was_hash", old_hash);
-		js_set_text(args, "was_shape", t.shape);
-		js_set_text(args, "was_model", t.model);
-		js_set_int(args, "was_version", t.model_version);
-		js_set_text(args, "was_display", t.display);
+		js_set_text(args, "was_shape", was->shape);
+		js_set_text(args, "was_model", was->model);
+		js_set_int(args, "was_version", was->model_version);
+		js_set_text(args, "was_display", was->display);
 	}
-	steps_add(cx->mem, steps, arena_printf(cx->mem, "tenant/%s", at->tenant), "tenant.record",
-	    args, "record tenant \"%s\"", at->tenant);
+	if (old_spec && at->shared) {
+		js_set_text(args, "was_layout", layout_name(was->layout));
+		js_set_bool(args, "was_ownViews", was->own_views);
+		if (at->slots.n)
+			js_set(args, "was_slots", slots_json(cx->mem, &at->slots));
+	}
+	steps_add(
+	    cx->mem, steps, at->scope, "tenant.record", args, "record tenant \"%s\"", at->tenant);
+	return true;
+}
+
+/* Of the common views is what they are of, whatever the plan said: other tenants may have moved them
+ * between a change and its undo. */
+static bool
+common_shape(Ctx *cx, StepEnv *env, TenantRecord *t)
+{
+	SharedRecord s;
+
+	if (!t->shared || t->layout != LAYOUT_VIEWS || t->own_views)
+		return true;
+	if (!catalog_shared(cx, env->home, t->shared, &s))
+		return false;
+	if (*s.common) {
+		t->shape = s.common;
+		t->model_version = s.version;
+	}
 	return true;
 }
 
 static bool
-record_tenant(Ctx *cx, StepEnv *env, const char *spec, const char *hash, const char *shape,
-    const char *model, int64_t version, const char *display)
+put_slots(Ctx *cx, StepEnv *env, const char *name)
 {
+	const Js *a = env->step->args;
+	Slots slots = slots_of(cx->mem, js_get(a, name));
+
+	if (!js_get(a, "slots") && !js_get(a, "was_slots"))
+		return true;
+	return catalog_slots_put(cx, env->home, arg(env, "tenant"), &slots);
+}
+
+/* `was`: "" for what is recorded, "was_" for what is put back. */
+static bool
+record_tenant(Ctx *cx, StepEnv *env, const char *was)
+{
+	const Js *a = env->step->args;
+	const char *spec = arg(env, *was ? "was" : "spec");
 	TenantRecord t;
 
+#define ARG(name) arena_printf(cx->mem, "%s%s", was, name)
 	if (!catalog_tenant(cx, env->home, arg(env, "tenant"), &t))
 		return false;
-	t.display = display;
-	t.model = model;
-	t.model_version = version;
-	t.shape = shape;
-	t.spec_hash = hash;
+	t.display = js_get_text(a, ARG("display"));
+	t.model = arg(env, ARG("model"));
+	t.model_version = js_get_int(a, ARG("version"), 0);
+	t.shape = arg(env, ARG("shape"));
+	t.spec_hash = arg(env, ARG("hash"));
+	if (t.shared) {
+		t.layout = layout_of(js_get_text(a, ARG("layout")));
+		t.own_views = js_get_bool(a, ARG("ownViews"), false);
+	}
 	if (t.state == TENANT_PROVISIONING)
 		t.state = TENANT_ACTIVE;
-	return catalog_tenant_put(cx, env->home, &t) &&
-	    catalog_object_put(cx, env->home, "Tenant", t.name, spec, hash);
+	return common_shape(cx, env, &t) && catalog_tenant_put(cx, env->home, &t) &&
+	    put_slots(cx, env, ARG("slots")) &&
+	    catalog_object_put(cx, env->home, "Tenant", t.name, spec, t.spec_hash);
+#undef ARG
 }
 
 static bool
@@ -248,10 +343,7 @@ tenant_idents(Ctx *cx, StepEnv *env, IdentWay way)
 static bool
 record_record(Ctx *cx, StepEnv *env)
 {
-	return tenant_idents(cx, env, IDENT_FORWARD) &&
-	    record_tenant(cx, env, arg(env, "spec"), arg(env, "hash"), arg(env, "shape"),
-		arg(env, "model"), js_get_int(env->step->args, "version", 0),
-		js_get_text(env->step->args, "display"));
+	return tenant_idents(cx, env, IDENT_FORWARD) && record_tenant(cx, env, "");
 }
 
 static bool
@@ -262,9 +354,7 @@ record_undo(Ctx *cx, StepEnv *env)
 	if (!js_get_text(env->step->args, "was"))
 		return catalog_tenant_state(
 		    cx, env->home, arg(env, "tenant"), TENANT_PROVISIONING, 0);
-	return record_tenant(cx, env, arg(env, "was"), arg(env, "was_hash"), arg(env, "was_shape"),
-	    arg(env, "was_model"), js_get_int(env->step->args, "was_version", 0),
-	    js_get_text(env->step->args, "was_display"));
+	return record_tenant(cx, env, "was_");
 }
 
 /* --- tenant.state, tenant.forget -------------------------------------------------- */
@@ -455,6 +545,18 @@ const StepKind records_kinds[] = {
 	    .undo_class = UNDO_IRREVERSIBLE,
 	    .pivot = true,
 	    .record = forget_record },
+	{ .name = "shared.register",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = records_put_shared,
+	    .unrecord = records_drop_shared },
+	{ .name = "shared.record",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = records_move_shared,
+	    .unrecord = records_return_shared },
+	{ .name = "shared.forget",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .record = records_drop_shared },
 	{ .name = "login.register",
 	    .undo_class = UNDO_REVERSIBLE,
 	    .record = login_register,

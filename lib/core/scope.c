@@ -62,45 +62,77 @@ end_as(Walk *w, ScopeOutcome outcome)
 
 /* A cluster is recorded by the first step of its own scope. */
 static bool
-load_cluster(Walk *w, const char *name)
+load_cluster(Ctx *cx, Home *home, const char *name, StepEnv *env)
 {
 	char *spec, *hash;
 	Cluster *cluster;
 
-	w->env.cluster = NULL;
-	if (!catalog_object(w->cx, w->home, "Cluster", name, &spec, &hash))
+	if (!catalog_object(cx, home, "Cluster", name, &spec, &hash))
 		return false;
 	if (!spec)
 		return true;
-	if (!catalog_cluster(w->cx, w->home, name, &cluster))
+	if (!catalog_cluster(cx, home, name, &cluster))
 		return false;
-	w->env.cluster = cluster;
+	env->cluster = cluster;
 	return true;
 }
 
-/* The tenant's place as the catalogue has it now; a tenant that is not yet recorded has none. */
+/* So is a shared database. */
 static bool
-load_place(Walk *w)
+load_shared(Ctx *cx, Home *home, const ScopeRun *s, StepEnv *env)
 {
-	const char *tenant = scope_tenant(w->s->scope);
+	SharedRecord record;
+	Shared *shared;
+	bool found;
+
+	if (!catalog_shared_find(cx, home, scope_shared(s->scope), &record, &found))
+		return false;
+	if (!found)
+		return load_cluster(cx, home, s->cluster, env);
+	if (!catalog_shared_place(cx, home, &record, &shared))
+		return false;
+	env->at = place_of_shared(cx->mem, shared);
+	env->cluster = shared->cluster;
+	return true;
+}
+
+static bool
+load_tenant(Ctx *cx, Home *home, const char *tenant, StepEnv *env)
+{
 	TenantRecord t;
 	Placement *at;
 	bool found = false;
 
-	w->env.at = NULL;
-	if (strncmp(w->s->scope, "cluster/", 8) == 0)
-		return load_cluster(w, w->s->scope + 8);
-	if (!tenant)
-		return true;
-	if (!catalog_tenant_find(w->cx, w->home, tenant, &t, &found))
+	if (!catalog_tenant_find(cx, home, tenant, &t, &found))
 		return false;
 	if (!found)
 		return true;
-	if (!catalog_placement_of(w->cx, w->home, &t, &at))
+	if (!catalog_placement_of(cx, home, &t, &at))
 		return false;
-	w->env.at = at;
-	w->env.cluster = at->cluster;
+	env->at = at;
+	env->cluster = at->cluster;
 	return true;
+}
+
+bool
+scope_place(Ctx *cx, Home *home, const ScopeRun *s, StepEnv *env)
+{
+	const char *tenant = scope_tenant(s->scope);
+
+	env->at = NULL;
+	if (strncmp(s->scope, "cluster/", 8) == 0) {
+		env->cluster = NULL;
+		return load_cluster(cx, home, s->scope + 8, env);
+	}
+	if (scope_shared(s->scope))
+		return load_shared(cx, home, s, env);
+	return !tenant || load_tenant(cx, home, tenant, env);
+}
+
+static bool
+load_place(Walk *w)
+{
+	return scope_place(w->cx, w->home, w->s, &w->env);
 }
 
 static const StepKind *
@@ -586,7 +618,7 @@ scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s)
 		end_as(&w, SCOPE_STOPPED);
 	else
 		end_as(&w, backward(&w));
-	if (w.env.at)
+	if (w.env.at && !w.env.at->shared) /* the next tenant is in the same one */
 		conns_drop(conns, w.env.at->cluster, w.env.at->dbname);
 	s->result.scope = s->scope;
 	s->result.ms = clock_mono_ms() - begun;

@@ -9,12 +9,16 @@
 typedef struct ScopeRun {
 	const char	*scope;
 	const char	*cluster;	/* whose lane it runs in; "" for none */
+	const char	*shared;	/* the shared database that a step of it records a tenant of, or NULL */
 	int64_t		 run, fence;
 	struct { StepRow **at; size_t n, cap; } rows;
 	bool		 backward;	/* an undo was begun or asked for */
 	ScopeResult	 result;
 } ScopeRun;
 
+/* Where the scope's steps act, as the catalogue has it now: env->at and env->cluster.  What is not yet
+ * recorded has no place. */
+bool	 scope_place(Ctx *cx, Home *home, const ScopeRun *s, StepEnv *env);
 /* Walks to an end and fills s->result.  Never returns a failure: it is the result. */
 void	 scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s);
 bool	 scope_past_pivot(const ScopeRun *s);

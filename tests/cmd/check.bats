@@ -10,7 +10,7 @@ region() { # NAME COUNTRY
 @test "check counts the manifests of a folder by kind" {
 	try check -f "$REPO/manifests/quickstart"
 	assert_exit 0
-	assert_out "8 manifests are valid: 2 regions, 2 clusters, 1 model, 3 tenants"
+	assert_out "10 manifests are valid: 2 regions, 2 clusters, 1 model, 5 tenants"
 	assert_equal "$stderr" ""
 }
 

@@ -17,7 +17,8 @@ estate_servers() {
 	cluster_start acme-db --tls
 }
 
-# FOLDER [FROM]: manifests with the ports and certificates of these servers.
+# FOLDER [FROM]: manifests with the ports and certificates of these servers; of the quickstart's
+# tenants those with a database each (estate_shared adds the others).
 estate_manifests() {
 	local file vendor customer
 	mkdir -p "$1"
@@ -28,7 +29,10 @@ estate_manifests() {
 			-e "s|/etc/copyhold/acme-ca.crt|$CLUSTERS/certs/ca.crt|" \
 			"$file" >"$1/$(basename "$file")"
 	done
+	rm -f "$1/tenants-shared.yaml"
 }
+
+estate_shared() { cp "$REPO/manifests/quickstart/tenants-shared.yaml" "$MANIFESTS"; }
 
 estate_setup() {
 	export MANIFESTS=$TEST_DIR/manifests

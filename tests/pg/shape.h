@@ -74,7 +74,7 @@ shape_open(Shape *s)
 	s->cluster = cluster_at("bj-1", "shape_us", SHAPE_DB);
 	s->at = (Placement){ .tenant = "acme", .id = "abcdefghijkl", .mode = MODE_CUSTOMER_DB,
 		.cluster = &s->cluster, .dbname = SHAPE_DB, .owner = "shape_owner",
-		.logins = { logins, 2, 2 } };
+		.schema = SCHEMA_APP, .scope = "tenant/acme", .logins = { logins, 2, 2 } };
 	shape_fresh(s);
 }
 

@@ -394,7 +394,7 @@ each_step_can_be_the_last_before_the_way_back(void **state)
 		shape_sql(s, cases[i].rows);
 		Planned p = shape_plan(s, from, to);
 		for (size_t n = 1; n < p.steps.n; n++) {
-			Steps some = { p.steps.at, n, n };
+			Steps some = { .at = p.steps.at, .n = n };
 			size_t done;
 
 			must(&s->p, shape_run(s, &some, &done));

@@ -12,12 +12,14 @@ teardown_file() {
 
 demo() { "$REPO/tools/demo.sh" "$@"; }
 
-@test "the demo takes three tenants on, loads and verifies them" {
+@test "the demo takes five tenants on, loads and verifies them" {
 	run --separate-stderr demo start
 	assert_exit 0
 	assert_contains "copyhold tenant verify globex"
 	assert_contains "copyhold tenant verify initech"
 	assert_contains "copyhold tenant verify acme"
+	assert_contains "copyhold tenant verify hooli"
+	assert_contains "copyhold tenant verify vandelay"
 	assert_contains "everything is left running"
 }
 
@@ -30,6 +32,17 @@ demo() { "$REPO/tools/demo.sh" "$@"; }
 	try route resolve globex
 	assert_exit 0
 	assert_equal "$(psql -X -At "$output" -c "SELECT count(*) FROM activity")" 1500
+}
+
+@test "two tenants of one shared database see their own rows alone" {
+	eval "$(demo env)"
+	try route resolve hooli
+	assert_exit 0
+	assert_equal "$(psql -X -At "$output" -c "SELECT count(*) FROM contact")" 0
+	try route resolve vandelay
+	assert_exit 0
+	assert_equal "$(psql -X -At "$output" -c "SELECT count(*) FROM contact")" 600
+	assert_equal "$(psql -X -At "$output" -c "SELECT DISTINCT x_segment FROM account")" new
 }
 
 @test "a second run has nothing to do" {

@@ -77,8 +77,14 @@ teardown(void **state)
 	return 0;
 }
 
+static const Command link_add = { "data link add", "add a link", NULL, ACCESS_WRITES,
+	{ { "TENANT", &got.tenant, "whose", false } }, load_options, run_nothing, false };
+static const Command link_list = { "data link list", "list links", NULL, ACCESS_READS,
+	{ { NULL, NULL, NULL, false } }, NULL, run_nothing, false };
+static const Command *const deep[] = { &doctor, &load, &link_add, &link_list };
+
 static bool
-parse(const char *line)
+parse_of(const Command *const *of, size_t n, const char *line)
 {
 	VEC(char *) argv = { 0 };
 	char *rest = arena_printf(cx.mem, "copyhold %s", line);
@@ -87,8 +93,58 @@ parse(const char *line)
 		if (*word)
 			vec_push(cx.mem, &argv, word);
 	vec_push(cx.mem, &argv, NULL);
-	return opt_parse(
-	    &cx, commands, LENGTH(commands), globals, (int)argv.n - 1, argv.at, &found);
+	return opt_parse(&cx, of, n, globals, (int)argv.n - 1, argv.at, &found);
+}
+
+static bool
+parse(const char *line)
+{
+	return parse_of(commands, LENGTH(commands), line);
+}
+
+static void
+a_noun_may_have_a_part_with_verbs_of_its_own(void **state)
+{
+	static const struct {
+		const char *line, *what, *hint;
+	} wrong[] = {
+		{ "data link", "\"data link\" needs a verb",
+		    "Its verbs: add, list. Try: copyhold data link --help" },
+		{ "data link lst", "unknown command \"data link lst\"",
+		    "Did you mean \"data link list\"? Its verbs: add, list." },
+		{ "data lnk", "unknown command \"data lnk\"",
+		    "Did you mean \"data link\"? Its verbs: load, link." },
+		{ "data lin", "unknown command \"data lin\"",
+		    "Did you mean \"data link\"? Its verbs: load, link." },
+		{ "data", "\"data\" needs a verb",
+		    "Its verbs: load, link. Try: copyhold data --help" },
+		{ "data link add", "argument \"TENANT\" is missing",
+		    "Usage: copyhold data link add TENANT --from DSN [OPTIONS]" },
+		{ "data link list add", "unexpected argument \"add\"",
+		    "Usage: copyhold data link list [OPTIONS]" },
+	};
+	Buf b = buf_new(cx.mem);
+
+	(void)state;
+	assert_true(parse_of(deep, LENGTH(deep), "data link add acme --from x"));
+	assert_ptr_equal(found, &link_add);
+	assert_string_equal(got.tenant, "acme");
+	assert_true(parse_of(deep, LENGTH(deep), "data link list -y"));
+	assert_ptr_equal(found, &link_list);
+	for (size_t i = 0; i < LENGTH(wrong); i++) {
+		assert_false(parse_of(deep, LENGTH(deep), wrong[i].line));
+		assert_string_equal(cx.fail->what, wrong[i].what);
+		assert_string_equal(cx.fail->hint, wrong[i].hint);
+		fail_clear(&cx);
+	}
+	assert_true(parse_of(deep, LENGTH(deep), "data link --help"));
+	assert_true(opt_wants_help());
+	opt_usage(&b, deep, LENGTH(deep));
+	assert_string_equal(b.text,
+	    "usage: copyhold data link VERB [ARG...] [OPTIONS]\n"
+	    "\n"
+	    "  data link add           add a link\n"
+	    "  data link list          list links\n");
 }
 
 static void
@@ -394,6 +450,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(options_stand_anywhere_after_the_verb),
+		TEST(a_noun_may_have_a_part_with_verbs_of_its_own),
 		TEST(short_forms_stick_together),
 		TEST(general_options_may_come_first),
 		TEST(two_dashes_end_the_options),

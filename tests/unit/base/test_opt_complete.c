@@ -33,6 +33,12 @@ static const Command backup = { .name = "home backup",
 static const Command door = { .name = "dump", .summary = "internal", .hidden = true };
 static const Command *const commands[] = { &doctor, &load, &compare, &backup, &door };
 
+static const Command link_add = {
+	.name = "data link add", .summary = "add a link", .options = load_options
+};
+static const Command link_list = { .name = "data link list", .summary = "list links" };
+static const Command *const deep[] = { &doctor, &load, &link_add, &link_list, &backup };
+
 static Ctx cx;
 static char *dir;
 
@@ -53,22 +59,28 @@ teardown(void **state)
 }
 
 static const char *
-script_for(const char *shell)
+script_of(const char *shell, const Command *const *of, size_t n)
 {
 	Buf b = buf_new(cx.mem);
 
-	opt_complete(&b, shell, commands, LENGTH(commands), globals);
+	opt_complete(&b, shell, of, n, globals);
 	return b.text;
+}
+
+static const char *
+script_for(const char *shell)
+{
+	return script_of(shell, commands, LENGTH(commands));
 }
 
 /* What bash offers when Tab is struck after the last of `words`. */
 static const char *
-offered(const char *words)
+offered_by(const char *made, const char *words)
 {
 	const char *script = arena_printf(cx.mem,
 	    "%s\ncd '%s'; COMP_WORDS=(copyhold %s); "
 	    "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _copyhold; echo \"${COMPREPLY[*]}\"",
-	    script_for("bash"), dir, words);
+	    made, dir, words);
 	const char *const argv[] = { "bash", "--norc", "-c", script, NULL };
 	ProcResult r;
 
@@ -76,6 +88,50 @@ offered(const char *words)
 	assert_string_equal(r.err, "");
 	assert_int_equal(r.exit_code, 0);
 	return r.out;
+}
+
+static const char *
+offered(const char *words)
+{
+	return offered_by(script_for("bash"), words);
+}
+
+static void
+bash_completes_the_words_of_a_noun_that_has_a_part(void **state)
+{
+	const char *made = script_of("bash", deep, LENGTH(deep));
+
+	(void)state;
+	assert_string_equal(offered_by(made, "data ''"), "load link\n");
+	assert_string_equal(offered_by(made, "data link ''"), "add list\n");
+	assert_string_equal(offered_by(made, "data link l"), "list\n");
+	assert_string_equal(offered_by(made, "data load ''"), "\n");
+	assert_string_equal(offered_by(made, "data link add --"),
+	    "--help --from --keys --dry-run --home --output\n");
+	assert_string_equal(offered_by(made, "data link list -"), "--help --home --output\n");
+	assert_string_equal(offered_by(made, "data link --"), "\n");
+}
+
+static void
+zsh_and_fish_have_the_words_of_a_noun_that_has_a_part(void **state)
+{
+	const char *zsh = script_of("zsh", deep, LENGTH(deep));
+	const char *fish = script_of("fish", deep, LENGTH(deep));
+
+	(void)state;
+	assert_non_null(strstr(zsh,
+	    "\tesac\n"
+	    "\t[[ $key != 'data link' ]] || key=\"$key $words[4]\"\n"));
+	assert_non_null(strstr(zsh,
+	    "\t(3:data) list=( 'load:put rows into a tenant' link: ); _describe verb list; return ;;\n"
+	    "\t(4:data) if [[ $words[3] == link ]]; then list=( 'add:add a link' "
+	    "'list:list links' ); _describe verb list; return; fi ;;\n"));
+	assert_non_null(strstr(fish,
+	    "complete -c copyhold -n '__fish_seen_subcommand_from data; and not "
+	    "__fish_seen_subcommand_from load link' -a link\n"
+	    "complete -c copyhold -n '__fish_seen_subcommand_from data; and "
+	    "__fish_seen_subcommand_from link; and not __fish_seen_subcommand_from add list' "
+	    "-a add -d 'add a link'\n"));
 }
 
 static void
@@ -219,6 +275,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bash_completes_nouns_verbs_and_options),
+		cmocka_unit_test(bash_completes_the_words_of_a_noun_that_has_a_part),
+		cmocka_unit_test(zsh_and_fish_have_the_words_of_a_noun_that_has_a_part),
 		cmocka_unit_test(bash_completes_values),
 		cmocka_unit_test(zsh_gets_words_with_descriptions),
 		cmocka_unit_test(fish_gets_one_line_a_word),

@@ -1,9 +1,5 @@
-#include <spawn.h>
-
 #include "tests/unit/core/room.h"
 
-static const Sql EVENTS = { "events",
-	"SELECT bytes, prev_hash, actor, reason, tenant FROM event ORDER BY seq", 0 };
 static const Sql LOG = { "log", "SELECT count(*) FROM route_log", 0 };
 
 static TenantRecord
@@ -154,6 +150,191 @@ a_forgotten_tenant_takes_its_logins_route_and_manifest_along(void **state)
 	assert_null(spec);
 }
 
+/* --- shared databases ------------------------------------------------------------- */
+
+static const Sql OLD_TENANT = { "old_tenant",
+	"INSERT INTO tenant (name, id, state, mode, cluster, dbname, owner, model, model_version,"
+	" shape, spec_hash) VALUES ('acme', 'aaaa', 'active', 'dedicated', 'c1', 'd', 'o', 'crm', 1,"
+	" 'h', 's')",
+	0 };
+
+static void
+a_tenant_of_an_older_catalogue_is_in_no_shared_database(void **state)
+{
+	Room *r = *state;
+
+	for (int from = 1; from <= catalog_migrations_n; from++) {
+		Ctx cx = ctx_new(r->cx.mem);
+		Home home = *r->home;
+		TenantRecord t;
+		SharedRecords shareds;
+		ok(&cx,
+		    lite_open(&cx, arena_printf(cx.mem, "%s/%d.db", r->dir, from), LITE_CREATE,
+			&home.db));
+		ok(&cx, lite_migrate(&cx, home.db, catalog_migrations, from));
+		ok(&cx, lite_do(&cx, home.db, &OLD_TENANT, ""));
+		ok(&cx, lite_migrate(&cx, home.db, catalog_migrations, catalog_migrations_n));
+		ok(&cx, catalog_tenant(&cx, &home, "acme", &t));
+		assert_null(t.shared);
+		assert_int_equal(t.layout, LAYOUT_PLAIN);
+		assert_false(t.own_views);
+		ok(&cx, catalog_shareds(&cx, &home, &shareds));
+		assert_int_equal(shareds.n, 0);
+		arena_free(cx.mem);
+	}
+}
+
+static void
+put_shared(Room *r, const char *common, int64_t version)
+{
+	SharedRecord s = { .name = "c1/crm",
+		.id = "abcdefghijkl",
+		.cluster = "c1",
+		.model = "crm",
+		.active = version > 0,
+		.wide = "w",
+		.common = common,
+		.version = version,
+		.changed_run = 4 };
+
+	ok(&r->cx, catalog_shared_put(&r->cx, r->home, &s));
+}
+
+static void
+put_shared_tenant(Room *r, const char *name, Layout layout, bool own_views, const char *shape)
+{
+	TenantRecord t = tenant(name, TENANT_ACTIVE);
+
+	t.mode = MODE_SHARED;
+	t.shared = "c1/crm";
+	t.layout = layout;
+	t.own_views = own_views;
+	t.shape = shape;
+	ok(&r->cx, catalog_tenant_put(&r->cx, r->home, &t));
+}
+
+static void
+a_shared_database_is_read_as_it_was_written(void **state)
+{
+	Room *r = *state;
+	SharedRecord s;
+	TenantRecord t;
+	bool found;
+
+	put_shared(r, "", 0);
+	put_shared(r, "m1", 3);
+	put_shared_tenant(r, "acme", LAYOUT_VIEWS, true, "x");
+	ok(&r->cx, catalog_shared(&r->cx, r->home, "c1/crm", &s));
+	assert_string_equal(s.id, "abcdefghijkl");
+	assert_string_equal(s.cluster, "c1");
+	assert_string_equal(s.model, "crm");
+	assert_true(s.active);
+	assert_string_equal(s.wide, "w");
+	assert_string_equal(s.common, "m1");
+	assert_int_equal(s.version, 3);
+	assert_int_equal(s.tenants, 1);
+	ok(&r->cx, catalog_shared_touch(&r->cx, r->home, "c1/crm", 9));
+	ok(&r->cx, catalog_shared_find(&r->cx, r->home, "c1/crm", &s, &found));
+	assert_int_equal(s.changed_run, 9);
+	ok(&r->cx, catalog_tenant(&r->cx, r->home, "acme", &t));
+	assert_string_equal(t.shared, "c1/crm");
+	assert_int_equal(t.layout, LAYOUT_VIEWS);
+	assert_true(t.own_views);
+	assert_false(catalog_shared(&r->cx, r->home, "c1/crn", &s));
+	assert_string_equal(fail_text(r->cx.mem, r->cx.fail),
+	    "error[not-found]: there is no shared database \"c1/crn\"\n"
+	    "  hint:  Did you mean \"c1/crm\"?\n");
+}
+
+static void
+a_shared_database_with_tenants_is_not_forgotten(void **state)
+{
+	Room *r = *state;
+
+	put_shared(r, "m1", 1);
+	put_shared_tenant(r, "acme", LAYOUT_VIEWS, false, "m1");
+	assert_false(catalog_shared_forget(&r->cx, r->home, "c1/crm"));
+	assert_string_equal(r->cx.fail->cause, "SQLITE_CONSTRAINT_FOREIGNKEY");
+	fail_clear(&r->cx);
+	ok(&r->cx, catalog_tenant_forget(&r->cx, r->home, "acme"));
+	ok(&r->cx, catalog_shared_forget(&r->cx, r->home, "c1/crm"));
+}
+
+static void
+tenants_of_the_common_views_follow_and_no_others(void **state)
+{
+	Room *r = *state;
+	static const struct {
+		const char *name, *shape;
+		Layout layout;
+		bool own_views, follows;
+	} cases[] = {
+		{ "a", "m1", LAYOUT_VIEWS, false, true },
+		{ "b", "m1", LAYOUT_PLAIN, false, false },
+		{ "c", "m1", LAYOUT_VIEWS, true, false },
+		{ "d", "m0", LAYOUT_VIEWS, false, false },
+		{ "e", "m1", LAYOUT_VIEWS, false, true },
+	};
+	TenantRecord t;
+	Names followed;
+
+	put_shared(r, "m1", 1);
+	for (size_t i = 0; i < LENGTH(cases); i++)
+		put_shared_tenant(
+		    r, cases[i].name, cases[i].layout, cases[i].own_views, cases[i].shape);
+	ok(&r->cx, catalog_shared_follow(&r->cx, r->home, "c1/crm", "m1", "m2", 2, &followed));
+	assert_int_equal(followed.n, 2);
+	assert_string_equal(followed.at[0], "a");
+	assert_string_equal(followed.at[1], "e");
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		ok(&r->cx, catalog_tenant(&r->cx, r->home, cases[i].name, &t));
+		assert_string_equal(t.shape, cases[i].follows ? "m2" : cases[i].shape);
+		assert_int_equal(t.model_version, cases[i].follows ? 2 : 3);
+	}
+	ok(&r->cx, catalog_shared_follow(&r->cx, r->home, "c1/crm", "m2", "m2", 2, &followed));
+	assert_int_equal(followed.n, 0);
+}
+
+static void
+the_place_of_a_shared_tenant_has_its_database_layout_and_slots(void **state)
+{
+	Room *r = *state;
+	const char *cluster = "{\"spec\":{\"connect\":{\"host\":\"h\"},\"region\":\"eu\"}}";
+	Slots slots = { 0 }, none = { 0 };
+	SharedRecord s;
+	Shared *shared;
+	Placement *at;
+
+	ok(&r->cx, catalog_object_put(&r->cx, r->home, "Cluster", "c1", cluster, "h"));
+	put_shared(r, "m1", 1);
+	put_shared_tenant(r, "acme", LAYOUT_VIEWS, true, "x");
+	vec_push(r->cx.mem, &slots, ((Slot){ "b", "x_tier", "_text_2", 3 }));
+	vec_push(r->cx.mem, &slots, ((Slot){ "a", "", "_text_1", 1 }));
+	ok(&r->cx, catalog_slots_put(&r->cx, r->home, "acme", &slots));
+	ok(&r->cx, catalog_placement(&r->cx, r->home, "acme", &at));
+	assert_string_equal(at->shared->name, "c1/crm");
+	assert_string_equal(at->shared->dbname, "s_abcdefghijkl");
+	assert_string_equal(at->shared->keeper, "s_abcdefghijkl_k");
+	assert_ptr_equal(at->shared->cluster, at->cluster);
+	assert_string_equal(at->schema, "app_acme");
+	assert_string_equal(at->scope, "tenant/acme");
+	assert_int_equal(at->layout, LAYOUT_VIEWS);
+	assert_int_equal(at->slots.n, 2);
+	assert_string_equal(at->slots.at[0].column, "_text_1");
+	assert_string_equal(at->slots.at[1].field, "x_tier");
+	assert_int_equal(at->slots.at[1].generation, 3);
+	ok(&r->cx, catalog_slots_put(&r->cx, r->home, "acme", &none));
+	ok(&r->cx, catalog_placement(&r->cx, r->home, "acme", &at));
+	assert_int_equal(at->slots.n, 0);
+	ok(&r->cx, catalog_shared(&r->cx, r->home, "c1/crm", &s));
+	ok(&r->cx, catalog_shared_place(&r->cx, r->home, &s, &shared));
+	at = place_of_shared(r->cx.mem, shared);
+	assert_int_equal(at->layout, LAYOUT_WIDE);
+	assert_string_equal(at->schema, "wide");
+	assert_string_equal(at->scope, "shared/c1/crm");
+	assert_string_equal(at->owner, "s_abcdefghijkl_o");
+}
+
 static void
 a_login_needs_its_tenant(void **state)
 {
@@ -165,101 +346,9 @@ a_login_needs_its_tenant(void **state)
 	assert_string_equal(r->cx.fail->cause, "SQLITE_CONSTRAINT_FOREIGNKEY");
 }
 
-static int
-verify_chain(Room *r)
-{
-	LiteRows *rows;
-	char *prev = arena_dup(r->cx.mem, "");
-	int n = 0;
-
-	ok(&r->cx, lite_query(&r->cx, r->home->db, &EVENTS, &rows, ""));
-	for (; lite_next(rows); n++) {
-		Bytes bytes = lite_bytes(rows, 0);
-		assert_string_equal(lite_text(rows, 1), prev);
-		prev = sha256_hex(r->cx.mem, bytes.at, bytes.n);
-	}
-	ok(&r->cx, lite_end(&r->cx, rows));
-	return n;
-}
-
-static void
-an_event_says_who_did_what_and_why(void **state)
-{
-	Room *r = *state;
-	Event e = { .tenant = "acme",
-		.run = 3,
-		.step = 4,
-		.verb = "secret.read",
-		.object = "login/acme/app",
-		.outcome = "ok" };
-	LiteRows *rows;
-	Js *event;
-
-	r->home->reason = "ticket 7";
-	ok(&r->cx, event_write(&r->cx, r->home, &e));
-	ok(&r->cx, lite_query(&r->cx, r->home->db, &EVENTS, &rows, ""));
-	assert_true(lite_next(rows));
-	Bytes bytes = lite_bytes(rows, 0);
-	ok(&r->cx, js_parse(&r->cx, (const char *)bytes.at, bytes.n, &event));
-	assert_string_equal(js_get_text(event, "actor"), r->home->actor);
-	assert_string_equal(js_get_text(event, "reason"), "ticket 7");
-	assert_string_equal(js_get_text(event, "verb"), "secret.read");
-	assert_string_equal(lite_text(rows, 3), "ticket 7");
-	assert_memory_equal(bytes.at, js_canonical(r->cx.mem, event), bytes.n);
-	ok(&r->cx, lite_end(&r->cx, rows));
-}
-
-static void
-an_event_goes_with_the_transaction_that_it_tells_of(void **state)
-{
-	Room *r = *state;
-	Event e = { .verb = "x", .object = "y", .outcome = "ok" };
-
-	ok(&r->cx, lite_begin(&r->cx, r->home->db));
-	ok(&r->cx, event_write(&r->cx, r->home, &e));
-	lite_rollback(r->home->db);
-	assert_int_equal(verify_chain(r), 0);
-	ok(&r->cx, event_write(&r->cx, r->home, &e));
-	assert_int_equal(verify_chain(r), 1);
-}
-
-static void
-two_processes_do_not_fork_the_chain_of_events(void **state)
-{
-	Room *r = *state;
-	char *argv[] = { (char *)"self", (char *)"child", r->dir, (char *)"events", NULL };
-	extern char **environ;
-	Event e = { .verb = "parent", .object = "y", .outcome = "ok" };
-	int status;
-	pid_t pid;
-
-	assert_int_equal(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ), 0);
-	for (int i = 0; i < 300; i++)
-		ok(&r->cx, event_write(&r->cx, r->home, &e));
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(WEXITSTATUS(status), 0);
-	assert_int_equal(verify_chain(r), 600);
-}
-
-static int
-child(const char *dir)
-{
-	Ctx cx = ctx_new(NULL);
-	Event e = { .verb = "child", .object = "y", .outcome = "ok" };
-	Home *home;
-	bool done = home_open(&cx, arena_printf(cx.mem, "%s/home", dir), ACCESS_WRITES, &home);
-
-	for (int i = 0; done && i < 300; i++)
-		done = event_write(&cx, home, &e);
-	arena_free(cx.mem);
-	return done ? 0 : 1;
-}
-
 int
-main(int argc, char **argv)
+main(void)
 {
-	if (argc == 4 && strcmp(argv[1], "child") == 0)
-		return child(argv[2]);
 #define T(name) cmocka_unit_test_setup_teardown(name, room_setup, room_teardown)
 	const struct CMUnitTest tests[] = {
 		T(a_tenant_is_read_as_it_was_written),
@@ -268,10 +357,12 @@ main(int argc, char **argv)
 		T(an_epoch_only_grows_even_when_its_route_was_removed),
 		T(routes_raised_after_a_restore_stand_in_the_log_that_gateways_follow),
 		T(a_forgotten_tenant_takes_its_logins_route_and_manifest_along),
+		T(a_tenant_of_an_older_catalogue_is_in_no_shared_database),
+		T(a_shared_database_is_read_as_it_was_written),
+		T(a_shared_database_with_tenants_is_not_forgotten),
+		T(tenants_of_the_common_views_follow_and_no_others),
+		T(the_place_of_a_shared_tenant_has_its_database_layout_and_slots),
 		T(a_login_needs_its_tenant),
-		T(an_event_says_who_did_what_and_why),
-		T(an_event_goes_with_the_transaction_that_it_tells_of),
-		T(two_processes_do_not_fork_the_chain_of_events),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,11 +143,11 @@ the_quickstart_is_valid(void **state)
 	if (!ok)
 		print_error("%s", fail_text(cx->mem, cx->fail));
 	assert_true(ok);
-	assert_int_equal(m->count, 8);
+	assert_int_equal(m->count, 10);
 	assert_int_equal(map_count(manifest_map(m, KIND_REGION)), 2);
 	assert_int_equal(map_count(manifest_map(m, KIND_CLUSTER)), 2);
 	assert_int_equal(map_count(manifest_map(m, KIND_MODEL)), 1);
-	assert_int_equal(map_count(manifest_map(m, KIND_TENANT)), 3);
+	assert_int_equal(map_count(manifest_map(m, KIND_TENANT)), 5);
 	const Region *cn = map_get(m->regions, "cn-north");
 	assert_string_equal(cn->display, "华北");
 	assert_string_equal(cn->country, "CN");
@@ -470,7 +470,32 @@ a_broken_manifest_among_many_is_found(void **state)
 	    "  while: reading Tenant \"b\"\n"
 	    "  where: m.yaml:46:37\n"
 	    "  hint:  Did you mean \"region\"? Known are model, mode, cluster, region, residency, "
-	    "retention, login, objects, fields, drop, database, ownerRole.\n");
+	    "retention, login, objects, fields, drop, acceptVisibleNames, database, ownerRole.\n");
+}
+
+static void
+a_shared_tenant_says_that_its_own_names_may_be_seen(void **state)
+{
+	Ctx *cx = *state;
+	const char *text = "apiVersion: copyhold/v1\nkind: Region\nmetadata: {name: eu}\n"
+			   "spec: {country: DE}\n---\napiVersion: copyhold/v1\nkind: Cluster\n"
+			   "metadata: {name: eu-3}\nspec: {region: eu, modes: [shared], tenantRows: 9, "
+			   "connect: {host: h}}\n---\napiVersion: copyhold/v1\nkind: Model\n"
+			   "metadata: {name: crm}\nspec: {version: 1, objects: [{name: account}]}\n---\n"
+			   "apiVersion: copyhold/v1\nkind: Tenant\nmetadata: {name: acme}\nspec: {model: "
+			   "crm, mode: shared, cluster: eu-3, acceptVisibleNames: true, "
+			   "fields: {account: [{name: x_tier, type: text}]}}\n";
+	Manifests *m = load(cx, text);
+	const Tenant *t = map_get(m->tenants, "acme");
+	const Cluster *c = map_get(m->clusters, "eu-3");
+
+	assert_int_equal(t->mode, MODE_SHARED);
+	assert_true(t->accept_visible_names);
+	assert_int_equal(c->tenant_rows, 9);
+	assert_int_equal(c->tenant_bytes, 1073741824);
+	assert_string_equal(manifest_canonical(cx->mem, "Tenant", t),
+	    "{\"spec\":{\"acceptVisibleNames\":true,\"cluster\":\"eu-3\",\"fields\":{\"account\":"
+	    "[{\"name\":\"x_tier\",\"type\":\"text\"}]},\"mode\":\"shared\",\"model\":\"crm\"}}");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -495,6 +520,7 @@ main(void)
 		TEST(the_manual_has_a_table_for_every_kind),
 		TEST(ten_thousand_tenants_fit_into_little_memory),
 		TEST(a_broken_manifest_among_many_is_found),
+		TEST(a_shared_tenant_says_that_its_own_names_may_be_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -482,6 +482,46 @@ a_shape_comes_back_from_its_canonical_form(void **state)
 	    "  hint:  name: name of the object.\n");
 }
 
+static void
+a_shape_has_spare_fields_under_names_that_no_manifest_can_give(void **state)
+{
+	static const struct {
+		const char *name, *type;
+		bool spare, good;
+	} cases[] = {
+		{ "_text_1", "text", true, true },
+		{ "_timestamp_120", "timestamp", true, true },
+		{ "city", "text", false, true },
+		{ "_text_1", "text", false, false },
+		{ "_text_1", "integer", true, false },
+		{ "_text_0", "text", true, false },
+		{ "_text_", "text", true, false },
+		{ "_text_1x", "text", true, false },
+		{ "_text", "text", true, false },
+		{ "_", "text", true, false },
+		{ "city", "text", true, false },
+		{ "Table", "text", false, false },
+	};
+	Ctx *cx = *state;
+
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		Ctx own = ctx_new(cx->mem);
+		char *text = arena_printf(own.mem,
+		    "{\"name\":\"m\",\"objects\":[{\"fields\":[{\"name\":\"%s\",\"spare\":%s,"
+		    "\"type\":\"%s\"}],\"name\":\"a\"}]}",
+		    cases[i].name, cases[i].spare ? "true" : "false", cases[i].type);
+		Model *m;
+		assert_int_equal(model_from_json(&own, text, &m), cases[i].good);
+		if (cases[i].good)
+			assert_int_equal(m->objects.at[0].fields.at[0].spare, cases[i].spare);
+		else
+			assert_string_equal(own.fail->what,
+			    arena_printf(
+				own.mem, "\"%s\" is no name of a field", cases[i].name));
+		arena_free(own.mem);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -501,6 +541,7 @@ main(void)
 		TEST(objects_come_after_those_they_refer_to),
 		TEST(a_tenant_adds_to_its_model_and_changes_nothing_of_it),
 		TEST(a_shape_comes_back_from_its_canonical_form),
+		TEST(a_shape_has_spare_fields_under_names_that_no_manifest_can_give),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

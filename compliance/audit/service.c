@@ -1,0 +1,128 @@
+#include "compliance/audit/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/file.h"
+#include "lib/base/lane.h"
+#include "lib/base/log.h"
+
+#define LOOK_MS       50 /* between two looks for new events */
+#define AFTER_FAIL_MS 1000
+#define MANY          256
+#define BEATS         64 /* at once: a busy log does not wait for all others */
+
+static int
+service_file(const Home *home, Arena *mem)
+{
+	return open(arena_printf(mem, "%s/run/audit", home->dir),
+	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+bool
+service_running(const Home *home, pid_t *pid)
+{
+	Arena *mem = arena_new(NULL);
+	int fd = service_file(home, mem);
+
+	*pid = 0;
+	bool running = fd >= 0 && !file_lock_byte(fd, 0, pid);
+	if (fd >= 0)
+		close(fd);
+	arena_free(mem);
+	return running;
+}
+
+typedef struct Service {
+	Home *home;
+	char *said; /* the last failure: it is not said at every turn */
+	Arena *mem;
+} Service;
+
+static void
+service_failed(Service *s, const Fail *why)
+{
+	if (s->said && strcmp(s->said, why->what) == 0)
+		return;
+	arena_reset(s->mem);
+	s->said = arena_dup(s->mem, why->what);
+	log_say("%s%s%s", why->what, why->hint ? ": " : "", why->hint ? why->hint : "");
+}
+
+static void
+service_mended(Service *s)
+{
+	if (s->said)
+		log_say("the logs are published again");
+	s->said = NULL;
+}
+
+/* One turn; *did: whether there was something to do. */
+static bool
+service_turn(Ctx *cx, Service *s, bool *did)
+{
+	Logs grown, silent;
+	Fail why = { 0 };
+	size_t failed = 0, more = 0;
+
+	if (!log_behind(cx, s->home, MANY, &grown))
+		return false;
+	if (grown.n > 0 && !log_publish_all(cx, s->home, &grown, HEARTBEAT_IF_GROWN, &failed, &why))
+		return false;
+	if (!log_silent(cx, s->home, SERVICE_BEAT_MS, BEATS, &silent))
+		return false;
+	if (silent.n > 0 && !log_publish_all(cx, s->home, &silent, HEARTBEAT_ALWAYS, &more, &why))
+		return false;
+	failed += more;
+	*did = grown.n + silent.n > failed;
+	Ctx from = { .mem = cx->mem, .fail = &why };
+	if (failed > 0)
+		fail_copy(cx, &from);
+	return failed == 0;
+}
+
+static void
+service_loop(Ctx *cx, Service *s)
+{
+	while (!lane_stopping()) {
+		Ctx own = ctx_new(cx->mem);
+		bool did = false, done = service_turn(&own, s, &did);
+		if (done)
+			service_mended(s);
+		else
+			service_failed(s, own.fail);
+		arena_free(own.mem);
+		if (!done && !did)
+			lane_sleep(AFTER_FAIL_MS);
+		else if (!did)
+			lane_sleep(LOOK_MS);
+	}
+}
+
+bool
+service_run(Ctx *cx, Home *home)
+{
+	Service s = { .home = home, .mem = arena_new(cx->mem) };
+	int fd = service_file(home, cx->mem);
+	pid_t holder;
+
+	if (fd < 0)
+		return fail_errno(cx, errno, "Check the rights of the home: copyhold doctor.",
+		    "opening \"%s/run/audit\"", home->dir);
+	if (!file_lock_byte(fd, 0, &holder)) {
+		close(fd);
+		return fail(cx, FAIL_LEASED, "Stop it first.",
+		    "process %d runs the logs of \"%s\" already", (int)holder, home->dir);
+	}
+	bool done = log_ready(cx, home);
+	if (done) {
+		log_say("publishing the logs of \"%s\"", home->dir);
+		service_loop(cx, &s);
+		log_say("stopped");
+	}
+	close(fd);
+	return done;
+}

@@ -1,0 +1,40 @@
+load ../lib/home
+load ../lib/cluster
+load chain
+load chain_shared
+
+# As tests/kill/matrix.bats, in mode shared.
+setup_file() {
+	chain_servers
+	chain_undisturbed
+}
+
+teardown_file() {
+	clusters_remove
+	home_teardown
+}
+
+setup() { chain_enter; }
+
+@test "the undisturbed chain in mode shared passes more than two hundred boundaries" {
+	[ "$(cat "$TEST_DIR"/*.boundaries | wc -l)" -gt 200 ]
+}
+
+@test "the rows of a neighbour are the same after every command" {
+	local command
+	for command in "${chain_commands[@]:1}"; do
+		[ "$command" = empty ] || grep -q "ID_n-N" "$TEST_DIR/$command.state"
+	done
+}
+
+@test "in mode shared, killed at any of the first eight boundaries and resumed, the end is the same" {
+	chains_killed 1 8
+}
+
+@test "in mode shared, killed at any of the next eight and resumed, the end is the same" {
+	chains_killed 9 16
+}
+
+@test "in mode shared, killed at any later boundary and resumed, the end is the same" {
+	chains_killed 17 "$(most_boundaries)"
+}
