@@ -1,7 +1,7 @@
 #!/bin/bash
 #
 # run.sh [PART...] - measures the speed, each figure beside that of a peer or of the machine taken
-# in turn with it, and prints a table.  Parts: provision shared plan load start journal (default: all).
+# in turn with it, and prints a table.  Parts: provision shared plan load start journal audit_verify (default: all).
 #
 #   BUILD=DIR      where copyhold was built (default: build)
 #   ROUNDS=N       how often each pair is repeated; medians are printed (default: 3)
@@ -27,12 +27,14 @@ readonly pg=${COPYHOLD_PGBIN:-/usr/lib/postgresql/15/bin}
 build_tools() {
 	local libs
 	mkdir -p "$tools"
-	libs=$(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl libzip)
+	libs=$(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl)
 	set -- "${CC:-gcc}" -O2 -D_GNU_SOURCE -std=c11 -Wall -Wextra -Wshadow -Wconversion -Werror \
 		"-I$root" "-I$build/gen"
 	"$@" -o "$tools/measure" "$root/bench/measure.c"
 	"$@" -o "$tools/limits" "$root/bench/limits.c" -lsqlite3 -lyaml
 	# shellcheck disable=SC2086 # several words
+	"$@" -o "$tools/evidence" "$root/bench/evidence.c" "$build/libcopyhold.a" $libs -lanl
+	# shellcheck disable=SC2086
 	"$@" -o "$tools/fill" "$root/bench/fill.c" "$build/libcopyhold.a" $libs -lanl
 }
 
@@ -70,12 +72,12 @@ describe() {
 	exit 1
 }
 parts=("$@")
-[ $# -gt 0 ] || parts=(start journal plan provision load shared)
+[ $# -gt 0 ] || parts=(start journal plan provision load shared audit_verify)
 for part in "${parts[@]}"; do
 	case $part in
-	start | journal | plan | provision | load | shared) ;;
+	start | journal | plan | provision | load | shared | audit_verify) ;;
 	*)
-		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared]" >&2
+		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared] [audit_verify]" >&2
 		exit 64
 		;;
 	esac

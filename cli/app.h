@@ -23,6 +23,7 @@ typedef struct App {
 bool	 app_confirm(App *app, const char *question, const char *expected);
 /* What was done, where that is the whole result: a line, or {"message": ...}. */
 void	 app_done(App *app, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define CATCH_UP_MS 200	/* what a command that wrote may take to publish the logs */
 ExitCode app_fail(App *app);	/* prints cx->fail as the output form wants it; gives its exit code */
 
 const Command *const *app_commands(size_t *n);	/* all of them */

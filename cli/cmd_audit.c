@@ -1,10 +1,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cli/app.h"
+#include "cli/witnesses.h"
 #include "compliance/audit/log.h"
 #include "compliance/audit/service.h"
-#include "lib/adapters/js.h"
 
 static struct {
 	const char *tenant, *log, *since, *until, *actor, *verb, *event, *to, *from;
@@ -247,7 +246,8 @@ log_json(App *app, const Log *log)
 }
 
 static void
-status_json(App *app, const Logs *logs, pid_t pid, const Fail *problem)
+status_json(App *app, const Logs *logs, const WitnessRecords *witnesses, pid_t pid,
+    const Fail *problem)
 {
 	Js *o = js_object(app->cx->mem), *list = js_array(app->cx->mem);
 
@@ -257,11 +257,13 @@ status_json(App *app, const Logs *logs, pid_t pid, const Fail *problem)
 	for (size_t i = 0; i < logs->n; i++)
 		js_push(list, log_json(app, &logs->at[i]));
 	js_set(o, "logs", list);
+	js_set(o, "witnesses", witnesses_json(app->cx->mem, witnesses));
 	print_json(app, o);
 }
 
 static void
-status_text(App *app, const Logs *logs, pid_t pid, const Fail *problem)
+status_text(App *app, const Logs *logs, const WitnessRecords *witnesses, pid_t pid,
+    const Fail *problem)
 {
 	static const Column columns[] = { { "tenant", "LOG", CELL_TEXT, false },
 		{ "state", "STATE", CELL_TEXT, false }, { "events", "EVENTS", CELL_INT, true },
@@ -283,6 +285,10 @@ status_text(App *app, const Logs *logs, pid_t pid, const Fail *problem)
 		table_cell(t, l->origin);
 	}
 	table_print(t, stdout);
+	if (witnesses->n > 0) {
+		out_line(stdout, "%s", "");
+		witnesses_table(app, witnesses);
+	}
 	if (pid > 0)
 		out_line(stdout, "\naudit run: process %d signs each log at least once a minute",
 		    (int)pid);
@@ -301,16 +307,17 @@ run_status(void *ptr)
 	App *app = ptr;
 	Ctx own = ctx_new(app->cx->mem);
 	bool well = log_ready(&own, app->home);
+	WitnessRecords witnesses;
 	pid_t pid = 0;
 	Logs logs;
 
-	if (!log_all(app->cx, app->home, &logs))
+	if (!log_all(app->cx, app->home, &logs) || !witness_list(app->cx, app->home, &witnesses))
 		return app_fail(app);
 	service_running(app->home, &pid);
 	if (app->output == OUTPUT_TEXT)
-		status_text(app, &logs, pid, own.fail);
+		status_text(app, &logs, &witnesses, pid, own.fail);
 	else
-		status_json(app, &logs, pid, own.fail);
+		status_json(app, &logs, &witnesses, pid, own.fail);
 	for (size_t i = 0; i < logs.n; i++)
 		well = well && (logs.at[i].closed || logs.at[i].next == logs.at[i].size);
 	return arg.detailed && !well ? EXIT_CHANGES : EXIT_DONE;

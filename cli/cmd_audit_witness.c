@@ -1,9 +1,7 @@
 #include <string.h>
 
-#include "cli/app.h"
-#include "compliance/audit/witness.h"
+#include "cli/witnesses.h"
 #include "lib/adapters/http.h"
-#include "lib/adapters/js.h"
 #include "lib/base/file.h"
 
 static struct {
@@ -204,22 +202,29 @@ run_witness_remove(void *ptr)
 	return EXIT_DONE;
 }
 
-static void
-print_witness(App *app, Table *t, const WitnessRecord *r)
+Js *
+witnesses_json(Arena *mem, const WitnessRecords *all)
 {
-	Arena *mem = app->cx->mem;
+	Js *list = js_array(mem);
 
-	table_cell(t, r->url);
-	table_cell(t, r->key);
-	table_int(t, r->behind);
-	table_cell(t, iso(mem, r->since));
-	table_cell(t, iso(mem, r->signed_at));
-	table_cell(t, iso(mem, r->asked));
-	table_cell(t, r->error);
+	for (size_t i = 0; i < all->n; i++) {
+		const WitnessRecord *r = &all->at[i];
+		Js *o = js_object(mem);
+
+		js_set_text(o, "url", r->url);
+		js_set_text(o, "key", r->key);
+		js_set_int(o, "behind", r->behind);
+		js_set_text(o, "since", iso(mem, r->since));
+		js_set_text(o, "cosigned", iso(mem, r->signed_at));
+		js_set_text(o, "asked", iso(mem, r->asked));
+		js_set_text(o, "error", r->error);
+		js_push(list, o);
+	}
+	return list;
 }
 
-static ExitCode
-run_witness_list(void *ptr)
+void
+witnesses_table(App *app, const WitnessRecords *all)
 {
 	static const Column columns[] = {
 		{ "url", "WITNESS", CELL_TEXT, false },
@@ -230,15 +235,32 @@ run_witness_list(void *ptr)
 		{ "asked", NULL, CELL_TEXT, false },
 		{ "error", "ERROR", CELL_TEXT, false },
 	};
+	Arena *mem = app->cx->mem;
+	Table *t = table_new(mem, app->output, columns, LENGTH(columns));
+
+	for (size_t i = 0; i < all->n; i++) {
+		const WitnessRecord *r = &all->at[i];
+
+		table_cell(t, r->url);
+		table_cell(t, r->key);
+		table_int(t, r->behind);
+		table_cell(t, iso(mem, r->since));
+		table_cell(t, iso(mem, r->signed_at));
+		table_cell(t, iso(mem, r->asked));
+		table_cell(t, r->error);
+	}
+	table_print(t, stdout);
+}
+
+static ExitCode
+run_witness_list(void *ptr)
+{
 	App *app = ptr;
 	WitnessRecords all;
 
 	if (!witness_list(app->cx, app->home, &all))
 		return app_fail(app);
-	Table *t = table_new(app->cx->mem, app->output, columns, LENGTH(columns));
-	for (size_t i = 0; i < all.n; i++)
-		print_witness(app, t, &all.at[i]);
-	table_print(t, stdout);
+	witnesses_table(app, &all);
 	return EXIT_DONE;
 }
 

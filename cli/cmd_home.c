@@ -1,17 +1,31 @@
 #include <string.h>
 
 #include "cli/app.h"
+#include "compliance/audit/log.h"
 
 /* --- init -------------------------------------------------------------------- */
+
+static bool
+tell_of_init(App *app)
+{
+	Event e = { .verb = "home.init", .object = "home", .outcome = "ok" };
+
+	if (!home_open(app->cx, app->home_dir, ACCESS_WRITES, &app->home))
+		return false;
+	app->home->reason = app->reason;
+	if (!event_write(app->cx, app->home, &e))
+		return false;
+	log_catch_up(app->cx, app->home, CATCH_UP_MS);
+	return true;
+}
 
 static ExitCode
 run_init(void *ptr)
 {
 	App *app = ptr;
-
 	bool made;
 
-	if (!home_init(app->cx, app->home_dir, &made))
+	if (!home_init(app->cx, app->home_dir, &made) || (made && !tell_of_init(app)))
 		return app_fail(app);
 	app_done(app, made ? "made the home %s" : "nothing to do: there is a home in %s already",
 	    app->home_dir);
@@ -135,7 +149,11 @@ run_restore(void *ptr)
 	    !home_open(app->cx, app->home_dir, ACCESS_WRITES, &app->home))
 		return app_fail(app);
 	app_done(app, "restored the home into %s", app->home_dir);
-	return run_probe(app);
+	ExitCode code = run_probe(app);
+	Ctx own = ctx_new(app->cx->mem);
+	if (!log_ready(&own, app->home))
+		log_say("before the next change run: copyhold audit recover (%s)", own.fail->what);
+	return code;
 }
 
 static const Option options[] = {

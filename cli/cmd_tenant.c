@@ -19,8 +19,19 @@ static const Column list_columns[] = {
 	{ "modelVersion", "VERSION", CELL_INT, true },
 	{ "database", NULL, CELL_TEXT, false },
 	{ "id", NULL, CELL_TEXT, false },
+	{ "shared", NULL, CELL_TEXT, false },
+	{ "layout", NULL, CELL_TEXT, false },
 	{ "purgeAfter", NULL, CELL_TEXT, false },
 };
+
+/* The word of outputs; NULL outside mode shared. */
+static const char *
+layout_word(const TenantRecord *r)
+{
+	if (!r->shared)
+		return NULL;
+	return r->own_views ? "own-views" : layout_name(r->layout);
+}
 
 static void
 tenant_row(Arena *mem, Table *t, const TenantRecord *r)
@@ -34,6 +45,8 @@ tenant_row(Arena *mem, Table *t, const TenantRecord *r)
 	table_int(t, r->model_version);
 	table_cell(t, r->dbname);
 	table_cell(t, r->id);
+	table_cell(t, r->shared);
+	table_cell(t, layout_word(r));
 	table_cell(t, r->purge_after ? clock_iso(mem, r->purge_after) : NULL);
 }
 
@@ -69,6 +82,23 @@ logins_json(Arena *mem, const Placement *at)
 	return list;
 }
 
+static Js *
+slots_json(Arena *mem, const Placement *at)
+{
+	Js *list = js_array(mem);
+
+	for (size_t i = 0; i < at->slots.n; i++) {
+		const Slot *s = &at->slots.at[i];
+		Js *o = js_object(mem);
+		js_set_text(o, "object", s->object);
+		js_set_text(o, "field", s->field);
+		js_set_text(o, "column", s->column);
+		js_set_int(o, "generation", s->generation);
+		js_push(list, o);
+	}
+	return list;
+}
+
 static void
 show_json(
     App *app, const TenantRecord *r, const Placement *at, const RouteRecord *route, bool routed)
@@ -86,6 +116,9 @@ show_json(
 	js_set_text(o, "owner", r->owner);
 	js_set_text(o, "model", r->model);
 	js_set_int(o, "modelVersion", r->model_version);
+	js_set_text(o, "shared", r->shared);
+	js_set_text(o, "layout", layout_word(r));
+	js_set(o, "slots", slots_json(mem, at));
 	js_set_text(o, "route", routed ? route->state : NULL);
 	js_set_int(o, "epoch", routed ? route->epoch : 0);
 	js_set_text(o, "purgeAfter", r->purge_after ? clock_iso(mem, r->purge_after) : NULL);
@@ -94,6 +127,19 @@ show_json(
 	out_text(stdout,
 	    app->output == OUTPUT_JSON ? js_pretty(mem, o)
 				       : arena_printf(mem, "%s\n", js_canonical(mem, o)));
+}
+
+static void
+show_shared(const TenantRecord *r, const Placement *at)
+{
+	out_line(stdout, "shared    %s: %s", r->shared,
+	    r->layout == LAYOUT_PLAIN ? "tables of its own"
+		: r->own_views        ? "the common tables through views of its own"
+				      : "the common tables through the common views");
+	for (size_t i = 0; i < at->slots.n; i++)
+		if (*at->slots.at[i].field)
+			out_line(stdout, "field     %s.%s in column %s", at->slots.at[i].object,
+			    at->slots.at[i].field, at->slots.at[i].column);
 }
 
 static void
@@ -108,6 +154,8 @@ show_text(
 	out_line(stdout, "mode      %s on %s (region %s)", mode_name(r->mode), r->cluster,
 	    at->cluster->region);
 	out_line(stdout, "database  %s, owner %s", r->dbname, r->owner);
+	if (r->shared)
+		show_shared(r, at);
 	out_line(stdout, "model     %s version %lld", r->model, (long long)r->model_version);
 	if (routed)
 		out_line(stdout, "route     %s, epoch %lld", route->state, (long long)route->epoch);

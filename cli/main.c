@@ -10,12 +10,14 @@
 
 #include "cli/app.h"
 #include "compliance/audit/log.h"
+#include "compliance/audit/witness.h"
 #include "deployer/items.h"
 #include "lib/base/lane.h"
 #include "lib/core/records.h"
 #include "region/route/route.h"
 
 #define CATCH_UP_MS 200
+#define WITNESS_MS  1000
 
 static const Command *const commands[] = {
 #define COMMAND(row) &row,
@@ -164,8 +166,10 @@ run_command(App *app, const Command *cmd)
 	if (writes && cmd != &cmd_audit_recover && !log_ready(app->cx, app->home))
 		return app_fail(app);
 	ExitCode code = cmd->run(app);
-	if (writes)
+	if (writes) {
 		log_catch_up(app->cx, app->home, CATCH_UP_MS);
+		witness_catch_up(app->cx, app->home, WITNESS_MS);
+	}
 	return code;
 }
 

@@ -104,7 +104,7 @@ shared_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *chang
 		step(cx, at, steps, "shared.roles", NULL, "create the roles of", at->dbname);
 		step(cx, at, steps, "database.create", NULL, "create database", at->dbname);
 	} else if (work->observed) {
-		shared_place_expected(cx->mem, at, &want);
+		shared_place_expected(cx->mem, at, work->observed, &want);
 		if (!roles_mend_steps(cx, at, &want, work->observed, changes, steps))
 			return false;
 	}
@@ -139,7 +139,7 @@ static bool
 expected(Ctx *cx, const Placement *at, const Model *m, Items *out)
 {
 	if (at->layout == LAYOUT_WIDE)
-		shared_place_expected(cx->mem, at, out);
+		shared_place_expected(cx->mem, at, NULL, out);
 	else
 		shared_tenant_expected(cx->mem, at, at->layout == LAYOUT_PLAIN, out);
 	return at->layout == LAYOUT_VIEWS || shape_expected(cx, at, m, out);
@@ -301,6 +301,8 @@ move_steps(Ctx *cx, const Placement *at, const PlaceWork *work, bool was, Change
 	move_step(cx, at, work, was, steps);
 	if (!shape_change_steps(cx, &own, &after, changes, steps))
 		return false;
+	step(cx, at, steps, "shared.release", NULL, "give up the rows in the shared tables of",
+	    at->tenant);
 	step(cx, at, steps, "shared.clear", NULL, "remove from the shared tables the rows of",
 	    at->tenant);
 	return !open || vendor_resume_steps(cx, at, steps);
@@ -335,6 +337,7 @@ purge_steps(Ctx *cx, const Placement *at, bool hand_back, Steps *steps)
 {
 	if (hand_back)
 		return vendor_no_hand_back(cx, at);
+	step(cx, at, steps, "shared.release", NULL, "give up the rows of", at->tenant);
 	step(cx, at, steps, "shared.remove", NULL, "remove the rows of", at->tenant);
 	step(cx, at, steps, "shared.leave", NULL, "drop the roles and the schema of", at->tenant);
 	return true;

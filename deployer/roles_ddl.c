@@ -232,13 +232,30 @@ login_of_role(const Placement *at, const char *role)
 	return NULL;
 }
 
+/* Whether a tenant's login may log in is its tenant's to say. */
+static void
+shared_role(Buf *b, const Shared *s, const RoleChange *c)
+{
+	const char *const ours[] = { s->owner, s->keeper, s->writers, s->readers };
+
+	for (size_t i = 0; i < LENGTH(ours); i++)
+		if (strcmp(c->object, ours[i]) == 0) {
+			nologin_text(b, c->object, c->op != CHANGE_ADD);
+			return;
+		}
+	buf_add(b, "ALTER ROLE ");
+	buf_ident(b, c->object);
+	buf_fmt(b, " NOCREATEDB NOCREATEROLE INHERIT CONNECTION LIMIT %d VALID UNTIL 'infinity';\n",
+	    ROLE_CONNECTIONS);
+}
+
 static void
 change_role(Buf *b, const Placement *at, const RoleChange *c, int version)
 {
 	const Login *login = login_of_role(at, c->object);
 
-	if (!login && at->shared) {
-		nologin_text(b, c->object, c->op != CHANGE_ADD);
+	if (at->layout == LAYOUT_WIDE) {
+		shared_role(b, at->shared, c);
 		return;
 	}
 	if (!login) {

@@ -96,7 +96,7 @@ void	 shape_names_read(Arena *mem, const Js *array, Names *out);
 
 typedef enum GuardSort {
 	GUARD_NONE, GUARD_ROWS, GUARD_NULLS, GUARD_LIMIT, GUARD_UNIQUE, GUARD_ORPHANS, GUARD_REWRITE,
-	GUARD_RANGE, GUARD_SORTS
+	GUARD_RANGE, GUARD_VIEWS, GUARD_SORTS
 } GuardSort;
 
 typedef struct Guard {		/* names as they are before the run */
@@ -193,7 +193,7 @@ typedef struct Diff {
 	Map			*gone;		/* "object", "object.field" that this plan drops */
 	bool			 rekeyed;	/* a primary key is built again: references have to wait for it */
 	struct { Guard *at; size_t n, cap; } guards;	/* of the first step */
-	Ops			 renames, early, adds, late, finish, drop;
+	Ops			 renames, early, adds, late, require, finish, drop;	/* require: after the fills */
 	Items			 create, recreate;
 	Onlines			 fills, checks, indexes, uniques, references;
 } Diff;

@@ -314,8 +314,9 @@ row_security_text(Buf *b, const char *schema, const Op *op)
 	bool on = op->code != OP_REMOVE;
 
 	alter_table(b, schema, op->object);
-	buf_add(b, on ? "ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;\n"
-		      : "DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;\n");
+	buf_add(b,
+	    on ? "ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;\n"
+	       : "DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;\n");
 }
 
 static void

@@ -184,8 +184,9 @@ mark_made(Diff *d, const Rule *column)
 	    &d->desired.at[column - d->desired.at]);
 }
 
+/* `ops`: where the rule begins to hold for what is written. */
 static void
-plan_required(Diff *d, const Rule *r, bool drift, bool guarded)
+plan_required(Diff *d, const Rule *r, bool drift, bool guarded, Ops *ops)
 {
 	Arena *mem = d->cx->mem;
 	const char *name = rule_name(mem, r->item.object, r->field->name, "notnull");
@@ -209,7 +210,7 @@ plan_required(Diff *d, const Rule *r, bool drift, bool guarded)
 
 	if (guarded)
 		validate.guard = field_guard(d, GUARD_NULLS, r);
-	shape_op(d, &d->adds, add);
+	shape_op(d, ops, add);
 	vec_push(mem, &d->checks, validate);
 	shape_op(d, &d->finish, rule_op(OP_ADD, r, drift));
 	shape_op(d, &d->finish, remove);
@@ -221,7 +222,8 @@ is_random(const Field *f)
 	return f->fallback != NULL && strcmp(f->fallback, "random") == 0 && f->type == TYPE_UUID;
 }
 
-/* A random default would rewrite the table under a lock: its rows are filled afterwards instead. */
+/* A random default would rewrite the table under a lock: its rows are filled afterwards instead, and
+ * required when they are, lest a change of an unfilled one be refused. */
 static void
 add_random_column(Diff *d, const Rule *r, const Rule *fallback, const Rule *required, bool drift)
 {
@@ -233,7 +235,7 @@ add_random_column(Diff *d, const Rule *r, const Rule *fallback, const Rule *requ
 	shape_op(d, &d->adds, rule_op(OP_ADD, fallback, drift));
 	vec_push(d->cx->mem, &d->fills, fill);
 	if (required != NULL)
-		plan_required(d, required, drift, false);
+		plan_required(d, required, drift, false, &d->require);
 }
 
 static void
@@ -253,7 +255,8 @@ add_column(Diff *d, const Rule *r)
 	add.fallback = fallback == NULL ? NULL : fallback->item.def;
 	add.required = required != NULL;
 	if (required != NULL && (fallback == NULL || r->field == &shape_tenant_field))
-		guard_push(d, field_guard(d, GUARD_ROWS, r)); /* nobody knows whose rows they were */
+		guard_push(
+		    d, field_guard(d, GUARD_ROWS, r)); /* nobody knows whose rows they were */
 	shape_op(d, &d->adds, add);
 }
 
@@ -362,6 +365,8 @@ alter_column(Diff *d, const Rule *r, const Item *is)
 	}
 	Op op = rule_op(OP_ALTER, r, drift);
 	op.from = drift || had == NULL ? is->def : had->item.def;
+	if (shape_is_wide(d->at))
+		guard_push(d, field_guard(d, GUARD_VIEWS, r));
 	if (cast == CAST_REWRITE)
 		guard_push(d, field_guard(d, GUARD_REWRITE, r));
 	if (cast == CAST_REWRITE && whole > 0) {
@@ -538,7 +543,7 @@ plan_plain(Diff *d, const Rule *r, const Item *is, bool drift)
 	if (is != NULL)
 		op.from = drift || had == NULL ? is->def : had->item.def;
 	if (r->item.kind == ITEM_NOT_NULL)
-		plan_required(d, r, drift, true);
+		plan_required(d, r, drift, true, &d->adds);
 	else
 		shape_op(d, r->item.kind == ITEM_SCHEMA ? &d->early : &d->adds, op);
 	if (r->item.kind != ITEM_STATISTICS || !shape_diff_made(d, r->item.object, r->item.name))

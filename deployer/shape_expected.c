@@ -243,8 +243,7 @@ reference_text(Arena *mem, const Placement *at, const Field *f, const Object *ta
 }
 
 static const char *
-index_text(
-    Arena *mem, const Placement *at, const Object *o, const char *name, const char *column)
+index_text(Arena *mem, const Placement *at, const Object *o, const char *name, const char *column)
 {
 	const Names columns = { &column, 1, 1 };
 	Buf b = buf_new(mem);
@@ -270,16 +269,15 @@ column_rules(Arena *mem, const Object *o, const Field *f, const Field *resolved,
 
 	rule_add(mem, out, r, ITEM_COLUMN, o->name, f->name, column_type(mem, resolved));
 	if (f->fallback != NULL)
-		rule_add(
-		    mem, out, r, ITEM_DEFAULT, o->name, f->name, default_of(mem, f, resolved));
+		rule_add(mem, out, r, ITEM_DEFAULT, o->name, f->name, default_of(mem, f, resolved));
 	if (f->required || object_key_has(o, f->name))
 		rule_add(mem, out, r, ITEM_NOT_NULL, o->name, f->name, "not null");
 }
 
 /* A unique field that is the whole key needs no second index. */
 static void
-field_rules(Arena *mem, const Placement *at, const Object *o, const Field *f,
-    const Field *resolved, Rules *out)
+field_rules(Arena *mem, const Placement *at, const Object *o, const Field *f, const Field *resolved,
+    Rules *out)
 {
 	Rule r = { .object = o, .field = f };
 	bool unique = f->unique && !only_key(o, f);
@@ -301,8 +299,8 @@ field_rules(Arena *mem, const Placement *at, const Object *o, const Field *f,
 	if (wanted && !unique && strcmp(o->key.at[0], f->name) != 0) {
 		const char *name = rule_name(mem, o->name, f->name, "idx");
 
-		rule_add(mem, out, r, ITEM_INDEX, o->name, name,
-		    index_text(mem, at, o, name, f->name));
+		rule_add(
+		    mem, out, r, ITEM_INDEX, o->name, name, index_text(mem, at, o, name, f->name));
 	}
 }
 
@@ -329,8 +327,8 @@ tenant_rules(Arena *mem, const Placement *at, const Object *o, Rules *out)
 
 	if (!shape_is_wide(at))
 		return;
-	rule_add(mem, out, r, ITEM_COLUMN, o->name, WIDE_TENANT,
-	    column_type(mem, &shape_tenant_field));
+	rule_add(
+	    mem, out, r, ITEM_COLUMN, o->name, WIDE_TENANT, column_type(mem, &shape_tenant_field));
 	rule_add(mem, out, r, ITEM_DEFAULT, o->name, WIDE_TENANT, SHAPE_TENANT);
 	rule_add(mem, out, r, ITEM_NOT_NULL, o->name, WIDE_TENANT, "not null");
 }
@@ -400,8 +398,7 @@ object_rules(Ctx *cx, const Placement *at, const Model *m, const Object *o, Rule
 }
 
 static void
-reference_rules(
-    Arena *mem, const Placement *at, const Model *m, const Object *o, Rules *out)
+reference_rules(Arena *mem, const Placement *at, const Model *m, const Object *o, Rules *out)
 {
 	for (size_t i = 0; i < o->fields.n; i++) {
 		const Field *f = &o->fields.at[i];

@@ -85,7 +85,8 @@ to_remove(const Diff *d, const Item *is, const Rule *had)
 		    (is_reference(is) ||
 			(is->kind == ITEM_GRANT && strcmp(is->name, d->at->owner) != 0 &&
 			    !(wide && strcmp(is->name, d->at->shared->keeper) == 0)));
-	if (is->kind == ITEM_NOT_NULL) /* the views stop to show a wide table's column before it goes */
+	if (is->kind ==
+	    ITEM_NOT_NULL) /* the views stop to show a wide table's column before it goes */
 		return wide || !is_gone(d, is->object, is->name);
 	if (is->kind == ITEM_STATISTICS)
 		return shape_diff_desired(d, ITEM_COLUMN, is->object, is->name) != NULL;

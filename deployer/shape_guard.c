@@ -6,8 +6,9 @@
 #include "deployer/shape.sql.h"
 
 /* More would hold the table's lock for too long. */
-#define REWRITE_MAX	 ((int64_t)64 << 20)
+#define REWRITE_MAX      ((int64_t)64 << 20)
 #define REWRITE_WIDE_MAX ((int64_t)4 << 20) /* where every tenant waits */
+#define VIEWS_MAX	 50		    /* that are made anew under it */
 
 static const char *const sort_words[GUARD_SORTS] = {
 	[GUARD_NONE] = "",
@@ -18,6 +19,7 @@ static const char *const sort_words[GUARD_SORTS] = {
 	[GUARD_ORPHANS] = "orphans",
 	[GUARD_REWRITE] = "rewrite",
 	[GUARD_RANGE] = "range",
+	[GUARD_VIEWS] = "views",
 };
 
 Js *
@@ -119,6 +121,19 @@ rows_text(Buf *b, const Placement *at, const Guard *g, const char *table)
 		buf_fmt(b, "SELECT count(*), 0 FROM %s", table);
 }
 
+/* A view depends on each column that it shows. */
+static void
+views_text(Buf *b, const Guard *g, const char *table)
+{
+	buf_add(b,
+	    "SELECT count(DISTINCT w.ev_class), 0 FROM pg_rewrite w JOIN pg_depend d "
+	    "ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid JOIN pg_attribute a "
+	    "ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE d.refobjid = ");
+	buf_literal(b, table);
+	buf_add(b, "::regclass AND a.attname = ");
+	buf_literal(b, g->columns.at[0]);
+}
+
 static const char *
 guard_query(Arena *mem, const Placement *at, const Guard *g, bool target)
 {
@@ -158,6 +173,9 @@ guard_query(Arena *mem, const Placement *at, const Guard *g, bool target)
 		    "SELECT count(*), 0 FROM %s WHERE abs(%s::numeric) >= 10::numeric ^ %" PRId64,
 		    table, column, g->limit);
 		break;
+	case GUARD_VIEWS:
+		views_text(&b, g, table);
+		break;
 	case GUARD_NONE:
 	case GUARD_SORTS:
 		break;
@@ -186,6 +204,8 @@ guard_hint(const Guard *g)
 		return "Add a new field and move the values in parts.";
 	case GUARD_RANGE:
 		return "Give the number more digits.";
+	case GUARD_VIEWS:
+		return "Add a new field, and move the values tenant by tenant.";
 	case GUARD_NONE:
 	case GUARD_SORTS:
 		break;
@@ -235,6 +255,11 @@ guard_text(Arena *mem, const Guard *g, int64_t n, int64_t rows)
 		    "\"%s.%s\" has %" PRId64 " value%s too large for its "
 		    "new type",
 		    o, f, n, s);
+	case GUARD_VIEWS:
+		return arena_printf(mem,
+		    "\"%s.%s\" is shown by %" PRId64
+		    " views, of tenants with fields of their own, which would all wait",
+		    o, f, n);
 	case GUARD_NONE:
 	case GUARD_SORTS:
 		break;
@@ -267,6 +292,8 @@ guard_most(const Placement *at, const Guard *g)
 {
 	if (g->sort == GUARD_REWRITE)
 		return shape_is_wide(at) ? REWRITE_WIDE_MAX : REWRITE_MAX;
+	if (g->sort == GUARD_VIEWS)
+		return VIEWS_MAX;
 	return g->sort == GUARD_ROWS ? g->limit : 0;
 }
 

@@ -422,8 +422,7 @@ change_body(Ctx *cx, StepEnv *env, Pg *pg)
 		const Op *op = &args.ops.at[i];
 
 		if (op->code == OP_CREATE) {
-			shape_ddl_create(
-			    &ddl, schema, op->drift ? &args.recreate : &args.create);
+			shape_ddl_create(&ddl, schema, op->drift ? &args.recreate : &args.create);
 		} else if (op->kind != ITEM_STRANGE) {
 			shape_ddl_op(&ddl, schema, op);
 		} else if (!strange) {
@@ -676,6 +675,10 @@ const StepKind shape_kinds[] = {
 	    .act = views_act,
 	    .probe = shape_row_probe,
 	    .undo = views_undo },
+	/* What follows empties columns batch by batch: from here there is no way back. */
+	{ .name = "slot.release",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true },
 	{ .name = "slot.clear",
 	    .undo_class = UNDO_IRREVERSIBLE,
 	    .pivot = true,

@@ -21,8 +21,8 @@ shape_create_steps(
 		vec_push(cx->mem, changes, c);
 	}
 	js_set_text(args, "shape", work->shape);
-	steps_add(cx->mem, steps, at->scope, "shape.create", args,
-	    "create %zu object%s in %s", n, n == 1 ? "" : "s", at->dbname);
+	steps_add(cx->mem, steps, at->scope, "shape.create", args, "create %zu object%s in %s", n,
+	    n == 1 ? "" : "s", at->dbname);
 	return true;
 }
 
@@ -184,6 +184,8 @@ shape_emit(const Diff *d, Steps *steps)
 
 	emit_ops(e, "shape.change", title_of(mem, "change", &first, d), &first, true);
 	emit_online(e, "field.fill", "fill", &d->fills, false);
+	emit_ops(e, "shape.change", title_of(mem, "require fields of", &d->require, d), &d->require,
+	    false);
 	emit_online(e, "constraint.validate", "check", &d->checks, false);
 	emit_online(e, "index.build", "build", &d->indexes, false);
 	emit_online(e, "unique.build", "build", &d->uniques, true);

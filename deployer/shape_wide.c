@@ -64,9 +64,10 @@ lock_tables(Ctx *cx, Pg *pg, const Placement *at, const Names *tables, Names *lo
 
 /* --- views that a change sets aside ----------------------------------------------- */
 
-/* One operation, as a view's columns see it; false: the view's table is gone. */
+/* One operation, as a view's columns see it; false: the view has none any more.  *torn: it stands in the
+ * way of the operation. */
 static bool
-carry_op(const Op *op, View *v)
+carry_op(const Op *op, View *v, bool *torn)
 {
 	size_t kept = 0;
 
@@ -75,14 +76,17 @@ carry_op(const Op *op, View *v)
 		return true;
 	if (op->kind == ITEM_TABLE && op->code == OP_RENAME)
 		v->table = op->def;
-	if (op->kind == ITEM_TABLE)
+	if (op->kind == ITEM_TABLE) {
+		*torn = *torn || op->code == OP_REMOVE;
 		return op->code != OP_REMOVE;
+	}
 	for (size_t i = 0; i < v->columns.n; i++) {
 		ViewColumn c = v->columns.at[i];
 		bool meant = strcmp(c.column, op->name) == 0;
 
 		if (meant && op->code == OP_RENAME)
 			c.column = op->def;
+		*torn = *torn || (meant && (op->code == OP_ALTER || op->code == OP_REMOVE));
 		if (!meant || op->code != OP_REMOVE)
 			v->columns.at[kept++] = c;
 	}
@@ -90,16 +94,32 @@ carry_op(const Op *op, View *v)
 	return kept > 0;
 }
 
-static void
-carry(Arena *mem, const Ops *ops, const Views *from, Views *to)
+static View
+view_copy(Arena *mem, const View *from)
 {
-	for (size_t i = 0; i < from->n; i++) {
-		View v = from->at[i];
-		bool stays = true;
+	View v = *from;
+
+	v.columns.at = NULL;
+	v.columns.n = v.columns.cap = 0;
+	for (size_t i = 0; i < from->columns.n; i++)
+		vec_push(mem, &v.columns, from->columns.at[i]);
+	return v;
+}
+
+/* Of these views the torn ones, as they are and as they are to come back. */
+static void
+carry(Arena *mem, const Ops *ops, const Views *all, Views *from, Views *to)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		View v = view_copy(mem, &all->at[i]);
+		bool stays = true, torn = false;
 
 		for (size_t k = 0; stays && k < ops->n; k++)
-			stays = ops->at[k].code == OP_CREATE || carry_op(&ops->at[k], &v);
-		if (stays)
+			stays = ops->at[k].code == OP_CREATE ||
+			    carry_op(&ops->at[k], &v, &torn);
+		if (torn)
+			vec_push(mem, from, all->at[i]);
+		if (torn && stays)
 			vec_push(mem, to, v);
 	}
 }
@@ -143,19 +163,17 @@ bool
 shape_aside(Ctx *cx, StepEnv *env, Pg *pg, const Ops *ops, Views *out)
 {
 	Names torn = { 0 }, all = { 0 }, locks = { 0 };
-	Views found = { 0 };
+	Views on = { 0 }, found = { 0 };
 
 	if (!shape_is_wide(env->at))
 		return true;
 	touched_tables(cx->mem, ops, &torn, &all);
-	if (torn.n > 0 && !view_on(cx, pg, &torn, &found))
+	if (torn.n > 0 && !view_on(cx, pg, &torn, &on))
 		return false;
+	carry(cx->mem, ops, &on, &found, out);
 	view_locks(cx->mem, env->at, &found, &locks);
-	if (!lock_tables(cx, pg, env->at, &all, &locks) || !shape_lock_all(cx, pg, &locks) ||
-	    !view_drop(cx, pg, &found))
-		return false;
-	carry(cx->mem, ops, &found, out);
-	return true;
+	return lock_tables(cx, pg, env->at, &all, &locks) && shape_lock_all(cx, pg, &locks) &&
+	    view_drop(cx, pg, &found);
 }
 
 /* --- references --------------------------------------------------------------------- */
@@ -241,8 +259,8 @@ rows_pass(Ctx *parent, Pg *pg, const RowsChange *c, int64_t *met, int64_t *chang
 	return ok && pg_script(parent, pg, "CLOSE copyhold_rows");
 }
 
-bool
-shape_rows_change(Ctx *cx, Pg *pg, const RowsChange *c, int64_t patience)
+static bool
+rows_change(Ctx *cx, Pg *pg, const RowsChange *c, int64_t patience)
 {
 	int64_t deadline = clock_mono_ms() + patience, met = INT64_MAX, changed = 0;
 
@@ -261,4 +279,12 @@ shape_rows_change(Ctx *cx, Pg *pg, const RowsChange *c, int64_t patience)
 			lane_sleep(backoff_ms(i, 50, 1000));
 	}
 	return true;
+}
+
+/* The step's ledger row comes to the disk after them, or they are done again. */
+bool
+shape_rows_change(Ctx *cx, Pg *pg, const RowsChange *c, int64_t patience)
+{
+	return pg_script(cx, pg, "SET synchronous_commit = off") &&
+	    rows_change(cx, pg, c, patience) && pg_script(cx, pg, "RESET synchronous_commit");
 }

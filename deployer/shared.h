@@ -16,7 +16,7 @@
 /* --- shared_roles.c --------------------------------------------------------------- */
 
 /* Of a shared database, and of one of its tenants; own: relations of its own are on its search_path. */
-void	 shared_place_expected(Arena *mem, const Placement *at, Items *out);
+void	 shared_place_expected(Arena *mem, const Placement *at, const Items *seen, Items *out);
 void	 shared_tenant_expected(Arena *mem, const Placement *at, bool own, Items *out);
 bool	 shared_place_roles(Ctx *cx, Pg *pg, const Placement *at, Items *out);
 bool	 shared_tenant_roles(Ctx *cx, Pg *pg, const Placement *at, Items *out);

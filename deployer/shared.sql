@@ -46,7 +46,8 @@ WHERE m.rolname <> session_user
 GROUP BY g.rolname, m.rolname;
 
 -- $1: our four roles, $2: the database, $3 and $4: the first name of its roles, and the first that is
--- none, $5: the two groups.  The tenants' logins are the groups' members by right and are not told.
+-- none, $5: the two groups.  The tenants' logins are the groups' members by right; of them that alone is
+-- told which no login of a tenant has: their own looks are taken one by one, and not in every plan.
 -- name: shared_place_roles
 WITH ours AS MATERIALIZED (
 	SELECT * FROM pg_catalog.pg_roles
@@ -54,10 +55,29 @@ WITH ours AS MATERIALIZED (
 		OR (rolname >= $3::pg_catalog.name AND rolname < $4::pg_catalog.name)
 ), database AS (
 	SELECT * FROM pg_catalog.pg_database WHERE datname = $2
+), logins AS MATERIALIZED (
+	SELECT * FROM pg_catalog.pg_roles
+	WHERE rolname ~ '^t_[a-z2-7]{12}_[a-z2-7]{4}$' AND oid IN (SELECT a.member
+		FROM pg_catalog.pg_auth_members a JOIN ours ON ours.oid = a.roleid
+		WHERE ours.rolname = ANY ($5::pg_catalog.name[]))
+), looked AS (
+	SELECT oid, rolname, false AS login FROM ours UNION ALL SELECT oid, rolname, true FROM logins
 ), joined AS (
-	SELECT a.* FROM pg_catalog.pg_auth_members a JOIN ours ON ours.oid = a.member
+	SELECT a.* FROM pg_catalog.pg_auth_members a JOIN looked ON looked.oid = a.member
 	UNION
-	SELECT a.* FROM pg_catalog.pg_auth_members a JOIN ours ON ours.oid = a.roleid
+	SELECT a.* FROM pg_catalog.pg_auth_members a JOIN looked ON looked.oid = a.roleid
+), attributes AS (
+	SELECT rolname::text, pg_catalog.concat_ws(', ',
+		CASE WHEN rolsuper THEN 'superuser' END,
+		CASE WHEN rolcreatedb THEN 'createdb' END,
+		CASE WHEN rolcreaterole THEN 'createrole' END,
+		CASE WHEN rolreplication THEN 'replication' END,
+		CASE WHEN rolbypassrls THEN 'bypassrls' END,
+		CASE WHEN rolinherit THEN 'inherit' END,
+		CASE WHEN rolconnlimit >= 0 THEN 'connections ' || rolconnlimit END,
+		CASE WHEN pg_catalog.isfinite(rolvaliduntil)
+			THEN 'valid until ' || pg_catalog.to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') END) AS def
+	FROM logins
 )
 SELECT 'role', rolname::text, '', pg_catalog.concat_ws(', ',
 	CASE WHEN rolcanlogin THEN 'login' ELSE 'nologin' END,
@@ -72,16 +92,22 @@ SELECT 'role', rolname::text, '', pg_catalog.concat_ws(', ',
 		THEN 'valid until ' || pg_catalog.to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') END)
 FROM ours
 UNION ALL
-SELECT 'setting', coalesce(ours.rolname::text, ''),
+SELECT 'role', rolname, '', def FROM attributes WHERE def <> $6
+UNION ALL
+SELECT 'setting', coalesce(looked.rolname::text, ''),
 	pg_catalog.split_part(c, '=', 1) || CASE WHEN d.datname IS NULL THEN '' ELSE '@' || d.datname::text END
 		|| CASE WHEN g.context IN ('user', 'backend') THEN '' ELSE ' (of a superuser)' END,
 	pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)
 FROM pg_catalog.pg_db_role_setting s
-LEFT JOIN ours ON ours.oid = s.setrole
+LEFT JOIN looked ON looked.oid = s.setrole
 LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
 CROSS JOIN pg_catalog.unnest(s.setconfig) c
 LEFT JOIN pg_catalog.pg_settings g ON g.name = pg_catalog.split_part(c, '=', 1)
-WHERE ours.oid IS NOT NULL OR (s.setrole = 0 AND d.datname = $2)
+WHERE (looked.oid IS NOT NULL OR (s.setrole = 0 AND d.datname = $2))
+	AND NOT (coalesce(looked.login, false) AND d.datname IS NOT DISTINCT FROM $2
+		AND c IN ('default_transaction_read_only=on',
+			'search_path=app_' || pg_catalog.substr(looked.rolname::text, 3, 12),
+			'search_path=app_' || pg_catalog.substr(looked.rolname::text, 3, 12) || ', app'))
 UNION ALL
 SELECT 'member', g.rolname::text, m.rolname::text || CASE WHEN m.rolname <> session_user
 		AND pg_catalog.current_setting('server_version_num')::int >= 160000
@@ -91,8 +117,9 @@ SELECT 'member', g.rolname::text, m.rolname::text || CASE WHEN m.rolname <> sess
 FROM joined a
 JOIN pg_catalog.pg_roles g ON g.oid = a.roleid
 JOIN pg_catalog.pg_roles m ON m.oid = a.member
-WHERE NOT (g.rolname = ANY ($5::pg_catalog.name[]) AND (m.rolname = session_user
-	OR (m.rolname ~ '^t_[a-z2-7]{12}_[a-z2-7]{4}$' AND NOT a.admin_option)))
+WHERE NOT (g.rolname = ANY ($5::pg_catalog.name[]) AND m.oid IN (SELECT oid FROM logins) AND NOT a.admin_option)
+	AND NOT (m.rolname = session_user AND (g.rolname = ANY ($5::pg_catalog.name[])
+		OR g.oid IN (SELECT oid FROM logins)))
 GROUP BY g.rolname, m.rolname
 UNION ALL
 SELECT 'database', datname::text, '', pg_catalog.concat_ws(', ',

@@ -13,8 +13,23 @@ expect_setting(Arena *mem, const Placement *at, const char *role, const char *na
 	items_add(mem, out, ITEM_SETTING, role, arena_printf(mem, "%s@%s", name, at->dbname), value);
 }
 
+static const char *
+login_attributes(Arena *mem)
+{
+	return arena_printf(mem, "inherit, connections %d", ROLE_CONNECTIONS);
+}
+
+/* Of a tenant's login only what is odd is seen, whoever it is of. */
+static void
+expect_odd_logins(Arena *mem, const Items *seen, Items *out)
+{
+	for (size_t i = 0; seen && i < seen->n; i++)
+		if (seen->at[i].kind == ITEM_ROLE && strncmp(seen->at[i].object, "t_", 2) == 0)
+			items_add(mem, out, ITEM_ROLE, seen->at[i].object, "", login_attributes(mem));
+}
+
 void
-shared_place_expected(Arena *mem, const Placement *at, Items *out)
+shared_place_expected(Arena *mem, const Placement *at, const Items *seen, Items *out)
 {
 	const Shared *s = at->shared;
 	const char *us = at->cluster->connect.user;
@@ -32,6 +47,7 @@ shared_place_expected(Arena *mem, const Placement *at, Items *out)
 	items_add(mem, out, ITEM_DATABASE_GRANT, s->dbname, s->readers, "CONNECT");
 	for (size_t i = 0; i < ROLE_SETTINGS_ALL; i++)
 		expect_setting(mem, at, "", roles_defaults[i].name, roles_defaults[i].value, out);
+	expect_odd_logins(mem, seen, out);
 	items_sort(out);
 }
 
@@ -39,8 +55,7 @@ static void
 expect_login(Arena *mem, const Placement *at, const Login *login, bool own, Items *out)
 {
 	items_add(mem, out, ITEM_ROLE, login->role, "",
-	    arena_printf(mem, "%s, inherit, connections %d", login->on ? "login" : "nologin",
-		ROLE_CONNECTIONS));
+	    arena_printf(mem, "%s, %s", login->on ? "login" : "nologin", login_attributes(mem)));
 	items_add(mem, out, ITEM_MEMBER, roles_group(at, login), login->role, "");
 	if (own)
 		expect_setting(
@@ -97,6 +112,7 @@ shared_place_roles(Ctx *cx, Pg *pg, const Placement *at, Items *out)
 		arena_printf(cx->mem, "s_%s_", s->id),
 		arena_printf(cx->mem, "s_%s`", s->id),
 		roles_array(cx->mem, &(Names){ all + 2, 2, 2 }),
+		login_attributes(cx->mem),
 	};
 
 	return read_items(cx, pg, &SQL_SHARED_PLACE_ROLES, params, at, out);

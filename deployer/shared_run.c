@@ -260,6 +260,10 @@ const StepKind shared_kinds[] = {
 	    .undo = shared_move_undo,
 	    .record = shared_move_record,
 	    .unrecord = shared_move_unrecord },
+	/* What follows removes rows batch by batch: from here there is no way back. */
+	{ .name = "shared.release",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true },
 	/* After a move: what is removed here stands in the tenant's own tables. */
 	{ .name = "shared.clear",
 	    .undo_class = UNDO_IRREVERSIBLE,

@@ -104,8 +104,8 @@ slot_locks(Arena *mem, const SlotFills *fills, Names *locks)
 	for (size_t i = 0; i < fills->n; i++)
 		if (!names_have(&seen, fills->at[i].object)) {
 			vec_push(mem, &seen, fills->at[i].object);
-			shape_lock_text(mem, SCHEMA_WIDE, fills->at[i].object,
-			    "SHARE ROW EXCLUSIVE", locks);
+			shape_lock_text(
+			    mem, SCHEMA_WIDE, fills->at[i].object, "SHARE ROW EXCLUSIVE", locks);
 		}
 }
 

@@ -247,11 +247,12 @@ judge_rule(Verify *v, const char *what, const WorksRule *theirs, const WorksRule
 }
 
 static bool
-try_rule(Verify *v, const char *what, const char *object, const char *field, const char *value,
+try_rule(Verify *v, const char *what, const WorksRule *of, const char *value,
     const Field *resolved)
 {
-	WorksRule theirs = { .object = object, .field = field, .literal = literal_of(v, value) };
-	WorksRule nobodys = theirs;
+	WorksRule theirs = *of, nobodys = *of;
+
+	theirs.literal = literal_of(v, value);
 
 	nobodys.literal = works_value(v->cx->mem, resolved);
 	if (!works_rule(v->cx, v->pg, v->at, v->m, &theirs) ||
@@ -261,13 +262,20 @@ try_rule(Verify *v, const char *what, const char *object, const char *field, con
 	return true;
 }
 
-typedef enum RuleKind { RULE_OF_KEY, RULE_OF_UNIQUE, RULE_OF_REFERENCE, RULES } RuleKind;
+typedef enum RuleKind {
+	RULE_OF_KEY,
+	RULE_OF_CONFLICT,
+	RULE_OF_UNIQUE,
+	RULE_OF_REFERENCE,
+	RULES
+} RuleKind;
 
 static bool
 rule_applies(RuleKind kind, const Object *o, const Field *f)
 {
 	switch (kind) {
 	case RULE_OF_KEY:
+	case RULE_OF_CONFLICT:
 		return o->key.n == 1 && object_key_has(o, f->name) && f->type != TYPE_REFERENCE;
 	case RULE_OF_UNIQUE:
 		return f->unique && f->type != TYPE_REFERENCE;
@@ -279,14 +287,40 @@ rule_applies(RuleKind kind, const Object *o, const Field *f)
 	return false;
 }
 
+/* In tables of its own it may have what the shared ones have not of it. */
+static bool
+has_too(Verify *v, const char *object, const char *field, const char *value, bool *has)
+{
+	Relation r;
+	PgRows rows;
+
+	if (!place_driver(v->at->mode)->map(v->cx, v->at, v->m, object, &r))
+		return false;
+	const Sql sql = { "verify_own",
+		arena_printf(v->cx->mem, "SELECT FROM %s WHERE %s = %s LIMIT 1", r.name,
+		    ident(v->cx->mem, field), literal_of(v, value)),
+		0 };
+	if (!pg_query(v->cx, v->pg, &sql, &rows, NULL))
+		return false;
+	*has = rows.n > 0;
+	pg_rows_free(&rows);
+	return true;
+}
+
 /* The value is that of the object referred to, or of the field itself. */
 static bool
 rule_value(Verify *v, Pg *admin, RuleKind kind, const Field *f, const Object *o, const char **value)
 {
 	const Object *to = kind == RULE_OF_REFERENCE ? model_object(v->m, f->to) : o;
+	const char *field = kind == RULE_OF_REFERENCE ? to->key.at[0] : f->name;
+	bool has = false;
 
-	return their_value(
-	    v, admin, to->name, kind == RULE_OF_REFERENCE ? to->key.at[0] : f->name, value);
+	if (!their_value(v, admin, to->name, field, value) ||
+	    (*value && !has_too(v, to->name, field, *value, &has)))
+		return false;
+	if (has)
+		*value = NULL;
+	return true;
 }
 
 static bool
@@ -296,6 +330,7 @@ try_rules_of(Verify *v, Pg *admin, RuleKind kind, const char *what)
 		for (size_t j = 0; j < v->m->objects.at[i].fields.n; j++) {
 			const Object *o = &v->m->objects.at[i];
 			const Field *f = &o->fields.at[j];
+			WorksRule rule = { .object = o->name, .field = f->name };
 			const char *value;
 			Field r;
 
@@ -304,8 +339,10 @@ try_rules_of(Verify *v, Pg *admin, RuleKind kind, const char *what)
 				continue;
 			if (!rule_value(v, admin, kind, f, o, &value))
 				return false;
+			if (kind == RULE_OF_CONFLICT)
+				rule.beside = "ON CONFLICT DO NOTHING";
 			if (value)
-				return try_rule(v, what, o->name, f->name, value, &r);
+				return try_rule(v, what, &rule, value, &r);
 		}
 	verify_file(v, HEAD_UNTRIED, what, "no other tenant has any");
 	return true;
@@ -316,6 +353,7 @@ verify_rules(Verify *v, Pg *admin)
 {
 	static const char *const what[RULES] = {
 		[RULE_OF_KEY] = "a key that another tenant has, by the key's rule",
+		[RULE_OF_CONFLICT] = "a key that another tenant has, by ON CONFLICT DO NOTHING",
 		[RULE_OF_UNIQUE] = "a value that another tenant has, by a unique rule",
 		[RULE_OF_REFERENCE] = "a row that another tenant has, by a reference to it",
 	};

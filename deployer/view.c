@@ -53,8 +53,7 @@ view_common(Ctx *cx, const Shared *s, const Model *common, Views *out)
 		{ .user = "", .role = s->writers } };
 
 	for (size_t i = 0; i < common->objects.n; i++) {
-		View v = view_of(
-		    cx->mem, SCHEMA_APP, common, &common->objects.at[i], common, NULL);
+		View v = view_of(cx->mem, SCHEMA_APP, common, &common->objects.at[i], common, NULL);
 
 		for (size_t k = 0; k < LENGTH(groups); k++)
 			vec_push(cx->mem, &v.grantees, groups[k]);
@@ -129,8 +128,7 @@ schema_items(Arena *mem, const char *owner, const View *v, Items *out)
 	items_add(mem, out, ITEM_SCHEMA, v->schema, "", arena_printf(mem, "owner %s", owner));
 	items_add(mem, out, ITEM_SCHEMA_GRANT, v->schema, owner, "ALL");
 	for (size_t i = 0; i < v->grantees.n; i++)
-		items_add(
-		    mem, out, ITEM_SCHEMA_GRANT, v->schema, v->grantees.at[i].role, "USAGE");
+		items_add(mem, out, ITEM_SCHEMA_GRANT, v->schema, v->grantees.at[i].role, "USAGE");
 }
 
 void

@@ -77,7 +77,6 @@ bool	 view_standing(Ctx *cx, Pg *pg, const char *schema, const Names *tables, It
  * runs when all is locked and nothing changed yet. */
 bool	 view_replace(Ctx *cx, Pg *pg, const Placement *at, const char *schema, const Views *to,
 	    const Names *locks, bool (*between)(Ctx *cx, Pg *pg, void *arg), void *arg);
-bool	 view_drop_all(Ctx *cx, Pg *pg, const char *schema);	/* the schema too; fine if there is none */
 
 /* For changes of wide tables: the views on them, in our form (else FAIL_REFUSED). */
 bool	 view_on(Ctx *cx, Pg *pg, const Names *tables, Views *out);

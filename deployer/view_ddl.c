@@ -81,9 +81,9 @@ typedef enum Way { WAY_NONE, WAY_REST, WAY_REPLACE, WAY_ANEW, WAY_DROP } Way;
 
 typedef struct Move { /* of one view */
 	Way way;
-	const View *to;	     /* NULL: it goes */
+	const View *to;      /* NULL: it goes */
 	const Standing *was; /* NULL: it is made */
-	Items rest;	     /* defaults and grants as they should be */
+	Items rest;          /* defaults and grants as they should be */
 } Move;
 typedef struct Moves {
 	Move *at;
@@ -94,8 +94,7 @@ static const Item *
 item_named(const Items *items, const Item *like)
 {
 	for (size_t i = 0; i < items->n; i++)
-		if (items->at[i].kind == like->kind &&
-		    strcmp(items->at[i].name, like->name) == 0)
+		if (items->at[i].kind == like->kind && strcmp(items->at[i].name, like->name) == 0)
 			return &items->at[i];
 	return NULL;
 }
@@ -149,7 +148,7 @@ move_of(Arena *mem, const char *owner, const View *to, const Standing *was)
 		m.way = grows(&was->view, to) ? WAY_REPLACE : WAY_ANEW;
 	else
 		m.way = all_in(&m.rest, &was->rest) && all_in(&was->rest, &m.rest) ? WAY_NONE
-										     : WAY_REST;
+										   : WAY_REST;
 	return m;
 }
 
@@ -333,19 +332,6 @@ view_replace(Ctx *cx, Pg *pg, const Placement *at, const char *schema, const Vie
 	return shape_lock_all(cx, pg, &all) && (between == NULL || between(cx, pg, arg)) &&
 	    (ddl.len == 0 || pg_script(cx, pg, ddl.text)) && replace_moves(cx, pg, &moves) &&
 	    (to->n > 0 || drop_schema(cx, pg, schema));
-}
-
-bool
-view_drop_all(Ctx *cx, Pg *pg, const char *schema)
-{
-	Standings stand = { 0 };
-	Buf b = buf_new(cx->mem);
-
-	if (!view_standing(cx, pg, schema, NULL, NULL, &stand))
-		return false;
-	for (size_t i = 0; i < stand.n; i++)
-		drop_text(&b, &stand.at[i].view);
-	return (b.len == 0 || pg_script(cx, pg, b.text)) && drop_schema(cx, pg, schema);
 }
 
 /* --- for changes of wide tables ------------------------------------------------------------ */

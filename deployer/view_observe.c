@@ -43,9 +43,11 @@ read_rest(Ctx *cx, Standing *s, ItemKind kind, const char *name, const char *def
 	for (size_t i = 0; kind == ITEM_DEFAULT && i < s->view.columns.n; i++)
 		if (strcmp(s->view.columns.at[i].name, name) == 0)
 			s->view.columns.at[i].fallback = def;
-	if (kind == ITEM_GRANT && (strcmp(def, RIGHTS_READ) == 0 || strcmp(def, RIGHTS_WRITE) == 0)) {
-		Login login = { .user = "", .role = name,
-			.read_only = strcmp(def, RIGHTS_READ) == 0 };
+	if (kind == ITEM_GRANT &&
+	    (strcmp(def, RIGHTS_READ) == 0 || strcmp(def, RIGHTS_WRITE) == 0)) {
+		Login login = {
+			.user = "", .role = name, .read_only = strcmp(def, RIGHTS_READ) == 0
+		};
 
 		vec_push(cx->mem, &s->view.grantees, login);
 	}

@@ -59,8 +59,7 @@ object_since(const Model *wide, const char *name)
 	const Object *o = model_object(wide, name);
 
 	for (size_t i = 0; o == NULL && i < wide->objects.n; i++)
-		if (wide->objects.at[i].was != NULL &&
-		    strcmp(wide->objects.at[i].was, name) == 0)
+		if (wide->objects.at[i].was != NULL && strcmp(wide->objects.at[i].was, name) == 0)
 			o = &wide->objects.at[i];
 	return o;
 }
@@ -121,8 +120,7 @@ item_label(Arena *mem, const Item *is)
 {
 	if (is->kind == ITEM_GRANT || is->kind == ITEM_SCHEMA_GRANT)
 		return arena_printf(mem, "%s to %s", is->object, is->name);
-	return *is->name == '\0' ? is->object
-				 : arena_printf(mem, "%s.%s", is->object, is->name);
+	return *is->name == '\0' ? is->object : arena_printf(mem, "%s.%s", is->object, is->name);
 }
 
 static void
@@ -131,9 +129,9 @@ tell_item(const Tell *t, const Item *is, const Item *want)
 	const Item *one = want == NULL ? is : want;
 
 	tell(t,
-	    (Change){ .op = is == NULL   ? CHANGE_ADD
-		    : want == NULL       ? CHANGE_REMOVE
-					 : CHANGE_ALTER,
+	    (Change){ .op = is == NULL ? CHANGE_ADD
+		    : want == NULL     ? CHANGE_REMOVE
+				       : CHANGE_ALTER,
 		.what = item_kind_name((ItemKind)one->kind),
 		.name = item_label(t->mem, one),
 		.from = is == NULL ? NULL : is->def,
@@ -209,9 +207,9 @@ tell_view(const Tell *t, const char *object, const View *was, const View *to)
 
 	if (!told(t, object))
 		tell(t,
-		    (Change){ .op = from == NULL	? CHANGE_ADD
-			    : after == NULL ? CHANGE_REMOVE
-					    : CHANGE_ALTER,
+		    (Change){ .op = from == NULL ? CHANGE_ADD
+			    : after == NULL      ? CHANGE_REMOVE
+						 : CHANGE_ALTER,
 			.what = "view",
 			.name = object,
 			.from = from,
@@ -225,7 +223,8 @@ tell_views(const Tell *t, const char *owner, const Views *was, const Views *to)
 	for (size_t i = 0; i < was->n; i++) {
 		const View *a = &was->at[i], *b = view_named(to, a->object);
 
-		if (b == NULL || strcmp(view_def(t->mem, owner, a), view_def(t->mem, owner, b)) != 0)
+		if (b == NULL ||
+		    strcmp(view_def(t->mem, owner, a), view_def(t->mem, owner, b)) != 0)
 			tell_view(t, a->object, a, b);
 	}
 	for (size_t i = 0; i < to->n; i++)
@@ -283,8 +282,7 @@ stands(const Items *seen, const View *v)
 }
 
 static void
-mend_first(
-    Ctx *cx, const Placement *at, const PlaceWork *work, const Views *was, Steps *steps)
+mend_first(Ctx *cx, const Placement *at, const PlaceWork *work, const Views *was, Steps *steps)
 {
 	Items seen = { 0 };
 	Views now = { 0 };
@@ -315,8 +313,7 @@ common_read(Ctx *cx, const Placement *at, const PlaceWork *work, Common *out)
 	Arena *mem = cx->mem;
 
 	*out = (Common){ 0 };
-	if (work->common_was != NULL &&
-	    !view_common(cx, at->shared, work->common_was, &out->was))
+	if (work->common_was != NULL && !view_common(cx, at->shared, work->common_was, &out->was))
 		return false;
 	if (!view_common(cx, at->shared, work->common, &out->to))
 		return false;
@@ -332,8 +329,7 @@ create_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *chang
 {
 	Common c;
 
-	if (!common_read(cx, at, work, &c) ||
-	    !shape_create_steps(cx, at, work, changes, steps))
+	if (!common_read(cx, at, work, &c) || !shape_create_steps(cx, at, work, changes, steps))
 		return false;
 	replace_step(cx, at, SCHEMA_APP, &c.was, &c.to, NULL, steps);
 	return true;
@@ -462,9 +458,9 @@ tell_given_up(const Tell *t, const PlaceWork *work, const Slot *had, const Slot 
 		.kept = !cleared };
 
 	if (!cleared)
-		c.note = listed ? "listed in drop: --prune removes it"
-				: arena_printf(t->mem,
-				      "add \"%s\" to drop and say --prune to remove it", name);
+		c.note = listed
+		    ? "listed in drop: --prune removes it"
+		    : arena_printf(t->mem, "add \"%s\" to drop and say --prune to remove it", name);
 	tell(t, c);
 }
 
@@ -541,14 +537,20 @@ fill_steps(Ctx *cx, const Placement *at, const SlotFills *fills, Steps *steps)
 static void
 clear_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Steps *steps)
 {
+	bool released = false;
+
 	for (size_t i = 0; i < at->slots.n; i++) {
 		const Slot *had = &at->slots.at[i], *now = slot_since(work, had);
 
 		if (*had->field == '\0' || now == NULL || *now->field != '\0')
 			continue;
-		const SlotFill f = { .object = now->object,
-			.field = had->field,
-			.column = now->column };
+		const SlotFill f = {
+			.object = now->object, .field = had->field, .column = now->column
+		};
+		if (!released)
+			steps_add(cx->mem, steps, at->scope, "slot.release", NULL,
+			    "give up values of %s", at->tenant);
+		released = true;
 		steps_add(cx->mem, steps, at->scope, "slot.clear", slot_js(cx->mem, &f),
 		    "drop %s.%s", now->object, had->field);
 	}

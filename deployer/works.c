@@ -153,7 +153,7 @@ add_where(Buf *b, const Row *r)
 }
 
 static char *
-insert_text(Works *w, const Row *r)
+insert_text(Works *w, const Row *r, const char *beside)
 {
 	Buf b = buf_new(w->cx->mem);
 
@@ -165,7 +165,7 @@ insert_text(Works *w, const Row *r)
 	buf_add(&b, ") VALUES (");
 	for (size_t i = 0; i < r->object->fields.n; i++)
 		buf_fmt(&b, "%s%s", i == 0 ? "" : ", ", r->values[i]);
-	buf_add(&b, ") RETURNING 1");
+	buf_fmt(&b, ") %s RETURNING 1", beside ? beside : "");
 	return b.text;
 }
 
@@ -246,7 +246,7 @@ works_insert(Works *w, const Object *o, Row *r, const char **why)
 			*why = "not tried: it needs a row of an object that needs this one";
 			return true;
 		}
-		if (!works_run(w, insert_text(w, r), why))
+		if (!works_run(w, insert_text(w, r, NULL), why))
 			return false;
 		if (*why == NULL)
 			keep_key(w, r);
@@ -381,7 +381,7 @@ rule_row(Works *w, const Object *o, WorksRule *rule)
 	for (size_t i = 0; i < o->fields.n; i++)
 		if (strcmp(o->fields.at[i].name, rule->field) == 0)
 			r.values[i] = rule->literal;
-	if (!works_run(w, insert_text(w, &r), &why))
+	if (!works_run(w, insert_text(w, &r, rule->beside), &why))
 		return false;
 	memcpy(rule->sqlstate, why ? w->error.sqlstate : "00000", sizeof rule->sqlstate);
 	memcpy(rule->constraint, w->error.constraint, sizeof rule->constraint);

@@ -10,8 +10,9 @@
  * all of it is rolled back. */
 typedef struct WorksRule {
 	const char	*object, *field, *literal;
+	const char	*beside;		/* before RETURNING: "ON CONFLICT DO NOTHING"; NULL: nothing */
 	bool		 tried;			/* out; false: no such row can be made up */
-	char		 sqlstate[6];		/* out; "00000": it would stand */
+	char		 sqlstate[6];		/* out; "00000": it would stand; "": passed over */
 	char		 constraint[64];	/* out */
 } WorksRule;
 bool	 works_rule(Ctx *cx, Pg *pg, const Placement *at, const Model *m, WorksRule *rule);

@@ -10,8 +10,9 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
+#include "lib/core/model.h"
 
-#define BATCH_FEW 4 /* as many are synced one by one */
+#define BATCH_FEW 256 /* more than these, and one sync of the whole file system costs less */
 
 typedef struct BatchFile {
 	char *temp, *path;
@@ -161,19 +162,34 @@ batch_sync_files(Ctx *cx, Batch *b)
 	return true;
 }
 
+/* Folders whose names are new, once each: those of the files, and of folders that were made. */
+static Names
+batch_folders(Arena *mem, const Batch *b)
+{
+	size_t root = strlen(b->dir);
+	Names all = { 0 };
+
+	for (size_t i = 0; i < b->files.n; i++) {
+		char *folder = batch_folder(mem, b->files.at[i].path);
+		while (!names_have(&all, folder)) {
+			vec_push(mem, &all, folder);
+			if (!b->made_folders || strlen(folder) <= root)
+				break;
+			folder = batch_folder(mem, folder);
+		}
+	}
+	return all;
+}
+
 static bool
 batch_sync_names(Ctx *cx, Batch *b)
 {
-	const char *last = "";
-
-	if (b->files.n > BATCH_FEW || b->made_folders)
+	if (b->files.n > BATCH_FEW)
 		return batch_sync(cx, b->dir, SYNC_ALL);
-	for (size_t i = 0; i < b->files.n; i++) {
-		const char *folder = batch_folder(cx->mem, b->files.at[i].path);
-		if (strcmp(folder, last) != 0 && !batch_sync(cx, folder, SYNC_FILE))
+	Names folders = batch_folders(cx->mem, b);
+	for (size_t i = 0; i < folders.n; i++)
+		if (!batch_sync(cx, folders.at[i], SYNC_FILE))
 			return false;
-		last = folder;
-	}
 	return true;
 }
 

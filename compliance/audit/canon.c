@@ -12,21 +12,24 @@ typedef struct Scan {
 #define ONES  UINT64_C(0x0101010101010101)
 #define HIGHS UINT64_C(0x8080808080808080)
 
-/* Some byte of w is below n (n at most 128); HIGHS of w are looked at elsewhere. */
-#define BELOW(w, n) (((w)-ONES * (n)) & ~(w)&HIGHS)
+/* Eight characters: not 0 if one is a quote, a backslash, a control or beyond ASCII, or may be one. */
+static uint64_t
+special(const unsigned char *at)
+{
+	uint64_t w, quote, slash;
 
-/* Eight characters at a time, as long as none is a quote, a backslash, a control or beyond ASCII. */
+	memcpy(&w, at, 8);
+	quote = w ^ ONES * '"';
+	slash = w ^ ONES * '\\';
+	return (w | (w - ONES * 0x20) | (quote - ONES) | (slash - ONES)) & HIGHS;
+}
+
+/* Sixteen at a time as long as they are all plain. */
 static const unsigned char *
 plain(const unsigned char *at, const unsigned char *end)
 {
-	while (end - at >= 8) {
-		uint64_t w;
-		memcpy(&w, at, 8);
-		uint64_t quote = w ^ ONES * '"', slash = w ^ ONES * '\\';
-		if ((w & HIGHS) | BELOW(w, 0x20) | BELOW(quote, 1) | BELOW(slash, 1))
-			break;
-		at += 8;
-	}
+	while (end - at >= 16 && !(special(at) | special(at + 8)))
+		at += 16;
 	while (at < end && *at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\')
 		at++;
 	return at;

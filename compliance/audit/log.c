@@ -95,12 +95,11 @@ log_behind(Ctx *cx, Home *home, int64_t limit, Logs *out)
 }
 
 bool
-log_silent(Ctx *cx, Home *home, int64_t age_ms, int64_t limit, Logs *out)
+log_signed_before(Ctx *cx, Home *home, int64_t before, int64_t now, Logs *out)
 {
-	int64_t now = clock_wall_ms();
 	LiteRows *rows;
 
-	return lite_query(cx, home->db, &SQL_LOG_SILENT, &rows, "iii", now - age_ms, now, limit) &&
+	return lite_query(cx, home->db, &SQL_LOG_SIGNED_BEFORE, &rows, "ii", before, now) &&
 	    log_rows(cx, home, rows, out);
 }
 

@@ -5,8 +5,9 @@
  * it the next index in the same transaction, so nothing that was acknowledged
  * waits to be sequenced.  Publishing brings a log's files up to what the
  * catalogue has (entry bundles, tiles: C2SP tlog-tiles) and its high-water
- * mark, then the tree state in the catalogue, then signs, then the checkpoint;
- * each of these is durable before the next.  Before a tree is signed it is
+ * mark, and only when those are durable signs and names the checkpoint.  The
+ * catalogue learns of the tree's state too; for a log's first tree before it is
+ * signed, later when no writer is kept from writing.  Before a tree is signed it is
  * compared with what was signed before, as the catalogue, the high-water mark
  * (which is in no backup) and the published checkpoint tell it: a smaller or
  * different tree is refused (FAIL_FORKED), and audit recover is the way out.
@@ -44,8 +45,16 @@ bool	 log_key(Ctx *cx, Home *home, const Log *log, NoteKeyType type, NoteKey *ou
 
 typedef enum Heartbeat { HEARTBEAT_IF_GROWN, HEARTBEAT_ALWAYS } Heartbeat;
 bool	 log_publish(Ctx *cx, Home *home, Log *log, Heartbeat beat);	/* *log as it is afterwards */
-/* Many at once; one that fails does not stop the others.  *failed: how many; the last failure is in *why. */
-bool	 log_publish_all(Ctx *cx, Home *home, Logs *logs, Heartbeat beat, size_t *failed, Fail *why);
+/* Many at once; one that fails does not stop the others. */
+typedef struct Published {
+	size_t	 signed_now, failed;
+	Fail	 why;		/* the last failure */
+} Published;
+/* heads: trees that this process has signed, which need not be compared with the catalogue again, and
+ * state that is written when it can be; NULL: everything is compared, and the state is written at once. */
+typedef struct LogHeads LogHeads;
+LogHeads *log_heads(Arena *mem);
+bool	 log_publish_all(Ctx *cx, Home *home, LogHeads *heads, Logs *logs, Heartbeat beat, Published *out);
 /* Before a command acts that changes something: can its events be published, and is the catalogue not older
  * than what was published?  Else FAIL_FORKED, or what the disk says. */
 bool	 log_ready(Ctx *cx, Home *home);
@@ -53,11 +62,18 @@ bool	 log_ready(Ctx *cx, Home *home);
  * what is left is in `audit status`.  Never fails the command: what went wrong is said. */
 void	 log_catch_up(Ctx *cx, Home *home, int64_t budget_ms);
 bool	 log_behind(Ctx *cx, Home *home, int64_t limit, Logs *out);			/* have events that are in no signed tree */
-bool	 log_silent(Ctx *cx, Home *home, int64_t age_ms, int64_t limit, Logs *out);	/* signed longer ago than that, or in the future */
+/* Signed longer ago than that, or in the future; heads may be NULL. */
+bool	 log_silent(Ctx *cx, Home *home, const LogHeads *heads, int64_t age_ms, size_t limit, Logs *out);
 
 bool	 log_checkpoint(Ctx *cx, const Log *log, Note *note, Checkpoint *out, bool *found);	/* as published */
-/* Replaces the published checkpoint by the same tree with more signatures; for witnesses' lines. */
-bool	 log_cosigned(Ctx *cx, Home *home, const Log *log, const Note *note);
+/* Replaces published checkpoints by the same trees with more signatures; for witnesses' lines. */
+typedef struct Cosigned { const Log *log; const Note *note; } Cosigned;
+bool	 log_cosigned_all(Ctx *cx, Home *home, const Cosigned *all, size_t n);
+static inline bool
+log_cosigned(Ctx *cx, Home *home, const Log *log, const Note *note)
+{
+	return log_cosigned_all(cx, home, &(Cosigned){ log, note }, 1);
+}
 bool	 log_entry(Ctx *cx, Home *home, const Log *log, uint64_t index, int64_t *event, Bytes *out);	/* from the catalogue */
 HashSource log_hashes(Arena *mem, const Log *log, uint64_t size);		/* from the tiles of a published size */
 /* Entries [from, to) in order; the bytes are borrowed until the callback returns. */

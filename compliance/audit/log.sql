@@ -16,9 +16,9 @@ SELECT id, tenant, life, part, place, origin, next, size, root, signed_at, close
 SELECT id, tenant, life, part, place, origin, next, size, root, signed_at, closed FROM log
 WHERE next > size AND closed = 0 ORDER BY signed_at LIMIT ?1;
 
--- name: log_silent server: lite
+-- name: log_signed_before server: lite
 SELECT id, tenant, life, part, place, origin, next, size, root, signed_at, closed FROM log
-WHERE closed = 0 AND (signed_at < ?1 OR signed_at > ?2) ORDER BY signed_at LIMIT ?3;
+WHERE closed = 0 AND (signed_at < ?1 OR signed_at > ?2) ORDER BY signed_at;
 
 -- name: log_entries server: lite
 SELECT log_index, seq, bytes FROM event WHERE log = ?1 AND log_index >= ?2 AND log_index < ?3

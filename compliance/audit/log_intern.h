@@ -14,6 +14,7 @@ typedef struct Head {	/* a tree that was, or may have been, signed */
 
 bool	 log_private(Ctx *cx, Home *home, Ed25519 **out);	/* the home's signing key, made if there is none */
 Log	 log_row(Ctx *cx, const Home *home, LiteRows *rows);	/* of the columns that log.sql names */
+bool	 log_signed_before(Ctx *cx, Home *home, int64_t before, int64_t now, Logs *out);	/* or after now; the oldest first */
 bool	 log_by_id(Ctx *cx, Home *home, int64_t id, Log *out);
 bool	 log_high_water(Ctx *cx, const Log *log, Head *out);
 /* Of the checkpoint that stands there, if our key has signed it; *note: its lines, else none. */

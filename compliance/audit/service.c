@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compliance/audit/witness.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/lane.h"
@@ -37,7 +38,9 @@ service_running(const Home *home, pid_t *pid)
 }
 
 typedef struct Service {
+	Ctx *cx;
 	Home *home;
+	LogHeads *heads;
 	char *said; /* the last failure: it is not said at every turn */
 	Arena *mem;
 } Service;
@@ -64,29 +67,33 @@ service_mended(Service *s)
 static bool
 service_turn(Ctx *cx, Service *s, bool *did)
 {
+	Published now = { 0 }, beats = { 0 };
 	Logs grown, silent;
-	Fail why = { 0 };
-	size_t failed = 0, more = 0;
 
 	if (!log_behind(cx, s->home, MANY, &grown))
 		return false;
-	if (grown.n > 0 && !log_publish_all(cx, s->home, &grown, HEARTBEAT_IF_GROWN, &failed, &why))
+	if (grown.n > 0 &&
+	    !log_publish_all(cx, s->home, s->heads, &grown, HEARTBEAT_IF_GROWN, &now))
 		return false;
-	if (!log_silent(cx, s->home, SERVICE_BEAT_MS, BEATS, &silent))
+	if (!log_silent(cx, s->home, s->heads, SERVICE_BEAT_MS, BEATS, &silent))
 		return false;
-	if (silent.n > 0 && !log_publish_all(cx, s->home, &silent, HEARTBEAT_ALWAYS, &more, &why))
+	if (silent.n > 0 &&
+	    !log_publish_all(cx, s->home, s->heads, &silent, HEARTBEAT_ALWAYS, &beats))
 		return false;
-	failed += more;
-	*did = grown.n + silent.n > failed;
-	Ctx from = { .mem = cx->mem, .fail = &why };
-	if (failed > 0)
-		fail_copy(cx, &from);
-	return failed == 0;
+	*did = now.signed_now + beats.signed_now > 0;
+	Ctx from = { .mem = cx->mem, .fail = beats.failed ? &beats.why : &now.why };
+	if (now.failed + beats.failed == 0)
+		return true;
+	fail_copy(cx, &from);
+	return false;
 }
 
 static void
-service_loop(Ctx *cx, Service *s)
+service_loop(void *ptr)
 {
+	Service *s = ptr;
+	Ctx *cx = s->cx;
+
 	while (!lane_stopping()) {
 		Ctx own = ctx_new(cx->mem);
 		bool did = false, done = service_turn(&own, s, &did);
@@ -97,15 +104,37 @@ service_loop(Ctx *cx, Service *s)
 		arena_free(own.mem);
 		if (!done && !did)
 			lane_sleep(AFTER_FAIL_MS);
-		else if (!did)
-			lane_sleep(LOOK_MS);
+		else
+			lane_sleep(did ? 0 : LOOK_MS); /* the witnesses' lane has its turn too */
 	}
+}
+
+static void
+witness_lane(void *ptr)
+{
+	Service *s = ptr;
+	Ctx own = ctx_new(s->cx->mem);
+
+	witness_watch(&own, s->home);
+}
+
+/* Publishing does not wait for a network: nothing between two of its waits is left half done. */
+static void
+service_lanes(Ctx *cx, Service *s)
+{
+	Lanes *lanes = lanes_new(cx->mem);
+
+	lane_spawn(lanes, service_loop, s);
+	lane_spawn(lanes, witness_lane, s);
+	lanes_run(lanes);
 }
 
 bool
 service_run(Ctx *cx, Home *home)
 {
-	Service s = { .home = home, .mem = arena_new(cx->mem) };
+	Service s = {
+		.cx = cx, .home = home, .heads = log_heads(cx->mem), .mem = arena_new(cx->mem)
+	};
 	int fd = service_file(home, cx->mem);
 	pid_t holder;
 
@@ -120,7 +149,7 @@ service_run(Ctx *cx, Home *home)
 	bool done = log_ready(cx, home);
 	if (done) {
 		log_say("publishing the logs of \"%s\"", home->dir);
-		service_loop(cx, &s);
+		service_lanes(cx, &s);
 		log_say("stopped");
 	}
 	close(fd);

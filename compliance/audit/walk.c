@@ -103,16 +103,16 @@ look_ahead(Ctx *cx, EvidenceWalk *w)
 	return true;
 }
 
-/* Of a member that is {"commit": "HEX"} and nothing else. */
-static bool
-commitment(Bytes value, unsigned char out[32])
-{
-	static const char head[] = "{\"commit\":\"";
-	const size_t n = sizeof head - 1;
+#define COMMIT_HEAD "{\"commit\":\""
+#define COMMIT_SIZE (sizeof COMMIT_HEAD - 1 + 64 + 2)
 
-	return value.n == n + 64 + 2 && memcmp(value.at, head, n) == 0 &&
-	    hex_bytes((const char *)value.at + n, 64, out) &&
-	    memcmp(value.at + n + 64, "\"}", 2) == 0;
+/* A member that is {"commit": "64 characters"} and nothing else. */
+static bool
+is_commitment(Bytes value)
+{
+	return value.n == COMMIT_SIZE &&
+	    memcmp(value.at, COMMIT_HEAD, sizeof COMMIT_HEAD - 1) == 0 &&
+	    memcmp(value.at + value.n - 2, "\"}", 2) == 0;
 }
 
 static bool
@@ -120,7 +120,10 @@ matches(const EvidenceEvent *e, const EvidenceOpening *o)
 {
 	unsigned char wanted[32], is[32];
 
-	if (!commitment(canon_at(&e->members, o->path), wanted))
+	Bytes value = canon_at(&e->members, o->path);
+
+	if (!is_commitment(value) ||
+	    !hex_bytes((const char *)value.at + sizeof COMMIT_HEAD - 1, 64, wanted))
 		return false;
 	hmac_sha256(o->salt.at, o->salt.n, o->value, strlen(o->value), is);
 	return memcmp(wanted, is, sizeof is) == 0;
@@ -182,7 +185,6 @@ const char *
 evidence_value(Arena *mem, const EvidenceEvent *e, const char *path, bool *hidden)
 {
 	Bytes value = canon_at(&e->members, path);
-	unsigned char unused[32];
 	char *text;
 
 	*hidden = false;
@@ -191,7 +193,7 @@ evidence_value(Arena *mem, const EvidenceEvent *e, const char *path, bool *hidde
 			return arena_dup(mem, e->openings.at[i].value);
 	if (canon_text(mem, value, &text))
 		return text;
-	*hidden = commitment(value, unused);
+	*hidden = is_commitment(value);
 	return NULL;
 }
 
@@ -230,12 +232,11 @@ static uint64_t
 commitments(Bytes value)
 {
 	CanonObject o;
-	unsigned char unused[32];
 	uint64_t n = 0;
 
 	if (value.n < 2 || value.at[0] != '{')
 		return 0;
-	if (commitment(value, unused))
+	if (is_commitment(value))
 		return 1;
 	if (!canon_object(value, &o))
 		return 0;

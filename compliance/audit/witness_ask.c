@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compliance/audit/log.h"
+#include "compliance/audit/service.h"
 #include "compliance/audit/witness.h"
 #include "compliance/audit/witness_ask.sql.h"
 #include "lib/adapters/http.h"
@@ -28,6 +29,8 @@ typedef struct LogNote { /* a log's published checkpoint */
 	Checkpoint cp;
 	const char *own;        /* the checkpoint with the log's own lines alone */
 	const char *unreadable; /* why there is none, or NULL */
+	int64_t
+	    signed_at; /* wall ms: of the log's own line in it, whatever the catalogue knows yet */
 	bool gained;
 } LogNote;
 
@@ -38,7 +41,7 @@ typedef enum OfferState {
 	OFFER_SILENT, /* no answer, or one that says that it cannot */
 	OFFER_FORKED,
 	OFFER_UNREADABLE, /* ours: nothing could be offered */
-	OFFER_STALE       /* ours: a newer checkpoint is on its way */
+	OFFER_STALE       /* ours: a newer checkpoint is on its way, or we stop */
 } OfferState;
 
 typedef struct Offer {
@@ -175,8 +178,22 @@ own_lines(Arena *mem, const Note *note, const char *origin)
 	return note_text(mem, &own);
 }
 
+/* The line has seconds; the record must not be younger than the checkpoint that it is of. */
+static int64_t
+signed_time(Ctx *cx, Home *home, const LogNote *l)
+{
+	NoteKey beat;
+	int64_t unix_s;
+
+	if (!log_key(cx, home, &l->log, KEY_COSIGNATURE, &beat) ||
+	    note_verify(&l->note, &beat, &unix_s) != NOTE_VALID || unix_s >= INT64_MAX / 1000)
+		return l->log.signed_at;
+	int64_t ms = unix_s * 1000 + 999;
+	return ms > l->log.signed_at ? ms : l->log.signed_at;
+}
+
 static void
-read_note(Arena *mem, LogNote *l)
+read_note(Arena *mem, Home *home, LogNote *l)
 {
 	Ctx own = ctx_new(mem);
 	bool found;
@@ -185,8 +202,10 @@ read_note(Arena *mem, LogNote *l)
 		l->unreadable = own.fail->what;
 	else if (!found || strcmp(l->cp.origin, l->log.origin) != 0)
 		l->unreadable = "the log has no published checkpoint";
-	else
+	else {
 		l->own = own_lines(mem, &l->note, l->log.origin);
+		l->signed_at = signed_time(&own, home, l);
+	}
 }
 
 static bool
@@ -201,7 +220,7 @@ find_log(Ctx *cx, Round *r, const char *origin, LogNote **out)
 	LogNote *l = arena_alloc(cx->mem, sizeof *l);
 	if (!log_of_origin(cx, r->home, origin, &l->log))
 		return false;
-	read_note(cx->mem, l);
+	read_note(cx->mem, r->home, l);
 	vec_push(cx->mem, &r->logs, l);
 	*out = l;
 	return true;
@@ -248,7 +267,7 @@ set_out(Offer *o)
 
 	if (l->unreadable)
 		give_up(o, OFFER_UNREADABLE, l->unreadable);
-	else if (l->cp.size != l->log.size)
+	else if (l->cp.size < l->log.size)
 		give_up(o, OFFER_STALE, NULL);
 	/* What we believe that it has may be wrong; the witness says what is right. */
 	if (o->old > l->cp.size)
@@ -344,18 +363,19 @@ take_lines(Ctx *cx, Offer *o, const HttpAsk *a)
 static bool
 knows_more(Ctx *cx, const Round *r, Offer *o, uint64_t size)
 {
-	Log now;
+	LogNote now = { 0 };
 
-	if (!log_of_origin(cx, r->home, o->of->log.origin, &now))
+	if (!log_of_origin(cx, r->home, o->of->log.origin, &now.log))
 		return false;
-	if (now.size >= size) {
+	read_note(cx->mem, r->home, &now);
+	if (now.log.size >= size || (!now.unreadable && now.cp.size >= size)) {
 		o->state = OFFER_STALE;
 		return true;
 	}
 	give_up(o, OFFER_FORKED,
 	    arena_printf(cx->mem,
 		"it has cosigned %llu entries of \"%s\", and this home has signed %llu",
-		(unsigned long long)size, o->of->log.origin, (unsigned long long)now.size));
+		(unsigned long long)size, o->of->log.origin, (unsigned long long)o->of->cp.size));
 	return true;
 }
 
@@ -401,7 +421,9 @@ refusal(Arena *mem, const Offer *o, int status)
 static bool
 take_answer(Ctx *cx, const Round *r, Offer *o, const HttpAsk *a)
 {
-	if (a->error)
+	if (a->error && lane_stopping())
+		o->state = OFFER_STALE; /* we left it */
+	else if (a->error)
 		give_up(o, OFFER_SILENT, a->error);
 	else if (a->status == 200)
 		take_lines(cx, o, a);
@@ -493,8 +515,8 @@ keep_answer(Ctx *cx, const Round *r, const Offer *o)
 	    !lite_do(cx, db, &SQL_WITNESS_ANSWERED, "ti", o->url, now))
 		return false;
 	if (o->state == OFFER_COSIGNED)
-		return lite_do(cx, db, &SQL_WITNESS_COSIGNED, "tiii", o->url, log,
-		    (int64_t)o->of->cp.size, o->of->log.signed_at);
+		return lite_do(cx, db, &SQL_WITNESS_COSIGNED, "tiiii", o->url, log,
+		    (int64_t)o->of->cp.size, o->of->signed_at, now);
 	return lite_do(cx, db, &SQL_WITNESS_REFUSED, "tiiit", o->url, log, (int64_t)o->old,
 	    pause_until(o->log_attempts), o->error);
 }
@@ -537,13 +559,15 @@ keep_answers(Ctx *cx, const Round *r)
 static bool
 publish_lines(Ctx *cx, const Round *r)
 {
-	for (size_t i = 0; i < r->logs.n; i++) {
-		LogNote *l = r->logs.at[i];
+	VEC(Cosigned) all = { 0 };
 
-		if (l->gained && !log_cosigned(cx, r->home, &l->log, &l->note))
-			return false;
+	for (size_t i = 0; i < r->logs.n; i++) {
+		const LogNote *l = r->logs.at[i];
+
+		if (l->gained)
+			vec_push(cx->mem, &all, ((Cosigned){ &l->log, &l->note }));
 	}
-	return true;
+	return all.n == 0 || log_cosigned_all(cx, r->home, all.at, all.n);
 }
 
 static bool
@@ -623,6 +647,18 @@ witness_round(Ctx *cx, Home *home, int64_t deadline_ms, size_t *asked)
 	arena_free(round.mem);
 	*asked = n;
 	return ok;
+}
+
+void
+witness_catch_up(Ctx *cx, Home *home, int64_t budget_ms)
+{
+	Ctx own = ctx_new(cx->mem);
+	size_t asked;
+	pid_t pid;
+
+	if (!service_running(home, &pid) && !witness_round(&own, home, budget_ms, &asked))
+		log_say("asking the witnesses: %s", own.fail->what);
+	arena_free(own.mem);
 }
 
 void

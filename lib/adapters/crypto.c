@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 
+#include "lib/adapters/pbkdf.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
@@ -24,8 +26,9 @@ _Static_assert(
 /* Fetching takes locks and time, so it is done once; never changed afterwards. */
 static EVP_CIPHER *crypto_aes_block, *crypto_aes_gcm;
 static EVP_MD *crypto_sha256;
-/* Holds nothing between two calls: a new one for each hash costs more than a short hash. */
+/* They hold nothing between two calls: a new one for each hash costs more than a short hash. */
 static EVP_MD_CTX *crypto_scratch;
+static EVP_MAC_CTX *crypto_mac;
 
 /* For calls that fail only when the library itself is broken or memory is gone. */
 static void
@@ -37,6 +40,21 @@ crypto_must(bool done)
 	abort();
 }
 
+static EVP_MAC_CTX *
+crypto_fetch_mac(void)
+{
+	char name[] = "SHA256";
+	const OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(
+					  OSSL_MAC_PARAM_DIGEST, name, 0),
+		OSSL_PARAM_construct_end() };
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+
+	crypto_must(ctx && EVP_MAC_CTX_set_params(ctx, params) == 1);
+	EVP_MAC_free(mac);
+	return ctx;
+}
+
 static void
 crypto_fetch(void)
 {
@@ -46,6 +64,7 @@ crypto_fetch(void)
 	crypto_aes_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	crypto_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	crypto_scratch = EVP_MD_CTX_new();
+	crypto_mac = crypto_fetch_mac();
 	crypto_must(crypto_aes_block != NULL && crypto_aes_gcm != NULL && crypto_sha256 != NULL);
 	crypto_must(crypto_scratch && EVP_DigestInit_ex2(crypto_scratch, crypto_sha256, NULL) == 1);
 }
@@ -303,9 +322,12 @@ sha256_end_hex(Sha256 *s)
 void
 hmac_sha256(const void *key, size_t key_n, const void *bytes, size_t n, unsigned char out[32])
 {
+	size_t len = 0;
+
 	crypto_fetch();
-	crypto_must(key_n <= INT_MAX);
-	crypto_must(HMAC(crypto_sha256, key, (int)key_n, bytes, n, out, NULL) != NULL);
+	crypto_must(EVP_MAC_init(crypto_mac, key_n ? key : (const void *)"", key_n, NULL) == 1);
+	crypto_must(n == 0 || EVP_MAC_update(crypto_mac, bytes, n) == 1);
+	crypto_must(EVP_MAC_final(crypto_mac, out, &len, 32) == 1 && len == 32);
 }
 
 char *
@@ -323,10 +345,9 @@ scram_verifier(Arena *mem, const Secret *password)
 	unsigned char salt[SCRAM_SALT], salted[32], client[32], stored[32], server[32];
 
 	crypto_fetch();
-	crypto_must(password->len <= INT_MAX);
 	random_bytes(salt, sizeof salt);
-	crypto_must(PKCS5_PBKDF2_HMAC(password->text, (int)password->len, salt, sizeof salt,
-			SCRAM_ROUNDS, crypto_sha256, sizeof salted, salted) == 1);
+	pbkdf2_sha256(
+	    password->text, password->len, salt, sizeof salt, SCRAM_ROUNDS, salted);
 	hmac_sha256(salted, sizeof salted, "Client Key", strlen("Client Key"), client);
 	sha256(client, sizeof client, stored);
 	hmac_sha256(salted, sizeof salted, "Server Key", strlen("Server Key"), server);

@@ -516,6 +516,24 @@ lite_begin(Ctx *cx, Lite *db)
 }
 
 bool
+lite_try_begin(Ctx *cx, Lite *db, int wait_ms, bool *got)
+{
+	*got = false;
+	if (db->depth > 0 || db->doomed)
+		return fail(cx, FAIL_CATALOG, NULL, "a transaction stands already");
+	sqlite3_busy_timeout(db->db, wait_ms);
+	int rc = sqlite3_exec(db->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	sqlite3_busy_timeout(db->db, LITE_BUSY_MS);
+	if ((rc & 0xff) == SQLITE_BUSY)
+		return true;
+	if (rc != SQLITE_OK)
+		return lite_fail(cx, db, "starting a transaction");
+	db->depth = 1;
+	*got = true;
+	return true;
+}
+
+bool
 lite_commit(Ctx *cx, Lite *db)
 {
 	if (db->doomed || db->depth == 0 || sqlite3_get_autocommit(db->db)) {

@@ -32,6 +32,8 @@ int64_t	 lite_last_id(Lite *db);
 
 bool	 lite_begin(Ctx *cx, Lite *db);		/* BEGIN IMMEDIATE; nests by counting: an inner
 				 * rollback undoes all, and the outer ones can then only roll back */
+/* The outermost one, if it can begin within so many ms; *got false: another process is writing. */
+bool	 lite_try_begin(Ctx *cx, Lite *db, int wait_ms, bool *got);
 bool	 lite_commit(Ctx *cx, Lite *db);
 void	 lite_rollback(Lite *db);
 

@@ -208,8 +208,8 @@ serve_parse(Arena *mem, const char *listen, struct sockaddr_storage *at, int *n)
 	*n = sizeof *at;
 	memset(at, 0, sizeof *at);
 	if (!digits || digits > 5 || colon[1 + digits] || port > 65535 ||
-	    evutil_parse_sockaddr_port(arena_dupn(mem, listen, (size_t)(colon - listen)),
-		(struct sockaddr *)at, n) != 0)
+	    evutil_parse_sockaddr_port(
+		arena_dupn(mem, listen, (size_t)(colon - listen)), (struct sockaddr *)at, n) != 0)
 		return false;
 	if (at->ss_family == AF_INET)
 		((struct sockaddr_in *)at)->sin_port = htons((uint16_t)port);

@@ -125,6 +125,31 @@ catalog_not_found(Ctx *cx, const char *kind, const char *name, const Names *know
 	    "there is no %s \"%s\"", kind, name);
 }
 
+typedef struct Loaded {
+	const char *hash;
+	void *cluster;
+} Loaded;
+
+/* A run asks for its few clusters some times a tenant: each is made of its text once. */
+static bool
+cluster_loaded(
+    Ctx *cx, Home *home, const char *name, const char *spec, const char *hash, void **out)
+{
+	Loaded *known = map_get(home->clusters, name);
+	Ctx keep = { .mem = home->mem, .fail = cx->fail };
+
+	if (!known || strcmp(known->hash, hash) != 0) {
+		Loaded fresh = { .hash = arena_dup(home->mem, hash) };
+		if (!manifest_from_json(&keep, "Cluster", name, spec, &fresh.cluster))
+			return false;
+		known = arena_alloc(home->mem, sizeof *known);
+		*known = fresh;
+		map_set(home->clusters, name, known);
+	}
+	*out = known->cluster;
+	return true;
+}
+
 bool
 catalog_cluster(Ctx *cx, Home *home, const char *name, Cluster **out)
 {
@@ -139,7 +164,7 @@ catalog_cluster(Ctx *cx, Home *home, const char *name, Cluster **out)
 			return false;
 		return catalog_not_found(cx, "cluster", name, &known);
 	}
-	if (!manifest_from_json(cx, "Cluster", name, spec, &loaded))
+	if (!cluster_loaded(cx, home, name, spec, hash, &loaded))
 		return fail_in(cx, "reading the record of cluster \"%s\"", name);
 	*out = loaded;
 	return true;

@@ -44,7 +44,7 @@ typedef struct SharedRecord {	/* a shared database: the tenants of one model on 
 	const char	*common;	/* hash of the model behind the common views; "" before */
 	int64_t		 version;	/* of that model */
 	int64_t		 changed_run;
-	int64_t		 tenants;	/* recorded on it */
+	int64_t		 tenants;	/* recorded on it; catalog_shared_find() does not count them */
 } SharedRecord;
 typedef struct SharedRecords { SharedRecord *at; size_t n, cap; } SharedRecords;
 

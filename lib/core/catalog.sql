@@ -148,9 +148,11 @@ DELETE FROM tenant WHERE name = ?1;
 SELECT count(*) FROM tenant WHERE cluster = ?1;
 
 -- name: shared_get server: lite
-SELECT name, id, cluster, model, active, wide, common, version, changed_run,
-	(SELECT count(*) FROM tenant t WHERE t.shared = s.name)
-FROM shared s WHERE name = ?1;
+SELECT name, id, cluster, model, active, wide, common, version, changed_run, 0
+FROM shared WHERE name = ?1;
+
+-- name: shared_tenants server: lite
+SELECT count(*) FROM tenant WHERE shared = ?1;
 
 -- name: shared_list server: lite
 SELECT name, id, cluster, model, active, wide, common, version, changed_run,

@@ -35,6 +35,18 @@ catalog_shared_find(Ctx *cx, Home *home, const char *name, SharedRecord *out, bo
 	return lite_end(cx, rows);
 }
 
+static bool
+count_tenants(Ctx *cx, Home *home, SharedRecord *s)
+{
+	LiteRows *rows;
+
+	if (!lite_query(cx, home->db, &SQL_SHARED_TENANTS, &rows, "t", s->name))
+		return false;
+	if (lite_next(rows))
+		s->tenants = lite_int(rows, 0);
+	return lite_end(cx, rows);
+}
+
 bool
 catalog_shareds(Ctx *cx, Home *home, SharedRecords *out)
 {
@@ -61,7 +73,7 @@ catalog_shared(Ctx *cx, Home *home, const char *name, SharedRecord *out)
 	if (!catalog_shared_find(cx, home, name, out, &found))
 		return false;
 	if (found)
-		return true;
+		return count_tenants(cx, home, out);
 	if (!catalog_shareds(cx, home, &all))
 		return false;
 	for (size_t i = 0; i < all.n; i++)

@@ -176,7 +176,40 @@ engine_walk(Engine *e, Conns *conns, ScopeRun *s)
 	if (is_stopped(e, s))
 		return;
 	Ctx cx = ctx_new(e->cx->mem);
-	scope_walk(&cx, e->home, conns, s);
+	scope_walk(&cx, e->home, conns, s, NULL);
+	keep_result(e, s);
+	arena_free(cx.mem);
+}
+
+typedef struct Last { /* the lane's scope before, whose end is not recorded yet */
+	ScopeTail *tail;
+	ScopeRun *s;
+	Arena *mem;
+} Last;
+
+static void
+end_last(Engine *e, Last *last)
+{
+	if (!last->tail)
+		return;
+	keep_result(e, last->s);
+	arena_free(last->mem);
+	*last = (Last){ 0 };
+}
+
+static void
+walk_after(Engine *e, Conns *conns, ScopeRun *s, Last *last)
+{
+	if (is_stopped(e, s))
+		return;
+	Ctx cx = ctx_new(e->cx->mem);
+	ScopeTail *tail = last->tail;
+	scope_walk(&cx, e->home, conns, s, &tail);
+	end_last(e, last);
+	if (tail) {
+		*last = (Last){ .tail = tail, .s = s, .mem = cx.mem };
+		return;
+	}
 	keep_result(e, s);
 	arena_free(cx.mem);
 }
@@ -234,12 +267,16 @@ lane_main(void *ptr)
 	Queue *q = ptr;
 	Ctx cx = ctx_new(q->engine->cx->mem);
 	Conns *conns = conns_new(&cx, q->engine->home);
+	Last last = { 0 };
 
 	while (q->next < q->scopes.n) {
 		ScopeRun *s = q->scopes.at[q->next++];
 		if (!skip(q->engine, s))
-			engine_walk(q->engine, conns, s);
+			walk_after(q->engine, conns, s, &last);
 	}
+	if (last.tail)
+		scope_settle(last.tail);
+	end_last(q->engine, &last);
 	arena_free(cx.mem);
 }
 

@@ -152,9 +152,10 @@ tenants_of(Ctx *cx, Home *home, const char *scope, int64_t *n)
 
 	if (!shared)
 		return catalog_tenants_on(cx, home, scope + 8, n);
-	if (!catalog_shared_find(cx, home, shared, &s, &found))
+	if (!catalog_shared_find(cx, home, shared, &s, &found) ||
+	    (found && !catalog_shared(cx, home, shared, &s)))
 		return false;
-	*n = found ? s.tenants : 0;
+	*n = s.tenants;
 	return true;
 }
 

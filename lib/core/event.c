@@ -1,9 +1,11 @@
 #include "lib/core/event.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/adapters/crypto.h"
 #include "lib/adapters/js.h"
+#include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/core/event.sql.h"
 
@@ -74,12 +76,34 @@ log_find(Ctx *cx, Home *home, const Event *e, int64_t *log, int64_t *next)
 
 /* --- its bytes ------------------------------------------------------------------------ */
 
+typedef struct Member { /* text NULL and a commitment NULL: null, unless it is a number */
+	const char *key, *text, *commit;
+	int64_t number;
+	bool is_number;
+} Member;
+
 typedef struct Draft {
-	Js *json;
-	const char *id;
+	VEC(Member) members;
+	const char *id, *object, *outcome;
 	int64_t at;
 	Openings openings;
 } Draft;
+
+/* Of version 7 of RFC 9562, whose time lets neighbours in the log be neighbours in the index of ids. */
+static char *
+event_id(Arena *mem, int64_t at)
+{
+	unsigned char b[16];
+
+	random_bytes(b + 6, 10);
+	for (int i = 0; i < 6; i++)
+		b[i] = (unsigned char)(at >> 8 * (5 - i));
+	b[6] = (unsigned char)((b[6] & 0x0F) | 0x70);
+	b[8] = (unsigned char)((b[8] & 0x3F) | 0x80);
+	const char *hex = hex_text(mem, b, sizeof b);
+	return arena_printf(
+	    mem, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+}
 
 char *
 event_commitment(Arena *mem, Bytes salt, const char *value)
@@ -87,10 +111,13 @@ event_commitment(Arena *mem, Bytes salt, const char *value)
 	return hmac_hex(mem, salt.at, salt.n, value, strlen(value));
 }
 
-/* A text of hostile length must not keep an event from being written, nor go by unsaid. */
+/* A text of hostile length must not keep an event from being written, nor go by unsaid.  What is no
+ * UTF-8 is made so before it is committed to: an opening is shown as JSON. */
 static const char *
 event_text(Arena *mem, const char *text)
 {
+	if (text && !utf8_valid(text, strlen(text)))
+		text = js_value_text(js_text(mem, text));
 	size_t n = text ? strlen(text) : 0, keep = EVENT_TEXT;
 
 	if (n <= EVENT_TEXT)
@@ -102,51 +129,120 @@ event_text(Arena *mem, const char *text)
 }
 
 static void
-draft_personal(Ctx *cx, Draft *d, const char *path, const char *value, const char *subject)
+add_text(Arena *mem, Draft *d, const char *key, const char *text)
 {
-	unsigned char *salt = arena_alloc(cx->mem, EVENT_SALT);
+	vec_push(mem, &d->members, ((Member){ .key = key, .text = text }));
+}
+
+static void
+add_number(Arena *mem, Draft *d, const char *key, int64_t number)
+{
+	vec_push(mem, &d->members, ((Member){ .key = key, .number = number, .is_number = true }));
+}
+
+static void
+add_personal(Arena *mem, Draft *d, const char *path, const char *value, const char *subject)
+{
+	unsigned char *salt = arena_alloc(mem, EVENT_SALT);
 	Opening o = { .path = path,
 		.salt = { salt, EVENT_SALT },
-		.value = event_text(cx->mem, value),
+		.value = event_text(mem, value),
 		.subject = subject };
-	Js *commit;
+	Member m = { .key = path };
 
-	if (!value) {
-		js_set(d->json, path, js_text(cx->mem, NULL));
-		return;
+	if (value) {
+		random_bytes(salt, EVENT_SALT);
+		m.commit = event_commitment(mem, o.salt, o.value);
+		vec_push(mem, &d->openings, o);
 	}
-	random_bytes(salt, EVENT_SALT);
-	commit = js_object(cx->mem);
-	js_set_text(commit, "commit", event_commitment(cx->mem, o.salt, o.value));
-	js_set(d->json, path, commit);
-	vec_push(cx->mem, &d->openings, o);
+	vec_push(mem, &d->members, m);
 }
 
 static Draft
 draft(Ctx *cx, Home *home, const Event *e)
 {
-	Draft d = { .json = js_object(cx->mem), .id = random_uuid(cx->mem), .at = clock_wall_ms() };
-	const char *actor = arena_printf(cx->mem, "actor:%s", home->actor);
+	Arena *mem = cx->mem;
+	const char *actor = arena_printf(mem, "actor:%s", home->actor);
+	Draft d = { .at = clock_wall_ms(),
+		.object = event_text(mem, e->object),
+		.outcome = event_text(mem, e->outcome) };
 
-	js_set_int(d.json, "version", EVENT_VERSION);
-	js_set_text(d.json, "id", d.id);
-	js_set_int(d.json, "at", d.at);
-	js_set_text(d.json, "home", home->id);
-	js_set_text(d.json, "tenant", e->tenant);
-	js_set_int(d.json, "run", e->run);
-	js_set_int(d.json, "step", e->step);
-	js_set_text(d.json, "verb", e->verb);
-	js_set_text(d.json, "object", event_text(cx->mem, e->object));
-	js_set_text(d.json, "outcome", event_text(cx->mem, e->outcome));
-	js_set_text(d.json, "before", event_text(cx->mem, e->before));
-	js_set_text(d.json, "after", event_text(cx->mem, e->after));
-	draft_personal(cx, &d, "actor", home->actor, actor);
-	draft_personal(cx, &d, "reason", home->reason, actor);
+	d.id = event_id(mem, d.at);
+	add_number(mem, &d, "version", EVENT_VERSION);
+	add_text(mem, &d, "id", d.id);
+	add_number(mem, &d, "at", d.at);
+	add_text(mem, &d, "home", home->id);
+	add_text(mem, &d, "tenant", e->tenant);
+	add_number(mem, &d, "run", e->run);
+	add_number(mem, &d, "step", e->step);
+	add_text(mem, &d, "verb", e->verb);
+	add_text(mem, &d, "object", d.object);
+	add_text(mem, &d, "outcome", d.outcome);
+	add_text(mem, &d, "before", event_text(mem, e->before));
+	add_text(mem, &d, "after", event_text(mem, e->after));
+	add_personal(mem, &d, "actor", home->actor, actor);
+	add_personal(mem, &d, "reason", home->reason, actor);
 	for (size_t i = 0; i < e->personal_n; i++) {
 		const Personal *p = &e->personal[i];
-		draft_personal(cx, &d, p->path, p->value, p->subject);
+		add_personal(mem, &d, p->path, p->value, p->subject);
 	}
 	return d;
+}
+
+static int
+by_key(const void *a, const void *b)
+{
+	return strcmp(((const Member *)a)->key, ((const Member *)b)->key);
+}
+
+/* Nearly all texts need no escape; of control characters two forms of escapes are in use. */
+static void
+put_text(Buf *b, const char *text)
+{
+	bool plain = true, control = false;
+	const char *p = text;
+
+	for (; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+		plain = plain && c >= ' ' && c < 0x80 && c != '"' && c != '\\';
+		control = control || c < ' ';
+	}
+	if (control)
+		buf_add(b, js_canonical(b->mem, js_text(b->mem, text)));
+	else if (!plain)
+		buf_json(b, text);
+	else {
+		buf_addc(b, '"');
+		buf_addn(b, text, (size_t)(p - text));
+		buf_addc(b, '"');
+	}
+}
+
+/* What js_canonical() would make of it, without the values between. */
+static Buf
+canonical(Arena *mem, const Draft *d)
+{
+	Buf b = buf_new(mem);
+
+	qsort(d->members.at, d->members.n, sizeof *d->members.at, by_key);
+	for (size_t i = 0; i < d->members.n; i++) {
+		const Member *m = &d->members.at[i];
+		buf_add(&b, i ? ",\"" : "{\"");
+		buf_add(&b, m->key);
+		buf_add(&b, "\":");
+		if (m->is_number)
+			buf_fmt(&b, "%lld", (long long)m->number);
+		else if (m->commit) {
+			buf_add(&b, "{\"commit\":\"");
+			buf_add(&b, m->commit);
+			buf_add(&b, "\"}");
+		} else if (m->text)
+			put_text(&b, m->text);
+		else
+			buf_add(&b, "null");
+	}
+	buf_addc(&b, '}');
+	return b;
 }
 
 /* --- writing ---------------------------------------------------------------------------- */
@@ -167,8 +263,8 @@ static bool
 write_parts(Ctx *cx, Home *home, const Event *e)
 {
 	Draft d = draft(cx, home, e);
-	char *text = js_canonical(cx->mem, d.json);
-	Bytes bytes = { (const unsigned char *)text, strlen(text) };
+	Buf b = canonical(cx->mem, &d);
+	Bytes bytes = { (const unsigned char *)b.text, b.len };
 	int64_t log = 0, next = 0;
 
 	if (bytes.n > EVENT_MAX)
@@ -176,8 +272,7 @@ write_parts(Ctx *cx, Home *home, const Event *e)
 		    "an event of %zu bytes is larger than %d", bytes.n, EVENT_MAX);
 	return log_find(cx, home, e, &log, &next) &&
 	    lite_do(cx, home->db, &SQL_EVENT_ADD, "tiiiiitttb", d.id, d.at, log, next, e->run,
-		e->step, e->verb, js_get_text(d.json, "object"), js_get_text(d.json, "outcome"),
-		bytes) &&
+		e->step, e->verb, d.object, d.outcome, bytes) &&
 	    write_openings(cx, home, lite_last_id(home->db), &d.openings) &&
 	    lite_do(cx, home->db, &SQL_LOG_NEXT, "i", log);
 }

@@ -275,6 +275,7 @@ home_open(Ctx *cx, const char *dir, Access access, Home **out)
 		.access = access,
 		.lease_fd = -1,
 		.slots = map_new(cx->mem),
+		.clusters = map_new(cx->mem),
 		.actor = actor_name(cx->mem) };
 	if (!check_home(cx, dir) || !open_catalog(cx, home) ||
 	    !catalog_meta(cx, home, "home", &home->id))

@@ -179,7 +179,7 @@ first_login(Ctx *cx, StepEnv *env)
 		password = random_password(cx->mem);
 	login.verifier = scram_verifier(cx->mem, &password);
 	return catalog_login_put(cx, env->home, arg(env, "tenant"), &login, &password) &&
-	    catalog_secret_remove(cx, env->home, pending);
+	    (!found || catalog_secret_remove(cx, env->home, pending));
 }
 
 static bool
@@ -188,6 +188,8 @@ place_free(Ctx *cx, StepEnv *env, const TenantRecord *t, const char *user)
 	Cluster *cluster = NULL;
 	char *spec, *hash;
 
+	if (t->mode != MODE_CUSTOMER_DB) /* elsewhere we make the names */
+		return true;
 	return catalog_object(cx, env->home, "Cluster", t->cluster, &spec, &hash) &&
 	    (!spec || catalog_cluster(cx, env->home, t->cluster, &cluster)) &&
 	    catalog_place_free(cx, env->home, t, cluster, user, arg(env, "role"));
@@ -280,12 +282,13 @@ static bool
 common_shape(Ctx *cx, StepEnv *env, TenantRecord *t)
 {
 	SharedRecord s;
+	bool found;
 
 	if (!t->shared || t->layout != LAYOUT_VIEWS || t->own_views)
 		return true;
-	if (!catalog_shared(cx, env->home, t->shared, &s))
+	if (!catalog_shared_find(cx, env->home, t->shared, &s, &found))
 		return false;
-	if (*s.common) {
+	if (found && *s.common) {
 		t->shape = s.common;
 		t->model_version = s.version;
 	}
@@ -331,11 +334,24 @@ record_tenant(Ctx *cx, StepEnv *env, const char *was)
 #undef ARG
 }
 
+/* In a shared database a tenant of the common views has no objects and fields of its own. */
+static bool
+has_own(const StepEnv *env, const char *was)
+{
+	const Js *a = env->step->args;
+	const char *layout = js_get_text(a, *was ? "was_layout" : "layout");
+
+	return (layout && layout_of(layout) != LAYOUT_VIEWS) ||
+	    js_get_bool(a, *was ? "was_ownViews" : "ownViews", false);
+}
+
 static bool
 tenant_idents(Ctx *cx, StepEnv *env, IdentWay way)
 {
 	void *tenant;
 
+	if (js_get_text(env->step->args, "shared") && !has_own(env, "") && !has_own(env, "was_"))
+		return true;
 	return manifest_from_json(cx, "Tenant", arg(env, "tenant"), arg(env, "spec"), &tenant) &&
 	    ident_record_tenant(cx, env->home, tenant, way);
 }

@@ -10,13 +10,22 @@
 
 #define ATTEMPTS 3 /* of a step whose effect is known to be missing */
 
-typedef struct Walk {
-	Ctx *cx;
+typedef struct Done { /* a step that has taken effect; its outcome is not recorded yet */
+	StepRow *row;
+	StepState was; /* as the catalogue has it */
+} Done;
+
+typedef struct ScopeTail Walk;
+struct ScopeTail {
+	Ctx own, *cx;
 	Home *home;
 	Conns *conns;
 	ScopeRun *s;
 	StepEnv env;
-} Walk;
+	VEC(Done) done;
+	Walk *before; /* the lane's scope before, whose outcomes go with our first */
+	bool waits;   /* for the lane's next scope */
+};
 
 static bool
 is_transient(FailKind kind)
@@ -163,23 +172,100 @@ write_done(Walk *w, StepRow *row)
 	    catalog_serial_bump(w->cx, w->home);
 }
 
-/* One catalogue transaction: the outcome of `done`, and the intent of `next`. */
+/* The outcomes, each record seen by the next. */
 static bool
-commit_rows(Walk *w, StepRow *done, StepRow *next)
+write_outcomes(Walk *w, const StepRow *next)
 {
-	StepState was_done = done ? done->state : STEP_DONE;
-	StepState was_next = next ? next->state : STEP_WAITING;
+	for (size_t i = 0; i < w->done.n; i++) {
+		StepRow *row = w->done.at[i].row;
+		bool last = !next && i + 1 == w->done.n;
+		if (!write_done(w, row) ||
+		    (!last && step_kind(row->step.kind)->record && !load_place(w)))
+			return false;
+	}
+	return true;
+}
 
-	if (lite_begin(w->cx, w->home->db) && (!done || write_done(w, done)) &&
-	    (!next || journal_intent(w->cx, w->home, w->s->run, next)) &&
-	    lite_commit(w->cx, w->home->db))
-		return !done || load_place(w);
+static void
+as_before(Walk *w)
+{
+	for (size_t i = 0; w && i < w->done.n; i++)
+		w->done.at[i].row->state = w->done.at[i].was;
+}
+
+static void
+mark_done(Walk *w)
+{
+	for (size_t i = 0; w && i < w->done.n; i++)
+		mark(w->done.at[i].row->step.kind, "done");
+}
+
+/* One catalogue transaction: what the scope before has left, our outcomes, the intent of `next`. */
+static bool
+commit_together(Walk *w, StepRow *next)
+{
+	StepState was = next ? next->state : STEP_WAITING;
+	Walk *before = w->before;
+
+	if (lite_begin(w->cx, w->home->db) && (!before || write_outcomes(before, NULL)) &&
+	    write_outcomes(w, next) && (!next || journal_intent(w->cx, w->home, w->s->run, next)) &&
+	    lite_commit(w->cx, w->home->db)) {
+		if (before)
+			end_as(before, SCOPE_DONE);
+		mark_done(before);
+		mark_done(w);
+		if (next)
+			mark(next->step.kind, "intent");
+		w->before = NULL;
+		w->done.n = 0;
+		return true;
+	}
 	lite_rollback(w->home->db);
-	if (done) /* as the catalogue still has it */
-		done->state = was_done;
+	as_before(before);
+	as_before(w);
 	if (next)
-		next->state = was_next;
+		next->state = was;
 	return false;
+}
+
+/* One after the other, so that what cannot be recorded is found and the rest stands. */
+static bool
+commit_singly(Walk *w, StepRow *next, StepRow **failed)
+{
+	Done *at = w->done.at;
+	size_t n = w->done.n;
+
+	fail_clear(w->cx);
+	if (w->before) {
+		fail_clear(w->before->cx);
+		scope_settle(w->before);
+		w->before = NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		w->done.at = at + i;
+		w->done.n = 1;
+		*failed = at[i].row;
+		if (!load_place(w) || !commit_together(w, NULL))
+			return false;
+	}
+	*failed = NULL;
+	return load_place(w) && (!next || commit_together(w, next));
+}
+
+/* *failed: whose outcome could not be recorded, or NULL. */
+static bool
+commit_rows(Walk *w, StepRow *next, StepRow **failed)
+{
+	*failed = w->done.n ? w->done.at[0].row : NULL;
+	if (commit_together(w, next))
+		return true;
+	return (w->before || w->done.n + (next != NULL) > 1) && commit_singly(w, next, failed);
+}
+
+static void
+add_done(Walk *w, StepRow *row)
+{
+	vec_push(w->cx->mem, &w->done, ((Done){ .row = row, .was = row->state }));
 }
 
 static bool
@@ -310,6 +396,15 @@ next_row(const ScopeRun *s, size_t *i)
 	return NULL;
 }
 
+static bool
+commit_looked(Walk *w, StepRow *row)
+{
+	StepRow *failed;
+
+	add_done(w, row);
+	return commit_rows(w, NULL, &failed) && load_place(w);
+}
+
 /* Before anything new: steps that a killed or cut-off holder left open are looked at. */
 static bool
 settle(Walk *w)
@@ -320,7 +415,7 @@ settle(Walk *w)
 			continue;
 		switch (look(w, row)) {
 		case LOOKED_DONE:
-			if (!commit_rows(w, row, NULL))
+			if (!commit_looked(w, row))
 				return false;
 			break;
 		case LOOKED_NOT_DONE:
@@ -370,48 +465,40 @@ commit_ends(Walk *w, StepRow *row)
 	return scope_past_pivot(w->s) ? SCOPE_STOPPED : SCOPE_UNDONE;
 }
 
-static bool
-commit_between(Walk *w, StepRow *before, StepRow *next)
-{
-	bool acts = next && step_kind(next->step.kind)->act;
-
-	if ((before || acts) && !commit_rows(w, before, acts ? next : NULL))
-		return false;
-	if (before)
-		mark(before->step.kind, "done");
-	if (acts)
-		mark(next->step.kind, "intent");
-	return true;
-}
-
 static ScopeOutcome
-stop_before(Walk *w, StepRow *before, const StepRow *row)
+stop_before(Walk *w, const StepRow *row)
 {
-	if (before && !commit_rows(w, before, NULL))
-		return commit_ends(w, before);
+	StepRow *failed;
+
+	if (w->done.n && !commit_rows(w, NULL, &failed))
+		return commit_ends(w, failed);
 	fail(w->cx, FAIL_STOPPED,
 	    arena_printf(w->cx->mem, "Go on with: copyhold run resume %lld.", (long long)w->s->run),
 	    "stopped by a signal before \"%s\"", row->step.title);
 	return SCOPE_STOPPED;
 }
 
-/* Returns SCOPE_UNDONE when the steps done so far are to be undone. */
+/* Returns SCOPE_UNDONE when the steps done so far are to be undone.  What needs the catalogue alone is
+ * recorded with its neighbours; where the lane's next scope begins at once, so are the last ones. */
 static ScopeOutcome
-forward(Walk *w)
+forward(Walk *w, bool may_wait)
 {
-	StepRow *before = NULL, *row;
+	StepRow *row, *failed;
 
 	for (size_t i = 0; (row = next_row(w->s, &i)); i++) {
 		if (lane_stopping())
-			return stop_before(w, before, row);
-		if (!commit_between(w, before, row))
-			return commit_ends(w, before);
+			return stop_before(w, row);
+		if (step_kind(row->step.kind)->act && !commit_rows(w, row, &failed))
+			return commit_ends(w, failed);
 		Looked seen = act_surely(w, row);
 		if (seen != LOOKED_DONE)
 			return forward_ends(w, row, seen);
-		before = row;
+		add_done(w, row);
 	}
-	return commit_between(w, before, NULL) ? SCOPE_DONE : commit_ends(w, before);
+	w->waits = may_wait && w->done.n;
+	if (w->waits || !w->done.n || commit_rows(w, NULL, &failed))
+		return SCOPE_DONE;
+	return commit_ends(w, failed);
 }
 
 /* --- back ------------------------------------------------------------------- */
@@ -459,7 +546,7 @@ settle_pivot(Walk *w, StepRow *row)
 	case LOOKED_NOT_DONE:
 		return commit_state(w, row, STEP_WAITING, NULL);
 	case LOOKED_DONE:
-		return commit_rows(w, row, NULL) &&
+		return commit_looked(w, row) &&
 		    fail(w->cx, FAIL_REFUSED,
 			arena_printf(w->cx->mem, "Go forward: copyhold run resume %lld.",
 			    (long long)w->s->run),
@@ -581,7 +668,45 @@ guard_ends(Walk *w)
 }
 
 static void
-walk_forward(Walk *w)
+end_forward(Walk *w, ScopeOutcome ended)
+{
+	if (ended == SCOPE_UNDONE)
+		undo_after(w);
+	else if (!w->waits)
+		end_as(w, ended);
+}
+
+void
+scope_settle(ScopeTail *w)
+{
+	StepRow *failed;
+
+	w->waits = false;
+	end_forward(w, commit_rows(w, NULL, &failed) ? SCOPE_DONE : commit_ends(w, failed));
+}
+
+static void
+settle_before(Walk *w)
+{
+	if (w->before)
+		scope_settle(w->before);
+	w->before = NULL;
+}
+
+/* Nothing is asked of a server before the first intent. */
+static bool
+begins_at_once(const Walk *w)
+{
+	if (w->s->backward || scope_begun(w->s))
+		return false;
+	for (size_t i = 0; i < w->s->rows.n; i++)
+		if (step_kind(w->s->rows.at[i]->step.kind)->guard)
+			return false;
+	return true;
+}
+
+static void
+walk_forward(Walk *w, bool may_wait)
 {
 	bool fresh = !scope_begun(w->s);
 
@@ -593,33 +718,45 @@ walk_forward(Walk *w)
 		guard_ends(w);
 		return;
 	}
-	ScopeOutcome ended = forward(w);
-	if (ended == SCOPE_UNDONE)
-		undo_after(w);
-	else
-		end_as(w, ended);
+	end_forward(w, forward(w, may_wait));
 }
 
-void
-scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s)
+static Walk *
+walk_new(Ctx *cx, Home *home, Conns *conns, ScopeRun *s)
 {
-	int64_t begun = clock_mono_ms();
-	Walk w = {
-		.cx = cx,
+	Walk *w = arena_alloc(cx->mem, sizeof *w);
+
+	*w = (Walk){
+		.own = *cx,
 		.home = home,
 		.conns = conns,
 		.s = s,
 		.env = { .home = home, .run = s->run, .fence = s->fence, .conns = conns },
 	};
+	w->cx = &w->own;
+	return w;
+}
 
+void
+scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s, ScopeTail **tail)
+{
+	int64_t begun = clock_mono_ms();
+	Walk *w = walk_new(cx, home, conns, s);
+
+	w->before = tail ? *tail : NULL;
+	if (!begins_at_once(w))
+		settle_before(w);
 	if (!s->backward)
-		walk_forward(&w);
-	else if (!load_place(&w))
-		end_as(&w, SCOPE_STOPPED);
+		walk_forward(w, tail != NULL);
+	else if (!load_place(w))
+		end_as(w, SCOPE_STOPPED);
 	else
-		end_as(&w, backward(&w));
-	if (w.env.at && !w.env.at->shared) /* the next tenant is in the same one */
-		conns_drop(conns, w.env.at->cluster, w.env.at->dbname);
+		end_as(w, backward(w));
+	settle_before(w);
+	if (w->env.at && !w->env.at->shared) /* the next tenant is in the same one */
+		conns_drop(conns, w->env.at->cluster, w->env.at->dbname);
 	s->result.scope = s->scope;
 	s->result.ms = clock_mono_ms() - begun;
+	if (tail)
+		*tail = w->waits ? w : NULL;
 }

@@ -19,7 +19,13 @@ typedef struct ScopeRun {
 /* Where the scope's steps act, as the catalogue has it now: env->at and env->cluster.  What is not yet
  * recorded has no place. */
 bool	 scope_place(Ctx *cx, Home *home, const ScopeRun *s, StepEnv *env);
-/* Walks to an end and fills s->result.  Never returns a failure: it is the result. */
-void	 scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s);
+/* A scope whose steps are done, and whose last outcomes go into the catalogue with the first of the
+ * lane's next scope: a commit waits for the disk.  Should we die before, they are looked for. */
+typedef struct ScopeTail ScopeTail;
+/* Walks to an end and fills s->result.  Never returns a failure: it is the result.  With `tail` the
+ * end may be left to the next call of the lane, or to scope_settle(): *tail is the scope before, or
+ * NULL, which has its result then, and becomes this one, or NULL.  cx->mem lives as long. */
+void	 scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s, ScopeTail **tail);
+void	 scope_settle(ScopeTail *tail);
 bool	 scope_past_pivot(const ScopeRun *s);
 bool	 scope_begun(const ScopeRun *s);	/* some step is no longer waiting */

@@ -86,7 +86,7 @@ chain_begin() {
 		  {name: mail, was: email, type: text, maxLength: 100}]},
 		{name: memo, was: note, fields: [{name: body, type: text}]}"
 	local own="{name: x_note, type: text}, {name: x_size, type: integer, default: 7}"
-	local more="{name: x_note, type: text, indexed: true}, {name: x_day, type: date}"
+	local more="{name: x_note, type: text}, {name: x_day, type: date, indexed: true}"
 	mkdir -p "$dir"
 	chain_manifests "$n" 1 "$first" "" "{name: x_note, type: text}" "$unique" >"$dir/1.yaml"
 	chain_manifests "$n" 1 "$first" "" "$own" "$unique" >"$dir/2.yaml"
@@ -114,6 +114,7 @@ chain_database() {
 # Rows of all tenants, as each of their logins would write them.
 chain_fill() {
 	local tenant
+	local -A own=([o]="UPDATE account SET x_note = 'note ' || code" [t]="UPDATE account SET x_code = code")
 	for tenant in s o t n; do
 		psql -X -q -v ON_ERROR_STOP=1 "$(copyhold -q route resolve "$tenant-$1")" <<-SQL
 			INSERT INTO account (id, name, code, old) SELECT
@@ -123,6 +124,7 @@ chain_fill() {
 			INSERT INTO contact (id, account, email) SELECT
 				('00000000-0000-4000-8000-00000000001' || i)::uuid,
 				('00000000-0000-4000-8000-00000000000' || i)::uuid, 'e' FROM generate_series(1, 3) i;
+			${own[$tenant]-}
 		SQL
 	done
 }
@@ -147,9 +149,16 @@ chain_do() {
 	purge) copyhold tenant delete "s-$n" --now --no-backup --confirm "s-$n" --yes ;;
 	purge-views) copyhold tenant delete "o-$n" --now --no-backup --confirm "o-$n" --yes ;;
 	purge-tables) copyhold tenant delete "t-$n" --now --no-backup --confirm "t-$n" --yes ;;
-	empty)
-		copyhold tenant delete "n-$n" --now --no-backup --confirm "n-$n" --yes >/dev/null
-		copyhold apply -f "$dir/7.yaml" --yes --prune --confirm-removal
+	empty) copyhold apply -f "$dir/7.yaml" --yes --prune --confirm-removal ;;
+	esac
+}
+
+# COMMAND: what follows it that is not killed.
+chain_between() {
+	case $2 in
+	provision) chain_fill "$1" ;;
+	purge-tables)
+		copyhold tenant delete "n-$1" --now --no-backup --confirm "n-$1" --yes >/dev/null
 		;;
 	esac
 }
@@ -165,10 +174,10 @@ chain_note_roles() {
 chain_normal() {
 	local n=$1 role user id name script=()
 	while read -r role user; do
-		script+=(-e "s/\b$role\b/t_ID_$user/g")
+		script+=(-e "s/\b$role\b/t_ID_${user/-$n/}/g")
 	done < <(sort -u "$TEST_DIR/chain/$n/roles")
 	while read -r id name; do
-		script+=(-e "s/$id/ID_$name/g")
+		script+=(-e "s/$id/ID_${name/-$n/}/g")
 	done < <(sort -u "$TEST_DIR/chain/$n/ids")
 	script+=(-e "s/\b$(chain_database "$n")(_|\b)/s_ID\1/g")
 	script+=(-e "s/$(chain_database "$n" | cut -c 3-)/ID/g")
@@ -181,11 +190,11 @@ chain_catalogue() {
 	sqlite3 -readonly "$COPYHOLD_HOME/catalog.db" <<-SQL
 		SELECT 'tenant', name, state, mode, cluster, dbname, owner, model, model_version,
 			purge_after, shared, layout, own_views FROM tenant WHERE name LIKE '_-$1' ORDER BY 2;
-		SELECT 'shared', name, cluster, model, version, state FROM shared WHERE model = 'm-$1';
+		SELECT 'shared', name, cluster, model, version, active FROM shared WHERE model = 'm-$1';
 		SELECT 'wide', s.body FROM shared JOIN shape s ON s.hash = shared.wide WHERE model = 'm-$1';
 		SELECT 'common', s.body FROM shared JOIN shape s ON s.hash = shared.common
 			WHERE model = 'm-$1';
-		SELECT 'slot', tenant, object, field, "column", generation FROM slot
+		SELECT 'slot', tenant, object, field, spare, generation FROM slot
 			WHERE tenant LIKE '_-$1' ORDER BY 2, 3, 5;
 		SELECT 'login', tenant, client_user, role, access, on_now, sealed IS NOT NULL
 			FROM login WHERE tenant LIKE '_-$1' ORDER BY 2, 3;
@@ -208,12 +217,32 @@ chain_all_roles() {
 		{ printf "t_%s|", $1 } END { print db }'
 }
 
-# N DATABASE: the wide tables, the views, tables of tenants' own, and every row.
+# N: what n-N sees of its rows, whatever the other tenants are going through.
+chain_neighbour() {
+	local uri
+	uri=$(copyhold -q route resolve "n-$1" 2>/dev/null) || return 0
+	psql -X -q -At "$uri" <<-SQL
+		SELECT 'neighbour account', id, name, code, parent FROM account ORDER BY id;
+		SELECT 'neighbour contact', c.* FROM contact c ORDER BY id;
+	SQL
+}
+
+# DATABASE: the wide tables, the views, tables of tenants' own, every row, and the ledger.
 chain_tables() {
-	[ -n "$(chain_psql vendor postgres "SELECT 1 FROM pg_database WHERE datname = '$2'")" ] || return 0
 	pg_dump -h "$(<"$CLUSTERS/vendor/socket")" -p "$(<"$CLUSTERS/vendor/port")" -U postgres --inserts \
-		--exclude-table-data='copyhold.*' "$2"
-	chain_psql vendor "$2" "SELECT 'invalid', indexrelid::regclass FROM pg_index WHERE NOT indisvalid"
+		--exclude-table-data='copyhold.*' "$1"
+	chain_psql vendor "$1" "
+		SELECT 'invalid', indexrelid::regclass FROM pg_index WHERE NOT indisvalid;
+		SELECT 'statistics', attrelid::regclass, string_agg(attname, ' ' ORDER BY attname)
+		FROM pg_attribute WHERE attstattarget <> 0 AND attnum > 0 AND NOT attisdropped
+			AND attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'r'
+				AND relnamespace = 'wide'::regnamespace) GROUP BY 2 ORDER BY 2;
+		SELECT 'applied', kind, count(*) FROM copyhold.applied GROUP BY 2 ORDER BY 2"
+}
+
+# Of a dump: its statements in the order of their texts, for that of opaque names is chance.
+chain_sorted() {
+	sed -e '/^--/d' -e 's/^INSERT/\n&/' | awk -v RS= -v ORS='\0' 1 | sort -z | tr '\0' '\n'
 }
 
 # N: all of it.
@@ -225,9 +254,11 @@ chain_state() {
 		chain_catalogue "$1"
 		chain_roles vendor "$db" "^($(chain_all_roles "$1"))(_.*)?\$"
 		chain_applied vendor copyhold "-$1"
-		chain_applied vendor "$db" ""
+		chain_neighbour "$1"
 	} | chain_normal "$1" | sort
-	chain_tables "$1" "$db" | chain_normal "$1"
+	case $(chain_psql vendor postgres "SELECT datname FROM pg_database WHERE datname = '$db'") in
+	?*) chain_tables "$db" | chain_normal "$1" | chain_sorted ;;
+	esac
 }
 
 chain_statements() {

@@ -248,7 +248,7 @@ static const Case cases[] = {
   "+ field account.token: - -> uuid, required, unique, default random\n"
   "+ unique account.token: - -> account_token_key\n",
   "shape.change: change account\nfield.fill: fill account.token\n"
-  "constraint.validate: check account_token_notnull\nunique.build: build account_token_key\n"
+  "shape.change: require fields of account\nconstraint.validate: check account_token_notnull\nunique.build: build account_token_key\n"
   "shape.change: settle account\n", false },
 { "add a reference", ACCOUNT NAME CONTACT NAME, ACCOUNT NAME CONTACT NAME OWNER,
   "INSERT INTO app.contact (name) VALUES ('c')",

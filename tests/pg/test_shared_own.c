@@ -175,7 +175,7 @@ a_field_of_its_own_comes_later_and_goes_again(void **state)
 	vec_push(r->p.cx.mem, &bare->drop, "account.x_colour");
 	Steps off = change(r, a, m, bare, LAYOUT_VIEWS);
 
-	assert_string_equal(kinds_of(r, &off), "shared.path views.replace slot.clear");
+	assert_string_equal(kinds_of(r, &off), "shared.path views.replace slot.release slot.clear");
 	room_run(r, a, &off);
 	room_same(r, a, r->common);
 	assert_string_equal(one_value(&r->p, own, "SELECT count(*) FROM account"), "1");
@@ -330,7 +330,7 @@ a_tenant_moves_out_of_the_shared_tables(void **state)
 	Steps steps = change(r, a, r->common, m, LAYOUT_PLAIN);
 
 	assert_string_equal(kinds_of(r, &steps),
-	    "tenant.close shared.move shape.change constraint.validate unique.build shared.clear"
+	    "tenant.close shared.move shape.change constraint.validate unique.build shared.release shared.clear"
 	    " tenant.reopen");
 	run_move(r, a, &steps, 5);
 	assert_int_equal(rows_of(r, a, "account"), 2);
@@ -373,7 +373,7 @@ a_field_in_a_spare_column_moves_too(void **state)
 
 	assert_string_equal(kinds_of(r, &steps),
 	    "tenant.close shared.path views.replace shared.move shape.change constraint.validate"
-	    " unique.build shared.clear tenant.reopen");
+	    " unique.build shared.release shared.clear tenant.reopen");
 	run_move(r, a, &steps, 7);
 	undo_move(r, a, &steps, 7);
 	room_same(r, a, from);
@@ -401,7 +401,8 @@ a_suspended_tenant_stays_closed_when_it_moves(void **state)
 	Steps steps = change(r, a, r->common, coded(r), LAYOUT_PLAIN);
 
 	assert_string_equal(
-	    kinds_of(r, &steps), "shared.move shape.change constraint.validate unique.build shared.clear");
+	    kinds_of(r, &steps),
+	    "shared.move shape.change constraint.validate unique.build shared.release shared.clear");
 	run_move(r, a, &steps, steps.n);
 	room_same(r, a, coded(r));
 	room_purge(r, a);

@@ -163,10 +163,9 @@ an_own_field_takes_a_spare_column_for_one_tenant_alone(void **state)
 	    "slot.fill: fill account.x_rank\nviews.replace: create 1 own view\n");
 	must(&w->s.p, own_run(w, 0, &p.steps, &done));
 	own_is(w, 0, &to);
-	assert_string_equal(
-	    shape_value(&w->s,
-		"SELECT string_agg(concat_ws(':', _tenant, name, _integer_1), ' ' "
-		"ORDER BY _tenant, name) FROM wide.account"),
+	assert_string_equal(shape_value(&w->s,
+				"SELECT string_agg(concat_ws(':', _tenant, name, _integer_1), ' ' "
+				"ORDER BY _tenant, name) FROM wide.account"),
 	    "aaaaaaaaaaaa:a:7 aaaaaaaaaaaa:b:7 bbbbbbbbbbbb:a bbbbbbbbbbbb:b");
 	wide_sql(w, 0,
 	    "INSERT INTO account (name, x_fax) VALUES ('c', 'f'); "
@@ -198,7 +197,8 @@ rows_that_come_between_the_batches_and_the_view_are_filled_too(void **state)
 	w->s.run--;
 	must(&w->s.p, own_run(w, 0, &(Steps){ .at = &p.steps.at[1], .n = 1 }, &done));
 	assert_string_equal(
-	    shape_value(&w->s, "SELECT concat_ws(' ', count(*), count(_integer_1)) FROM wide.account"),
+	    shape_value(
+		&w->s, "SELECT concat_ws(' ', count(*), count(_integer_1)) FROM wide.account"),
 	    "6 3");
 }
 
@@ -232,8 +232,7 @@ an_own_field_is_taken_back_with_what_filled_it_but_not_with_values(void **state)
 {
 	Wide *w = *state;
 	const Field fields[] = { own_field("x_fax", TYPE_TEXT, NULL),
-		own_field("x_rank", TYPE_INTEGER, "7"),
-		own_field("x_key", TYPE_UUID, "random") };
+		own_field("x_rank", TYPE_INTEGER, "7"), own_field("x_key", TYPE_UUID, "random") };
 	Own was = start(w, ACCOUNT NAME), to = was;
 	size_t done;
 
@@ -291,9 +290,9 @@ own_fields_are_renamed_get_another_default_and_are_given_up(void **state)
 	own_is(w, 0, &a);
 	must(&w->s.p, own_run(w, 0, &p.steps, &done));
 	wide_sql(w, 0, "INSERT INTO account (name) VALUES ('c')");
-	assert_string_equal(
-	    wide_value(w, 0, "SELECT string_agg(concat_ws(':', name, x_tel, x_rank), ' ' "
-			     "ORDER BY name) FROM account"),
+	assert_string_equal(wide_value(w, 0,
+				"SELECT string_agg(concat_ws(':', name, x_tel, x_rank), ' ' "
+				"ORDER BY name) FROM account"),
 	    "a:f:7 b:f:7 c:8");
 	c.effective = with_own(w, was.common, &two[1], 1);
 	Planned q = own_plan(w, 0, &b, &c, true);
@@ -305,13 +304,14 @@ own_fields_are_renamed_get_another_default_and_are_given_up(void **state)
 	d.effective = c.effective;
 	vec_push(w->s.p.cx.mem, &d.drop, "account.x_tel");
 	Planned r = own_plan(w, 0, &c, &d, true);
-	assert_string_equal(changes_text(w->s.p.cx.mem, &r.changes),
-	    "- field account.x_tel: text -> - data\n");
 	assert_string_equal(
-	    steps_text(w->s.p.cx.mem, &r.steps), "slot.clear: drop account.x_tel\n");
+	    changes_text(w->s.p.cx.mem, &r.changes), "- field account.x_tel: text -> - data\n");
+	assert_string_equal(
+	    steps_text(w->s.p.cx.mem, &r.steps),
+	    "slot.release: give up values of acme\nslot.clear: drop account.x_tel\n");
 	must(&w->s.p, own_run(w, 0, &r.steps, &done));
-	assert_string_equal(shape_value(&w->s,
-				"SELECT string_agg(_tenant || _text_1, ' ') FROM wide.account"),
+	assert_string_equal(
+	    shape_value(&w->s, "SELECT string_agg(_tenant || _text_1, ' ') FROM wide.account"),
 	    "bbbbbbbbbbbbf bbbbbbbbbbbbf");
 }
 
@@ -334,8 +334,8 @@ views_that_grow_are_replaced_in_place_and_others_made_anew(void **state)
 	must(&w->s.p, shape_run(&w->s, &p.steps, &done));
 	assert_string_equal(shape_value(&w->s, oid), before);
 	Planned q = wide_plan(w, b, wb, c, wc, false);
-	assert_string_equal(changes_text(w->s.p.cx.mem, &q.changes),
-	    "~ view account: 3 fields -> 2 fields\n");
+	assert_string_equal(
+	    changes_text(w->s.p.cx.mem, &q.changes), "~ view account: 3 fields -> 2 fields\n");
 	must(&w->s.p, shape_run(&w->s, &q.steps, &done));
 	assert_string_not_equal(shape_value(&w->s, oid), before);
 	assert_string_equal(
@@ -431,7 +431,8 @@ wide_tables_change_under_own_views(void **state)
 	must(&w->s.p, own_run(w, 0, &r.steps, &done));
 	own_is(w, 0, &after);
 	assert_string_equal(
-	    wide_value(w, 0, "SELECT concat_ws(' ', sum(size), max(x_fax)) FROM client"), "2.5 none");
+	    wide_value(w, 0, "SELECT concat_ws(' ', sum(size), max(x_fax)) FROM client"),
+	    "2.5 none");
 }
 
 static void
@@ -457,7 +458,8 @@ a_tenant_goes_ahead_and_the_others_follow(void **state)
 	    "~ view contact: the common one -> 2 fields\n");
 	must(&w->s.p, own_run(w, 0, &q.steps, &done));
 	own_is(w, 0, &ahead);
-	wide_sql(w, 0, "UPDATE account SET n = 1; INSERT INTO contact (owner) SELECT id FROM account");
+	wide_sql(
+	    w, 0, "UPDATE account SET n = 1; INSERT INTO contact (owner) SELECT id FROM account");
 	assert_string_equal(wide_state(w, 1, "SELECT n FROM account"), "42703");
 	const Model *all = wide_of(w, two, wide);
 	Planned r = wide_plan(w, was.common, wide, two, all, false);
@@ -476,6 +478,33 @@ a_tenant_goes_ahead_and_the_others_follow(void **state)
 	own_is(w, 0, &ahead);
 }
 
+static void
+a_type_that_too_many_views_hang_on_is_not_changed(void **state)
+{
+	Wide *w = *state;
+	Own was = start(w, ACCOUNT NAME COUNT);
+	const Model *common = shape_model(&w->s, ACCOUNT NAME "        - {name: n, type: number}\n");
+	const Model *wide = wide_of(w, common, was.wide);
+	size_t done;
+
+	shape_sql(&w->s,
+	    "DO $$ BEGIN FOR i IN 1..50 LOOP EXECUTE format('SET ROLE s_" WIDE_ID "_o; "
+	    "CREATE SCHEMA app_%s; CREATE VIEW app_%1$s.account AS SELECT id, n FROM wide.account "
+	    "WHERE _tenant = substr(session_user::text, 3, 12); RESET ROLE', "
+	    "lpad(translate(i::text, '0189', 'wxyz'), 12, 'c')); END LOOP; END $$");
+	Planned p = wide_plan(w, was.common, was.wide, common, wide, false);
+	must_fail(&w->s.p, shape_run(&w->s, &p.steps, &done), FAIL_DATA,
+	    "\"account.n\" is shown by 51 views, of tenants with fields of their own, which would "
+	    "all wait");
+	assert_int_equal(done, 0);
+	shape_sql(&w->s, "DROP VIEW app_cccccccccccy.account");
+	must(&w->s.p, shape_run(&w->s, &p.steps, &done));
+	wide_is(w, common, wide);
+	assert_string_equal(shape_value(&w->s,
+				"SELECT count(*)::text FROM pg_views WHERE schemaname ~ '^app'"),
+	    "50");
+}
+
 /* --- changed by hand ------------------------------------------------------------------------------ */
 
 #define V "app_aaaaaaaaaaaa"
@@ -485,7 +514,8 @@ own_views_that_were_changed_by_hand_are_mended(void **state)
 {
 	static const char *const hand[] = {
 		"ALTER VIEW " V ".account SET (security_invoker = on)",
-		"CREATE OR REPLACE VIEW " V ".account AS SELECT id, name, _text_1 AS x_fax FROM wide.account",
+		"CREATE OR REPLACE VIEW " V
+		".account AS SELECT id, name, _text_1 AS x_fax FROM wide.account",
 		"DROP VIEW " V ".account",
 		"DROP SCHEMA " V " CASCADE",
 		"ALTER VIEW " V ".account ALTER x_fax DROP DEFAULT",
@@ -524,7 +554,8 @@ a_view_changed_by_hand_keeps_its_table_from_being_changed(void **state)
 	Wide *w = *state;
 	const Field field = own_field("x_fax", TYPE_TEXT, NULL);
 	Own was = start(w, ACCOUNT NAME COUNT), to = was;
-	const Model *common = shape_model(&w->s, ACCOUNT NAME "        - {name: n, type: number}\n");
+	const Model *common = shape_model(
+	    &w->s, ACCOUNT NAME "        - {name: n, type: number}\n");
 	const Model *wide = wide_of(w, common, was.wide);
 	size_t done;
 
@@ -553,8 +584,9 @@ tables_of_a_tenant_s_own_stand_beside_the_shared_ones(void **state)
 {
 	Wide *w = *state;
 	Own was = start(w, ACCOUNT NAME);
-	const Model *own = shape_model(&w->s, ACCOUNT NAME "        - {name: x_code, type: text, "
-							   "maxLength: 5, unique: true}\n");
+	const Model *own = shape_model(&w->s,
+	    ACCOUNT NAME "        - {name: x_code, type: text, "
+			 "maxLength: 5, unique: true}\n");
 	Placement shared = w->s.at;
 	Planned none;
 	size_t done;
@@ -593,7 +625,8 @@ both_forms_of_a_definition_are_read_and_no_other(void **state)
 {
 	static const char *const good[] = {
 		" SELECT \"account\".\"id\",\n    \"account\".\"_text_1\" AS \"fax\"\n"
-		"   FROM \"wide\".\"account\"\n  WHERE (\"account\".\"_tenant\" = " SHAPE_TENANT ");",
+		"   FROM \"wide\".\"account\"\n  WHERE (\"account\".\"_tenant\" = " SHAPE_TENANT
+		");",
 		" SELECT \"id\",\n    \"_text_1\" AS \"fax\"\n"
 		"   FROM \"wide\".\"account\"\n  WHERE (\"_tenant\" = " SHAPE_TENANT ");",
 	};
@@ -601,8 +634,10 @@ both_forms_of_a_definition_are_read_and_no_other(void **state)
 		"",
 		" SELECT \"id\" FROM \"wide\".\"account\";",
 		" SELECT \"id\" FROM \"app\".\"account\" WHERE (\"_tenant\" = " SHAPE_TENANT ");",
-		" SELECT \"id\" FROM \"wide\".\"account\" \"a\" WHERE (\"_tenant\" = " SHAPE_TENANT ");",
-		" SELECT \"b\".\"id\" FROM \"wide\".\"account\" WHERE (\"_tenant\" = " SHAPE_TENANT ");",
+		" SELECT \"id\" FROM \"wide\".\"account\" \"a\" WHERE (\"_tenant\" = " SHAPE_TENANT
+		");",
+		" SELECT \"b\".\"id\" FROM \"wide\".\"account\" WHERE (\"_tenant\" = " SHAPE_TENANT
+		");",
 		" SELECT \"id\" FROM \"wide\".\"account\" WHERE (\"name\" = " SHAPE_TENANT ");",
 		" SELECT \"id\" FROM \"wide\".\"account\" WHERE (\"_tenant\" = " SHAPE_TENANT
 		" OR true);",
@@ -612,7 +647,8 @@ both_forms_of_a_definition_are_read_and_no_other(void **state)
 		");",
 		" SELECT DISTINCT \"id\" FROM \"wide\".\"account\" WHERE (\"_tenant\" = " SHAPE_TENANT
 		");",
-		" SELECT \"i\"\"d\" FROM \"wide\".\"account\" WHERE (\"_tenant\" = " SHAPE_TENANT ");",
+		" SELECT \"i\"\"d\" FROM \"wide\".\"account\" WHERE (\"_tenant\" = " SHAPE_TENANT
+		");",
 		" SELECT \"id",
 	};
 	Wide *w = *state;
@@ -651,6 +687,7 @@ main(void)
 		    a_view_that_is_read_for_long_keeps_nothing_else_waiting, fresh),
 		cmocka_unit_test_setup(wide_tables_change_under_own_views, fresh),
 		cmocka_unit_test_setup(a_tenant_goes_ahead_and_the_others_follow, fresh),
+		cmocka_unit_test_setup(a_type_that_too_many_views_hang_on_is_not_changed, fresh),
 		cmocka_unit_test_setup(own_views_that_were_changed_by_hand_are_mended, fresh),
 		cmocka_unit_test_setup(
 		    a_view_changed_by_hand_keeps_its_table_from_being_changed, fresh),

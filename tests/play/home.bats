@@ -159,6 +159,11 @@ canaries() {
 	assert_exit 0
 	assert_contains "restored the home into $COPYHOLD_HOME"
 	assert_contains "asked 3 of 3 targets"
+	assert_contains "before the next change run: copyhold audit recover" "$stderr"
+	try login rotate globex app
+	assert_exit 6
+	assert_contains "error[forked]: " "$stderr"
+	copyhold audit recover --yes
 	for tenant in globex initech acme; do
 		assert_equal "$(psql -X -At "$(copyhold route resolve "$tenant")" -c "SELECT count(*) FROM account")" 0
 	done
@@ -177,6 +182,7 @@ canaries() {
 	assert_exit 4
 	assert_contains "asked 2 of 3 targets"
 	cluster_start acme-db --tls
+	copyhold --home "$TEST_DIR/third-home" audit recover --yes
 	try --home "$TEST_DIR/third-home" home probe
 	assert_exit 0
 	assert_contains "asked 3 of 3 targets"

@@ -113,6 +113,7 @@ assert_state() { assert_equal "$(copyhold tenant show "$1" -o json | jq -r .stat
 	run=$(last_run)
 	copyhold home backup "$TEST_DIR/backup" --passphrase env:PASSPHRASE
 	copyhold --home "$TEST_DIR/elsewhere" home restore "$TEST_DIR/backup" --passphrase env:PASSPHRASE
+	copyhold --home "$TEST_DIR/elsewhere" audit recover --yes
 	try --home "$TEST_DIR/elsewhere" run resume "$run"
 	assert_exit 0
 	try --home "$TEST_DIR/elsewhere" tenant resume globex

@@ -283,20 +283,23 @@ what_is_too_large_or_no_http_is_refused(void **state)
 
 	(void)state;
 	start((ServeSpec){ 0 });
-	assert_string_equal(first_line(talk("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n")),
+	assert_string_equal(
+	    first_line(talk("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n")),
 	    "HTTP/1.1 413 Request Entity Too Large");
 	assert_string_equal(
 	    first_line(talk("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n")),
 	    "HTTP/1.1 400 Bad Request");
 	assert_string_equal(
-	    first_line(talk("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n")),
+	    first_line(
+		talk("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n")),
 	    "HTTP/1.1 413 Request Entity Too Large");
 	assert_string_equal(first_line(talk("DELETE / HTTP/1.1\r\nHost: x\r\n\r\n")),
 	    "HTTP/1.1 501 Not Implemented");
 	talk("\x16\x03\x01 garbage\r\n\r\n");
 	memset(head, 'x', 39999);
 	talk(arena_printf(cx.mem, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", head));
-	assert_string_equal(first_line(talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
+	assert_string_equal(
+	    first_line(talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
 	    "HTTP/1.1 200 OK");
 	stop();
 }
@@ -341,7 +344,8 @@ more_connections_than_are_allowed_are_served_as_others_end(void **state)
 	start((ServeSpec){ .deadline_ms = 300 });
 	for (int i = 0; i < 700; i++)
 		fds[i] = dial();
-	assert_string_equal(first_line(talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
+	assert_string_equal(
+	    first_line(talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
 	    "HTTP/1.1 200 OK");
 	for (int i = 0; i < 700; i++)
 		assert_string_equal(read_all(fds[i]), "");
@@ -360,7 +364,8 @@ an_answer_that_nobody_takes_ends_with_its_connection(void **state)
 	while (recv(fd, &byte, 1, MSG_PEEK) == 0)
 		;
 	/* Another one is served meanwhile, and stopping does not wait for it for ever. */
-	assert_string_equal(first_line(talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
+	assert_string_equal(
+	    first_line(talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
 	    "HTTP/1.1 200 OK");
 	stop();
 	close(fd);
@@ -420,8 +425,8 @@ certificate(const char *name, const char *alt)
 	const char *cert = arena_printf(cx.mem, "%s/%s.pem", dir, name);
 	const char *argv[] = { "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
 		"ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test",
-		"-addext", alt, "-keyout", arena_printf(cx.mem, "%s/%s.key", dir, name), "-out", cert,
-		NULL };
+		"-addext", alt, "-keyout", arena_printf(cx.mem, "%s/%s.key", dir, name), "-out",
+		cert, NULL };
 	ProcSpec spec = { .argv = argv };
 	ProcResult r;
 	char *text;
@@ -574,8 +579,9 @@ addresses_are_https_or_of_this_machine(void **state)
 	unchecked("witness.example",
 	    "error[usage]: \"witness.example\" is no address of a web server\n"
 	    "  hint:  It begins with https://.\n");
-	unchecked("", "error[usage]: \"\" is no address of a web server\n"
-		      "  hint:  It begins with https://.\n");
+	unchecked("",
+	    "error[usage]: \"\" is no address of a web server\n"
+	    "  hint:  It begins with https://.\n");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -214,3 +214,57 @@ join(Ctx *cx, const Texts *all)
 		buf_fmt(&b, "%s\n", all->at[i]);
 	return (Bytes){ (const unsigned char *)b.text, b.len };
 }
+
+/* --- acme ------------------------------------------------------------------------------- */
+
+static inline int64_t
+ms(const char *iso)
+{
+	int64_t at;
+
+	assert_true(clock_parse(iso, &at));
+	return at;
+}
+
+/* Five events of acme's, one a day, and two of the vendor's. */
+static inline void
+tell_five(Room *r)
+{
+	add_tenant(r, "acme", "ACME");
+	tell_at(r, "2026-01-01", "acme", "tenant.register", "lin@ops", "order 1");
+	tell_at(r, "2026-01-02", "acme", "database.create", "lin@ops", NULL);
+	tell_at(r, "2026-01-02", NULL, "secret.set", "lin@ops", NULL);
+	tell_at(r, "2026-01-03", "acme", "shape.create", "mia@ops", NULL);
+	tell_at(r, "2026-01-04", "acme", "route.open", "lin@ops", "go");
+	tell_at(r, "2026-01-05", "acme", "secret.read", "mia@ops", "support");
+	tell_at(r, "2026-01-05", NULL, "secret.remove", "lin@ops", NULL);
+	setenv("COPYHOLD_NOW", arena_printf(r->cx.mem, "%lld", (long long)ms("2026-02-01")), 1);
+}
+
+static inline int
+acme_setup(void **state)
+{
+	if (room_setup(state) != 0)
+		return -1;
+	tell_five(*state);
+	return 0;
+}
+
+static inline int
+acme_teardown(void **state)
+{
+	unsetenv("COPYHOLD_NOW");
+	return room_teardown(state);
+}
+
+static inline void
+are(Findings f, const char *const *wanted, size_t n)
+{
+	for (size_t i = 0; i < f.n && i < n; i++)
+		assert_string_equal(f.at[i], wanted[i]);
+	assert_int_equal(f.n, n);
+}
+
+#define ARE(f, ...) \
+	are((f), (const char *const[]){ __VA_ARGS__ }, \
+	    LENGTH(((const char *const[]){ __VA_ARGS__ })))

@@ -214,10 +214,10 @@ a_clock_that_goes_back_stops_nothing(void **state)
 	assert_int_equal(check(&r->cx, r->home, &log).size, 6);
 	assert_int_equal(log.signed_at, 1700000000000);
 	setenv("COPYHOLD_NOW", "1600000000000", 1);
-	ok(&r->cx, log_silent(&r->cx, r->home, 60000, 10, &logs));
+	ok(&r->cx, log_silent(&r->cx, r->home, NULL, 60000, 10, &logs));
 	assert_int_equal(logs.n, 1); /* signed in the future: due */
 	ok(&r->cx, log_publish(&r->cx, r->home, &log, HEARTBEAT_ALWAYS));
-	ok(&r->cx, log_silent(&r->cx, r->home, 60000, 10, &logs));
+	ok(&r->cx, log_silent(&r->cx, r->home, NULL, 60000, 10, &logs));
 	unsetenv("COPYHOLD_NOW");
 	assert_int_equal(logs.n, 0);
 }
@@ -238,7 +238,7 @@ lines_of_witnesses_stay_while_the_tree_does(void **state)
 	ok(&r->cx, note_signer(&r->cx, "witness.example/w", KEY_COSIGNATURE, &seed, &w));
 	ok(&r->cx, log_checkpoint(&r->cx, &log, &note, &cp, &found));
 	ok(&r->cx, note_sign(&r->cx, &note, &w, 1790000000));
-	ok(&r->cx, log_cosigned(&r->cx, r->home, &log, &note));
+	ok(&r->cx, log_cosigned(&r->cx, r->home, &(Cosigned){ &log, &note }, 1));
 	ok(&r->cx, log_publish(&r->cx, r->home, &log, HEARTBEAT_ALWAYS));
 	ok(&r->cx, log_checkpoint(&r->cx, &log, &note, &cp, &found));
 	assert_int_equal(note.signatures.n, 3);
@@ -248,7 +248,7 @@ lines_of_witnesses_stay_while_the_tree_does(void **state)
 	ok(&r->cx, log_publish(&r->cx, r->home, &log, HEARTBEAT_IF_GROWN));
 	ok(&r->cx, log_checkpoint(&r->cx, &log, &note, &cp, &found));
 	assert_int_equal(note.signatures.n, 2);
-	ok(&r->cx, log_cosigned(&r->cx, r->home, &log, &old)); /* came too late */
+	ok(&r->cx, log_cosigned(&r->cx, r->home, &(Cosigned){ &log, &old }, 1)); /* came too late */
 	ok(&r->cx, log_checkpoint(&r->cx, &log, &note, &cp, &found));
 	assert_int_equal(cp.size, 4);
 	assert_int_equal(note.signatures.n, 2);
@@ -357,8 +357,7 @@ static void
 one_log_that_would_fork_does_not_stop_the_others(void **state)
 {
 	Room *r = *state;
-	Fail why = { 0 };
-	size_t failed;
+	Published p;
 	Logs logs;
 
 	publish_some(r, 3);
@@ -369,9 +368,10 @@ one_log_that_would_fork_does_not_stop_the_others(void **state)
 	ok(&r->cx, file_remove(&r->cx, path_of(&r->cx, &vendor, "high-water")));
 	ok(&r->cx, log_behind(&r->cx, r->home, 100, &logs));
 	assert_int_equal(logs.n, 6);
-	ok(&r->cx, log_publish_all(&r->cx, r->home, &logs, HEARTBEAT_IF_GROWN, &failed, &why));
-	assert_int_equal(failed, 1);
-	assert_string_equal(fail_name(why.kind), "forked");
+	ok(&r->cx, log_publish_all(&r->cx, r->home, NULL, &logs, HEARTBEAT_IF_GROWN, &p));
+	assert_int_equal(p.failed, 1);
+	assert_int_equal(p.signed_now, 5);
+	assert_string_equal(fail_name(p.why.kind), "forked");
 	for (int i = 0; i < 5; i++) {
 		Log log = log_named(&r->cx, r->home, arena_printf(r->cx.mem, "t%d", i));
 		check(&r->cx, r->home, &log);

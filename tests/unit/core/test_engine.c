@@ -258,7 +258,7 @@ a_record_that_is_refused_rolls_its_scope_back(void **state)
 	Steps steps = one_tenant(&r->cx, true);
 	RunReport report;
 
-	harm(HARM_RECORD, "recorded", 1);
+	harm(HARM_RECORD, "recorded", 2); /* with its neighbours, then alone */
 	ok(&r->cx, start(r, &steps, &report));
 	assert_int_equal(report.exit, EXIT_UNDONE);
 	assert_string_equal(report.scopes.at[0].fail->what, "the note is there");
