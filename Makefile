@@ -96,6 +96,10 @@ install: all	## install under PREFIX (default /usr/local; DESTDIR is respected)
 	install -d $(DESTDIR)$(PREFIX)/share/doc/copyhold $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -d $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	install -m 644 LICENSE NOTICE $(DESTDIR)$(PREFIX)/share/doc/copyhold
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in packaging/*.service; do \
+		sed 's,/usr/bin/copyhold,$(PREFIX)/bin/copyhold,' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; \
+	done
 	$(BUILD)/copyhold completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/copyhold
 	$(BUILD)/copyhold completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_copyhold
 	$(BUILD)/copyhold completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/copyhold.fish

@@ -190,7 +190,7 @@ fill_wide() {
 
 # RELATION STATEMENT MODE: transactions a second.
 tps() {
-	sed "s/@/$1/g" >"$work/one.sql" <<<"$2"
+	echo "${2//@/$1}" >"$work/one.sql"
 	timed "$pg/pgbench" -n -M "$3" -c 1 -T "$bench_s" -f "$work/one.sql" "$uri"
 	awk '/^tps/ { print $3 }' "$work/log"
 }

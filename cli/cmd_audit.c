@@ -246,8 +246,8 @@ log_json(App *app, const Log *log)
 }
 
 static void
-status_json(App *app, const Logs *logs, const WitnessRecords *witnesses, pid_t pid,
-    const Fail *problem)
+status_json(
+    App *app, const Logs *logs, const WitnessRecords *witnesses, pid_t pid, const Fail *problem)
 {
 	Js *o = js_object(app->cx->mem), *list = js_array(app->cx->mem);
 
@@ -262,8 +262,8 @@ status_json(App *app, const Logs *logs, const WitnessRecords *witnesses, pid_t p
 }
 
 static void
-status_text(App *app, const Logs *logs, const WitnessRecords *witnesses, pid_t pid,
-    const Fail *problem)
+status_text(
+    App *app, const Logs *logs, const WitnessRecords *witnesses, pid_t pid, const Fail *problem)
 {
 	static const Column columns[] = { { "tenant", "LOG", CELL_TEXT, false },
 		{ "state", "STATE", CELL_TEXT, false }, { "events", "EVENTS", CELL_INT, true },

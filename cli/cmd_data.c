@@ -450,8 +450,8 @@ run_compare(void *ptr)
 	Wanted w;
 
 	if (!wanted(app, &w) ||
-	    !data_event(app, arg.show_values ? "data.compare.show-values" : "data.compare", "ok",
-		NULL) ||
+	    !data_event(
+		app, arg.show_values ? "data.compare.show-values" : "data.compare", "ok", NULL) ||
 	    !data_compare(app->cx, w.conns, w.at, w.model, &w.other, arg.show_values, &r))
 		return app_fail(app);
 	say_matches(&r.matches);

@@ -358,8 +358,8 @@ update_text(Arena *mem, const Batch *b)
 	for (size_t i = 0; i < m->pairs.n; i++) {
 		if (!object_key_has(m->object, m->pairs.at[i].field.name))
 			continue;
-		buf_fmt(&out, "%st.%s = v.c%zu", first ? " WHERE " : " AND ", m->pairs.at[i].here,
-		    i);
+		buf_fmt(
+		    &out, "%st.%s = v.c%zu", first ? " WHERE " : " AND ", m->pairs.at[i].here, i);
 		first = false;
 	}
 	return out.text;

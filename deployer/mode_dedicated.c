@@ -196,8 +196,7 @@ login_free(Ctx *cx, const Placement *at, const Login *login)
 }
 
 bool
-vendor_login_steps(
-    Ctx *cx, const Placement *at, const Login *login, const char *verb, Steps *steps)
+vendor_login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, Steps *steps)
 {
 	if (strcmp(verb, "add") == 0) {
 		if (!login_free(cx, at, login))

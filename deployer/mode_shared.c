@@ -213,8 +213,8 @@ path_step(Ctx *cx, const Placement *at, bool own, Steps *steps)
 /* Sessions that began with views of its own find the common ones when those go: so the views of
  * its own come before the path to them, and go after it. */
 static bool
-view_steps(Ctx *cx, const Placement *at, const PlaceWork *work, bool was, Changes *changes,
-    Steps *steps)
+view_steps(
+    Ctx *cx, const Placement *at, const PlaceWork *work, bool was, Changes *changes, Steps *steps)
 {
 	bool own;
 
@@ -222,8 +222,7 @@ view_steps(Ctx *cx, const Placement *at, const PlaceWork *work, bool was, Change
 		return false;
 	if (was && !own)
 		path_step(cx, at, false, steps);
-	if ((was || own || work->observed) &&
-	    !view_change_steps(cx, at, work, changes, steps))
+	if ((was || own || work->observed) && !view_change_steps(cx, at, work, changes, steps))
 		return false;
 	if (own && !was)
 		path_step(cx, at, true, steps);
@@ -231,8 +230,8 @@ view_steps(Ctx *cx, const Placement *at, const PlaceWork *work, bool was, Change
 }
 
 static bool
-mend_roles(Ctx *cx, const Placement *at, const PlaceWork *work, bool own, Changes *changes,
-    Steps *steps)
+mend_roles(
+    Ctx *cx, const Placement *at, const PlaceWork *work, bool own, Changes *changes, Steps *steps)
 {
 	Items want = { 0 };
 
@@ -272,8 +271,8 @@ is_open(const Placement *at)
 
 /* The tables are made as its model was applied last, and changed in the ordinary way then. */
 static bool
-move_steps(Ctx *cx, const Placement *at, const PlaceWork *work, bool was, Changes *changes,
-    Steps *steps)
+move_steps(
+    Ctx *cx, const Placement *at, const PlaceWork *work, bool was, Changes *changes, Steps *steps)
 {
 	Placement own = *at;
 	PlaceWork none = *work, after = *work;

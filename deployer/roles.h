@@ -95,7 +95,6 @@ bool	 database_drop_probe(Ctx *cx, StepEnv *env, Probe *out);
 bool	 roles_session(Ctx *cx, const StepEnv *env, Pg **out);
 bool	 roles_drop_owned(Ctx *cx, Pg *pg, const Placement *at, const Login *login);	/* in a transaction */
 bool	 roles_row_probe(Ctx *cx, StepEnv *env, Probe *out);
-bool	 roles_own_schema(Ctx *cx, Pg *pg, const Placement *at, bool *out);	/* the tenant's schema is there */
 void	 roles_drop_text(Buf *b, const char *role);
 
 /* mode_*: what several of them do alike */

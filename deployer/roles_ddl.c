@@ -165,13 +165,13 @@ roles_password_text(Buf *b, const Login *login)
 static void
 attributes_text(Buf *b, const Placement *at, bool on)
 {
-	buf_fmt(b,
-	    " %s NOCREATEDB NOCREATEROLE %s CONNECTION LIMIT %d VALID UNTIL 'infinity'",
+	buf_fmt(b, " %s NOCREATEDB NOCREATEROLE %s CONNECTION LIMIT %d VALID UNTIL 'infinity'",
 	    on ? "LOGIN" : "NOLOGIN", at->shared ? "INHERIT" : "NOINHERIT", ROLE_CONNECTIONS);
 }
 
 static void
-member_text(Buf *b, const Placement *at, const char *role, const char *member, bool gone, int version)
+member_text(
+    Buf *b, const Placement *at, const char *role, const char *member, bool gone, int version)
 {
 	buf_add(b, gone ? "REVOKE " : "GRANT ");
 	buf_ident(b, role);
@@ -187,13 +187,12 @@ shared_login_text(Buf *b, const Placement *at, const Login *login, bool own, int
 	if (own)
 		roles_path_text(b, at, login, true);
 	if (login->read_only)
-		setting_text(b, login->role, at->dbname, read_only_setting.name,
-		    read_only_setting.value);
+		setting_text(
+		    b, login->role, at->dbname, read_only_setting.name, read_only_setting.value);
 }
 
 void
-roles_login_text(
-    Buf *b, const Placement *at, const Login *login, bool there, bool own, int version)
+roles_login_text(Buf *b, const Placement *at, const Login *login, bool there, bool own, int version)
 {
 	buf_add(b, there ? "ALTER ROLE " : "CREATE ROLE ");
 	buf_ident(b, login->role);

@@ -66,8 +66,8 @@ roles_row_probe(Ctx *cx, StepEnv *env, Probe *out)
 	return roles_session(cx, env, &pg) && roles_probe(cx, pg, env, out);
 }
 
-bool
-roles_own_schema(Ctx *cx, Pg *pg, const Placement *at, bool *out)
+static bool
+own_schema(Ctx *cx, Pg *pg, const Placement *at, bool *out)
 {
 	PgRows rows;
 
@@ -103,8 +103,8 @@ create_act(Ctx *cx, StepEnv *env)
 		return false;
 	roles_owner_text(&b, at->owner, is_there(&there, at->owner), pg_version(pg));
 	for (size_t i = 0; i < at->logins.n; i++)
-		roles_login_text(&b, at, &at->logins.at[i],
-		    is_there(&there, at->logins.at[i].role), false, pg_version(pg));
+		roles_login_text(&b, at, &at->logins.at[i], is_there(&there, at->logins.at[i].role),
+		    false, pg_version(pg));
 	return roles_transact(cx, pg, env, b.text, createrole(cx, env));
 }
 
@@ -256,10 +256,9 @@ login_create_text(Ctx *cx, Pg *pg, const StepEnv *env, char **text)
 	There there;
 
 	if (!need_login(cx, env) || !roles_there(cx, pg, at, &there) ||
-	    (at->shared && !roles_own_schema(cx, pg, at, &own)))
+	    (at->shared && !own_schema(cx, pg, at, &own)))
 		return false;
-	roles_login_text(
-	    &b, at, logins.at, is_there(&there, logins.at->role), own, pg_version(pg));
+	roles_login_text(&b, at, logins.at, is_there(&there, logins.at->role), own, pg_version(pg));
 	if (!at->shared)
 		roles_database_text(&b, "GRANT", "CONNECT", at->dbname, "TO", logins.at->role);
 	*text = b.text;
@@ -324,8 +323,7 @@ login_drop_undo(Ctx *cx, StepEnv *env)
 	Pg *pg;
 
 	if (!need_login(cx, env) || !roles_session(cx, env, &pg) ||
-	    !roles_there(cx, pg, at, &there) ||
-	    (at->shared && !roles_own_schema(cx, pg, at, &own)))
+	    !roles_there(cx, pg, at, &there) || (at->shared && !own_schema(cx, pg, at, &own)))
 		return false;
 	if (!is_there(&there, logins.at->role))
 		roles_login_text(&b, at, logins.at, false, own, pg_version(pg));
@@ -427,7 +425,7 @@ grants_body(Ctx *cx, Pg *pg, const StepEnv *env, bool grant)
 	const Login *login = roles_logins(env).at;
 	bool own = true;
 
-	if (env->at->shared && !roles_own_schema(cx, pg, env->at, &own))
+	if (env->at->shared && !own_schema(cx, pg, env->at, &own))
 		return false;
 	return (!own || shape_grant_login(cx, pg, env->at, login, grant)) &&
 	    (grant || roles_drop_owned(cx, pg, env->at, login));

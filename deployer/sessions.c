@@ -161,8 +161,8 @@ login_data_session(Ctx *cx, Conns *conns, const Placement *at, Pg **out)
 		return no_writing_login(cx, at);
 	if (!catalog_login_password(cx, conns_home(conns), at->tenant, login->user, &password) ||
 	    !login_session(cx, at, login, &password, &pg) || !session_settings(cx, pg, at))
-		return fail_in(cx, "opening the database of \"%s\" as its login \"%s\"",
-		    at->tenant, login->user);
+		return fail_in(cx, "opening the database of \"%s\" as its login \"%s\"", at->tenant,
+		    login->user);
 	*out = pg;
 	return true;
 }

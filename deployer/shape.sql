@@ -265,10 +265,10 @@ WHERE $3 <> 'part' OR f.class IN ('trigger', 'rule switch', 'rule', 'policy', 'r
 	'partitioned table', 'table', 'inheritance') OR (f.class = 'default rights' AND f.object = $2)
 ORDER BY f.rank, f.oid DESC;
 
--- $1: a quoted table, $2: names of columns with commas between.
+-- $1: a quoted table, $2: names of columns with commas between.  A view of that name has none.
 -- name: shape_columns_present
-SELECT count(*) FROM pg_attribute
-WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+SELECT count(*) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+WHERE attrelid = to_regclass($1) AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
 	AND attname = ANY (string_to_array($2, ','));
 
 -- name: shape_index_state
@@ -281,7 +281,7 @@ SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND co
 SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::bigint;
 
 -- name: shape_table_there
-SELECT to_regclass($1) IS NOT NULL;
+SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass($1) AND relkind = 'r');
 
 -- $1: a schema, $2: names of tables with commas between; those that are there.
 -- name: shape_tables_present

@@ -8,7 +8,7 @@
 /* More would hold the table's lock for too long. */
 #define REWRITE_MAX      ((int64_t)64 << 20)
 #define REWRITE_WIDE_MAX ((int64_t)4 << 20) /* where every tenant waits */
-#define VIEWS_MAX	 50		    /* that are made anew under it */
+#define VIEWS_MAX        50                 /* that are made anew under it */
 
 static const char *const sort_words[GUARD_SORTS] = {
 	[GUARD_NONE] = "",

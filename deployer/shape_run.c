@@ -676,9 +676,7 @@ const StepKind shape_kinds[] = {
 	    .probe = shape_row_probe,
 	    .undo = views_undo },
 	/* What follows empties columns batch by batch: from here there is no way back. */
-	{ .name = "slot.release",
-	    .undo_class = UNDO_IRREVERSIBLE,
-	    .pivot = true },
+	{ .name = "slot.release", .undo_class = UNDO_IRREVERSIBLE, .pivot = true },
 	{ .name = "slot.clear",
 	    .undo_class = UNDO_IRREVERSIBLE,
 	    .pivot = true,

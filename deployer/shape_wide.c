@@ -115,8 +115,7 @@ carry(Arena *mem, const Ops *ops, const Views *all, Views *from, Views *to)
 		bool stays = true, torn = false;
 
 		for (size_t k = 0; stays && k < ops->n; k++)
-			stays = ops->at[k].code == OP_CREATE ||
-			    carry_op(&ops->at[k], &v, &torn);
+			stays = ops->at[k].code == OP_CREATE || carry_op(&ops->at[k], &v, &torn);
 		if (torn)
 			vec_push(mem, from, all->at[i]);
 		if (torn && stays)

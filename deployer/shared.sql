@@ -48,6 +48,8 @@ GROUP BY g.rolname, m.rolname;
 -- $1: our four roles, $2: the database, $3 and $4: the first name of its roles, and the first that is
 -- none, $5: the two groups.  The tenants' logins are the groups' members by right; of them that alone is
 -- told which no login of a tenant has: their own looks are taken one by one, and not in every plan.
+-- $6: the attributes of a login, $7: MEMBER, or SET from PostgreSQL 16 on, where who makes a role stays a
+-- member that may not become it.
 -- name: shared_place_roles
 WITH ours AS MATERIALIZED (
 	SELECT * FROM pg_catalog.pg_roles
@@ -119,7 +121,7 @@ JOIN pg_catalog.pg_roles g ON g.oid = a.roleid
 JOIN pg_catalog.pg_roles m ON m.oid = a.member
 WHERE NOT (g.rolname = ANY ($5::pg_catalog.name[]) AND m.oid IN (SELECT oid FROM logins) AND NOT a.admin_option)
 	AND NOT (m.rolname = session_user AND (g.rolname = ANY ($5::pg_catalog.name[])
-		OR g.oid IN (SELECT oid FROM logins)))
+		OR g.oid IN (SELECT oid FROM logins) OR NOT pg_catalog.pg_has_role(m.oid, g.oid, $7)))
 GROUP BY g.rolname, m.rolname
 UNION ALL
 SELECT 'database', datname::text, '', pg_catalog.concat_ws(', ',

@@ -59,7 +59,8 @@ role_text(Buf *b, const char *role)
 static void
 keeper_text(Buf *b, const Placement *at, bool grant)
 {
-	static const char *const rights[] = { "USAGE ON SCHEMA ", "INSERT ON ALL TABLES IN SCHEMA " };
+	static const char *const rights[] = { "USAGE ON SCHEMA ",
+		"INSERT ON ALL TABLES IN SCHEMA " };
 
 	for (size_t i = 0; i < LENGTH(rights); i++) {
 		buf_fmt(b, "%s %s", grant ? "GRANT" : "REVOKE", rights[i]);

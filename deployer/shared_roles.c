@@ -10,7 +10,8 @@ static void
 expect_setting(Arena *mem, const Placement *at, const char *role, const char *name,
     const char *value, Items *out)
 {
-	items_add(mem, out, ITEM_SETTING, role, arena_printf(mem, "%s@%s", name, at->dbname), value);
+	items_add(
+	    mem, out, ITEM_SETTING, role, arena_printf(mem, "%s@%s", name, at->dbname), value);
 }
 
 static const char *
@@ -25,7 +26,8 @@ expect_odd_logins(Arena *mem, const Items *seen, Items *out)
 {
 	for (size_t i = 0; seen && i < seen->n; i++)
 		if (seen->at[i].kind == ITEM_ROLE && strncmp(seen->at[i].object, "t_", 2) == 0)
-			items_add(mem, out, ITEM_ROLE, seen->at[i].object, "", login_attributes(mem));
+			items_add(
+			    mem, out, ITEM_ROLE, seen->at[i].object, "", login_attributes(mem));
 }
 
 void
@@ -40,8 +42,7 @@ shared_place_expected(Arena *mem, const Placement *at, const Items *seen, Items 
 	items_add(mem, out, ITEM_ROLE, s->readers, "", "nologin");
 	items_add(mem, out, ITEM_MEMBER, s->owner, us, "");
 	items_add(mem, out, ITEM_MEMBER, s->keeper, us, "");
-	items_add(
-	    mem, out, ITEM_DATABASE, s->dbname, "", arena_printf(mem, "owner %s", s->owner));
+	items_add(mem, out, ITEM_DATABASE, s->dbname, "", arena_printf(mem, "owner %s", s->owner));
 	items_add(mem, out, ITEM_DATABASE_GRANT, s->dbname, s->owner, "CONNECT, CREATE, TEMPORARY");
 	items_add(mem, out, ITEM_DATABASE_GRANT, s->dbname, s->writers, "CONNECT");
 	items_add(mem, out, ITEM_DATABASE_GRANT, s->dbname, s->readers, "CONNECT");
@@ -58,8 +59,7 @@ expect_login(Arena *mem, const Placement *at, const Login *login, bool own, Item
 	    arena_printf(mem, "%s, %s", login->on ? "login" : "nologin", login_attributes(mem)));
 	items_add(mem, out, ITEM_MEMBER, roles_group(at, login), login->role, "");
 	if (own)
-		expect_setting(
-		    mem, at, login->role, "search_path", roles_path(mem, at), out);
+		expect_setting(mem, at, login->role, "search_path", roles_path(mem, at), out);
 	if (login->read_only)
 		expect_setting(mem, at, login->role, "default_transaction_read_only", "on", out);
 }
@@ -75,8 +75,8 @@ shared_tenant_expected(Arena *mem, const Placement *at, bool own, Items *out)
 /* --- what stands there --------------------------------------------------------------- */
 
 static bool
-read_items(Ctx *cx, Pg *pg, const Sql *sql, const char *const *params, const Placement *at,
-    Items *out)
+read_items(
+    Ctx *cx, Pg *pg, const Sql *sql, const char *const *params, const Placement *at, Items *out)
 {
 	PgRows rows;
 
@@ -113,6 +113,7 @@ shared_place_roles(Ctx *cx, Pg *pg, const Placement *at, Items *out)
 		arena_printf(cx->mem, "s_%s`", s->id),
 		roles_array(cx->mem, &(Names){ all + 2, 2, 2 }),
 		login_attributes(cx->mem),
+		pg_version(pg) >= 160000 ? "SET" : "MEMBER",
 	};
 
 	return read_items(cx, pg, &SQL_SHARED_PLACE_ROLES, params, at, out);

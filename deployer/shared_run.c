@@ -53,8 +53,8 @@ roles_drop_act(Ctx *cx, StepEnv *env)
 	Pg *pg;
 
 	return roles_session(cx, env, &pg) &&
-	    roles_transact(cx, pg, env, roles_gone_text(cx->mem, env->at->shared),
-		createrole(cx, env)) &&
+	    roles_transact(
+		cx, pg, env, roles_gone_text(cx->mem, env->at->shared), createrole(cx, env)) &&
 	    ledger_forget(cx, pg, env);
 }
 
@@ -79,8 +79,7 @@ join_slowly(Ctx *cx, StepEnv *env)
 		return false;
 	for (size_t i = 0; i < at->logins.n; i++)
 		roles_login_text(&b, at, &at->logins.at[i],
-		    names_have(&there.roles, at->logins.at[i].role), join_own(env),
-		    pg_version(pg));
+		    names_have(&there.roles, at->logins.at[i].role), join_own(env), pg_version(pg));
 	return roles_transact(cx, pg, env, b.text, createrole(cx, env));
 }
 
@@ -109,8 +108,7 @@ join_act(Ctx *cx, StepEnv *env)
 	buf_add(&b, "SET ROLE NONE; BEGIN;\n");
 	ledger_enter_text(&b, env);
 	for (size_t i = 0; i < at->logins.n; i++)
-		roles_login_text(
-		    &b, at, &at->logins.at[i], false, join_own(env), pg_version(pg));
+		roles_login_text(&b, at, &at->logins.at[i], false, join_own(env), pg_version(pg));
 	buf_add(&b, "COMMIT");
 	if (pg_script(cx, pg, b.text)) {
 		fault_point("shared.join.acted");
@@ -134,8 +132,7 @@ join_probe(Ctx *cx, StepEnv *env, Probe *out)
 
 	if (!roles_session(cx, env, &pg) || !ledger_stands(cx, pg, &stands))
 		return false;
-	if (stands &&
-	    (!pg_begin(cx, pg) || !ledger_fence(cx, pg, env) || !pg_commit(cx, pg))) {
+	if (stands && (!pg_begin(cx, pg) || !ledger_fence(cx, pg, env) || !pg_commit(cx, pg))) {
 		pg_rollback(pg);
 		return false;
 	}
@@ -171,8 +168,8 @@ path_act(Ctx *cx, StepEnv *env)
 	Pg *pg;
 
 	return roles_session(cx, env, &pg) &&
-	    roles_transact(cx, pg, env, path_text(cx->mem, env, join_own(env)),
-		createrole(cx, env));
+	    roles_transact(
+		cx, pg, env, path_text(cx->mem, env, join_own(env)), createrole(cx, env));
 }
 
 static bool
@@ -261,9 +258,7 @@ const StepKind shared_kinds[] = {
 	    .record = shared_move_record,
 	    .unrecord = shared_move_unrecord },
 	/* What follows removes rows batch by batch: from here there is no way back. */
-	{ .name = "shared.release",
-	    .undo_class = UNDO_IRREVERSIBLE,
-	    .pivot = true },
+	{ .name = "shared.release", .undo_class = UNDO_IRREVERSIBLE, .pivot = true },
 	/* After a move: what is removed here stands in the tenant's own tables. */
 	{ .name = "shared.clear",
 	    .undo_class = UNDO_IRREVERSIBLE,

@@ -22,7 +22,7 @@ static const struct TryRow {
 	const char *what, *sql, *look;
 } tries[] = {
 #define ATTEMPT_AT(where, allowed, what, sql, look) { where, allowed, what, sql, look },
-#define ATTEMPT(allowed, what, sql, look) ATTEMPT_AT(AT_ALL, allowed, what, sql, look)
+#define ATTEMPT(allowed, what, sql, look)           ATTEMPT_AT(AT_ALL, allowed, what, sql, look)
 #include "deployer/attempts.def"
 #undef ATTEMPT
 #undef ATTEMPT_AT
@@ -59,7 +59,11 @@ word_value(const Verify *v, const char *word, size_t n)
 		{ "pid", v->pid, true },
 		{ "other_oid", v->other_oid, true },
 		{ "keeper", s ? s->keeper : "", false },
-		{ "group", s && v->login->read_only ? s->readers : s ? s->writers : "", false },
+		{ "group",
+		    s && v->login->read_only ? s->readers
+			: s                  ? s->writers
+					     : "",
+		    false },
 		{ "wide", v->wide, true },
 		{ "wide_oid", v->wide_oid, true },
 		{ "theirs", v->theirs.relation, true },
@@ -209,7 +213,9 @@ worked_text(Heading heading, Try allowed)
 	case HEAD_FAILED:
 		break;
 	}
-	return allowed == TRY_NOTHING || allowed == TRY_SILENT || allowed == TRY_SECRET ? "shows rows" : "got through";
+	return allowed == TRY_NOTHING || allowed == TRY_SILENT || allowed == TRY_SECRET
+	    ? "shows rows"
+	    : "got through";
 }
 
 /* What a right could not help with either: the objects of a shared database are views. */
@@ -241,9 +247,9 @@ judge(Verify *v, const struct TryRow *t, const Outcome *o)
 		verify_file(v, HEAD_OPEN, t->what, "works (busy just now)");
 	} else {
 		bool refused = is_refusal(v, t->allowed, o->sqlstate);
-		const char *form = refused           ? "refused (%s)"
+		const char *form = refused     ? "refused (%s)"
 		    : t->allowed == TRY_SILENT ? "an error tells of the row (%s)"
-						     : "not for want of a right (%s)";
+					       : "not for want of a right (%s)";
 		verify_file(v, refused ? HEAD_ISOLATED : HEAD_FAILED, t->what,
 		    arena_printf(mem, form, o->sqlstate));
 	}
@@ -412,9 +418,7 @@ bool
 verify_plain(Ctx *cx, Conns *conns, const Placement *at, const Model *m, const Login *login,
     const Secret *password, Attempts *out)
 {
-	Verify v = {
-		.cx = cx, .at = at, .m = m, .login = login, .password = password, .out = out
-	};
+	Verify v = { .cx = cx, .at = at, .m = m, .login = login, .password = password, .out = out };
 
 	if (!verify_with(&v, conns))
 		return fail_in(

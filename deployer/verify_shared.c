@@ -75,7 +75,8 @@ readable(Verify *v, const char *object, const char *field, Theirs *out)
 	if (!place_driver(v->at->mode)->map(v->cx, v->at, v->m, object, &r))
 		return false;
 	if (v->at->layout == LAYOUT_PLAIN)
-		r.name = arena_printf(v->cx->mem, "\"" SCHEMA_APP "\".%s", ident(v->cx->mem, object));
+		r.name = arena_printf(
+		    v->cx->mem, "\"" SCHEMA_APP "\".%s", ident(v->cx->mem, object));
 	out->relation = r.name;
 	out->column = ident(v->cx->mem, field);
 	bool can = pg_script(&own, v->pg,
@@ -128,8 +129,8 @@ find_theirs(Verify *v, Pg *pg)
 			if (v->theirs.object)
 				return true;
 		}
-	verify_file(v, HEAD_UNTRIED, "what needs a value of another tenant's",
-	    "no other tenant has any");
+	verify_file(
+	    v, HEAD_UNTRIED, "what needs a value of another tenant's", "no other tenant has any");
 	return true;
 }
 
@@ -171,8 +172,8 @@ static bool
 explain(Verify *v, const char *column, const char *literal, char **out)
 {
 	const Sql sql = { "an estimate",
-		arena_printf(v->cx->mem, "EXPLAIN SELECT FROM %s WHERE %s = %s",
-		    v->theirs.relation, column, literal),
+		arena_printf(v->cx->mem, "EXPLAIN SELECT FROM %s WHERE %s = %s", v->theirs.relation,
+		    column, literal),
 		0 };
 	PgRows rows;
 
@@ -220,7 +221,8 @@ estimates(Verify *v, Pg *admin)
 	for (size_t i = 0; i < o->fields.n; i++) {
 		const Field *f = &o->fields.at[i];
 
-		if (!f->own && f->type != TYPE_REFERENCE && fits(f) && !estimate(v, admin, f, &same))
+		if (!f->own && f->type != TYPE_REFERENCE && fits(f) &&
+		    !estimate(v, admin, f, &same))
 			return false;
 	}
 	verify_file(v, same ? HEAD_ISOLATED : HEAD_FAILED, what,
@@ -247,8 +249,7 @@ judge_rule(Verify *v, const char *what, const WorksRule *theirs, const WorksRule
 }
 
 static bool
-try_rule(Verify *v, const char *what, const WorksRule *of, const char *value,
-    const Field *resolved)
+try_rule(Verify *v, const char *what, const WorksRule *of, const char *value, const Field *resolved)
 {
 	WorksRule theirs = *of, nobodys = *of;
 
@@ -334,8 +335,8 @@ try_rules_of(Verify *v, Pg *admin, RuleKind kind, const char *what)
 			const char *value;
 			Field r;
 
-			if (f->own || !rule_applies(kind, o, f) ||
-			    !field_resolved(v->m, f, &r) || !fits(&r))
+			if (f->own || !rule_applies(kind, o, f) || !field_resolved(v->m, f, &r) ||
+			    !fits(&r))
 				continue;
 			if (!rule_value(v, admin, kind, f, o, &value))
 				return false;

@@ -3,6 +3,8 @@
 #include "deployer/view.h"
 #include "lib/core/wide.h"
 
+#define SHOWN_BYTES 200 /* of a definition, in a plan */
+
 /* --- items and names ------------------------------------------------------------- */
 
 /* Of all that was seen in the database, what belongs to the views of a schema, or what does not. */
@@ -123,6 +125,19 @@ item_label(Arena *mem, const Item *is)
 	return *is->name == '\0' ? is->object : arena_printf(mem, "%s.%s", is->object, is->name);
 }
 
+/* A view with a hundred columns would fill the plan. */
+static const char *
+short_text(Arena *mem, const char *text)
+{
+	size_t n = SHOWN_BYTES;
+
+	if (strlen(text) <= n)
+		return text;
+	while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
+		n--;
+	return arena_printf(mem, "%.*s...", (int)n, text);
+}
+
 static void
 tell_item(const Tell *t, const Item *is, const Item *want)
 {
@@ -134,8 +149,8 @@ tell_item(const Tell *t, const Item *is, const Item *want)
 				       : CHANGE_ALTER,
 		.what = item_kind_name((ItemKind)one->kind),
 		.name = item_label(t->mem, one),
-		.from = is == NULL ? NULL : is->def,
-		.to = want == NULL ? NULL : want->def,
+		.from = is == NULL ? NULL : short_text(t->mem, is->def),
+		.to = want == NULL ? NULL : short_text(t->mem, want->def),
 		.drift = true });
 }
 
@@ -189,21 +204,46 @@ told(const Tell *t, const char *object)
 	return false;
 }
 
+static bool
+has_column(const View *v, const ViewColumn *c)
+{
+	for (size_t i = 0; i < v->columns.n; i++)
+		if (strcmp(v->columns.at[i].name, c->name) == 0 &&
+		    strcmp(v->columns.at[i].column, c->column) == 0)
+			return true;
+	return false;
+}
+
+/* As many columns as before, but others: their names. */
+static const char *
+others_text(Arena *mem, const View *v, const View *than)
+{
+	Buf b = buf_new(mem);
+	size_t n = 0;
+
+	for (size_t i = 0; i < v->columns.n && n < 4; i++)
+		if (!has_column(than, &v->columns.at[i]) && ++n < 4)
+			buf_fmt(&b, "%s%s", n == 1 ? "" : ", ", v->columns.at[i].name);
+	return n == 0 ? "its order" : n == 4 ? arena_printf(mem, "%s and others", b.text) : b.text;
+}
+
 /* A tenant without a view of its own has the common one. */
 static const char *
-columns_text(const Tell *t, const View *v)
+columns_text(const Tell *t, const View *v, const View *than)
 {
 	size_t n = v == NULL ? 0 : v->columns.n;
 
 	if (v == NULL)
 		return t->common ? NULL : "the common one";
+	if (than != NULL && than->columns.n == n)
+		return others_text(t->mem, v, than);
 	return arena_printf(t->mem, "%zu field%s", n, n == 1 ? "" : "s");
 }
 
 static void
 tell_view(const Tell *t, const char *object, const View *was, const View *to)
 {
-	const char *from = columns_text(t, was), *after = columns_text(t, to);
+	const char *from = columns_text(t, was, to), *after = columns_text(t, to, was);
 
 	if (!told(t, object))
 		tell(t,
@@ -234,11 +274,33 @@ tell_views(const Tell *t, const char *owner, const Views *was, const Views *to)
 
 /* --- views.replace ------------------------------------------------------------------------ */
 
+/* " of account, contact and others": whose views are not as they should be. */
+static const char *
+objects_text(Arena *mem, const Items *is, const Items *want)
+{
+	Names seen = { 0 };
+	Buf b = buf_new(mem);
+
+	for (size_t k = 0; k < 2; k++) {
+		const Items *these = k == 0 ? want : is, *those = k == 0 ? is : want;
+
+		for (size_t i = 0; i < these->n; i++) {
+			const char *dot = strrchr(these->at[i].object, '.');
+
+			if (dot != NULL && !names_have(&seen, dot + 1) &&
+			    !same_item(those, &these->at[i]))
+				vec_push(mem, &seen, dot + 1);
+		}
+	}
+	for (size_t i = 0; i < seen.n && i < 4; i++)
+		buf_fmt(&b, i == 3 ? " and others" : "%s%s", i == 0 ? " of " : ", ", seen.at[i]);
+	return b.text;
+}
+
 static void
 replace_step(Ctx *cx, const Placement *at, const char *schema, const Views *was, const Views *to,
-    const SlotFills *slots, Steps *steps)
+    const char *objects, const SlotFills *slots, Steps *steps)
 {
-	bool common = shape_is_wide(at);
 	Js *args = js_object(cx->mem);
 
 	js_set_text(args, "schema", schema);
@@ -251,13 +313,11 @@ replace_step(Ctx *cx, const Placement *at, const char *schema, const Views *was,
 			js_push(array, slot_js(cx->mem, &slots->at[i]));
 		js_set(args, "slots", array);
 	}
-	if (to->n == 0)
-		steps_add(cx->mem, steps, at->scope, "views.replace", args, "drop the %s views",
-		    common ? "common" : "own");
-	else
-		steps_add(cx->mem, steps, at->scope, "views.replace", args, "%s %zu %s view%s",
-		    was->n == 0 ? "create" : "replace", to->n, common ? "common" : "own",
-		    to->n == 1 ? "" : "s");
+	steps_add(cx->mem, steps, at->scope, "views.replace", args, "%s the %s views%s",
+	    to->n == 0        ? "drop"
+		: was->n == 0 ? "create"
+			      : "replace",
+	    shape_is_wide(at) ? "common" : "own", objects);
 }
 
 /* --- the shared database -------------------------------------------------------------------- */
@@ -282,7 +342,8 @@ stands(const Items *seen, const View *v)
 }
 
 static void
-mend_first(Ctx *cx, const Placement *at, const PlaceWork *work, const Views *was, Steps *steps)
+mend_first(Ctx *cx, const Placement *at, const PlaceWork *work, const Views *was,
+    const char *objects, Steps *steps)
 {
 	Items seen = { 0 };
 	Views now = { 0 };
@@ -293,7 +354,7 @@ mend_first(Ctx *cx, const Placement *at, const PlaceWork *work, const Views *was
 	for (size_t i = 0; i < was->n; i++)
 		if (stands(&seen, &was->at[i]))
 			vec_push(cx->mem, &now, was->at[i]);
-	replace_step(cx, at, SCHEMA_APP, &now, &now, NULL, steps);
+	replace_step(cx, at, SCHEMA_APP, &now, &now, objects, NULL, steps);
 }
 
 static bool
@@ -331,7 +392,8 @@ create_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *chang
 
 	if (!common_read(cx, at, work, &c) || !shape_create_steps(cx, at, work, changes, steps))
 		return false;
-	replace_step(cx, at, SCHEMA_APP, &c.was, &c.to, NULL, steps);
+	replace_step(
+	    cx, at, SCHEMA_APP, &c.was, &c.to, objects_text(cx->mem, &c.is, &c.want), NULL, steps);
 	return true;
 }
 
@@ -357,13 +419,14 @@ shared_tables_steps(
 		return fail_in(cx, "planning the objects of \"%s\"", at->tenant);
 	tell_drift(&t, &c.is, &c.want_was);
 	if (any_ops(&d) && is_odd(&c.is, &c.want_was))
-		mend_first(cx, at, work, &c.was, steps);
+		mend_first(cx, at, work, &c.was, objects_text(mem, &c.is, &c.want_was), steps);
 	shape_emit(&d, steps);
 	tell_views(&t, at->owner, &c.was, &c.to);
 	if (!same_items(&c.is, &c.want)) {
 		Views was = views_since(mem, work->desired, &c.was);
 
-		replace_step(cx, at, SCHEMA_APP, &was, &c.to, NULL, steps);
+		replace_step(cx, at, SCHEMA_APP, &was, &c.to, objects_text(mem, &c.is, &c.want),
+		    NULL, steps);
 	}
 	shape_emit_drop(&d, steps);
 	return true;
@@ -583,7 +646,8 @@ view_change_steps(
 	if (!same_items(&is, &want) || fills.n > 0) {
 		Views before = views_since(mem, work->wide, &was);
 
-		replace_step(cx, at, at->schema, &before, &to, &fills, steps);
+		replace_step(
+		    cx, at, at->schema, &before, &to, objects_text(mem, &is, &want), &fills, steps);
 	}
 	clear_steps(cx, at, work, steps);
 	return true;

@@ -20,7 +20,7 @@ Package: copyhold
 Version: $version
 Architecture: $arch
 Maintainer: The Copyhold authors <copyhold@localhost>
-Depends: libc6 (>= 2.36), libpq5 (>= 15), libsqlite3-0 (>= 3.40), libjansson4, libyaml-0-2, libssl3
+Depends: libc6 (>= 2.36), libpq5 (>= 15), libsqlite3-0 (>= 3.40), libjansson4, libyaml-0-2, libssl3, libzip4, libcurl4, libevent-core-2.1-7, libevent-extra-2.1-7, libevent-openssl-2.1-7
 Recommends: postgresql-client-15
 Section: database
 Priority: optional

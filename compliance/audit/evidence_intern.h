@@ -84,7 +84,6 @@ typedef struct EvidenceEvent {
 typedef struct EvidenceWalk EvidenceWalk;
 EvidenceWalk *evidence_walk(Arena *mem, LinesFrom events, LinesFrom openings, uint64_t from);
 bool	 evidence_next(Ctx *cx, EvidenceWalk *w, const EvidenceEvent **out);	/* NULL at the end; borrowed until the next */
-uint64_t evidence_opened(const EvidenceWalk *w);	/* openings so far */
 const char *evidence_value(Arena *mem, const EvidenceEvent *e, const char *path, bool *hidden);	/* NULL: none, or hidden */
 char	*evidence_opening_text(Arena *mem, uint64_t index, const EvidenceOpening *o);	/* a line */
 

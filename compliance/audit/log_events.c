@@ -79,6 +79,23 @@ proof_extra(Ctx *cx, Home *home, const Log *log, uint64_t index, Buf *b)
 	return true;
 }
 
+/* Tiles are files: a proof made of damaged ones is not given out. */
+static bool
+proof_holds(
+    Ctx *cx, Home *home, const Log *log, uint64_t index, const Checkpoint *c, const Hashes *path)
+{
+	Bytes bytes;
+	Hash leaf;
+
+	if (!log_entry(cx, home, log, index, &bytes))
+		return false;
+	merkle_leaf(bytes.at, bytes.n, &leaf);
+	return merkle_check_inclusion(&leaf, index, c->size, path, &c->root) ||
+	    fail(cx, FAIL_FORKED, "Compare the folder with its backup, or with a witness.",
+		"the files of the log \"%s\" do not prove event %llu", log->origin,
+		(unsigned long long)index);
+}
+
 bool
 log_proof(Ctx *cx, Home *home, const Log *log, uint64_t index, bool entry, char **out)
 {
@@ -94,7 +111,8 @@ log_proof(Ctx *cx, Home *home, const Log *log, uint64_t index, bool entry, char 
 		return fail(cx, FAIL_NOT_FOUND, "Publish it: copyhold audit checkpoint.",
 		    "the event is in no checkpoint of the log \"%s\" yet", log->origin);
 	HashSource from = log_hashes(cx->mem, log, c.size);
-	if (!merkle_inclusion(cx, &from, index, c.size, &path))
+	if (!merkle_inclusion(cx, &from, index, c.size, &path) ||
+	    !proof_holds(cx, home, log, index, &c, &path))
 		return false;
 	buf_add(&b, PROOF_HEAD);
 	if (entry && !proof_extra(cx, home, log, index, &b))

@@ -598,27 +598,32 @@ catch_up(Ctx *cx, Home *home, int64_t until)
 	return true;
 }
 
-/* The witnesses that are due, in what is left of the time; audit run asks them better. */
+/* The witnesses that are due, in what is left of the time. */
 static bool
 ask_witnesses(Ctx *cx, Home *home, int64_t until)
 {
 	int64_t left = until - clock_mono_ms();
 	size_t asked;
-	pid_t pid;
 
-	return left <= 0 || service_running(home, &pid) || witness_round(cx, home, left, &asked);
+	return left <= 0 || witness_round(cx, home, left, &asked);
 }
 
+/* Where audit run is at work it has seen the events already, and asks the witnesses better. */
 void
 log_catch_up(Ctx *cx, Home *home, int64_t budget_ms)
 {
 	Ctx own = ctx_new(cx->mem);
 	int64_t until = clock_mono_ms() + budget_ms;
 	int fd = -1;
+	pid_t pid;
 	Logs logs = { 0 };
+
+	if (service_running(home, &pid)) {
+		arena_free(own.mem);
+		return;
+	}
 	bool done = log_behind(&own, home, 1, &logs) &&
 	    (logs.n == 0 || log_lock(&own, home, budget_ms, &fd));
-
 	if (fd >= 0) {
 		done = catch_up(&own, home, until);
 		log_unlock(fd);

@@ -309,7 +309,7 @@ claims(Page *p)
 
 	buf_add(&p->b,
 	    "<section>\n<h2>What is proven, and by whom</h2>\n"
-		       "<p class=\"soft\">This holds if the check below finds nothing wrong.</p>\n"
+	    "<p class=\"soft\">This holds if the check below finds nothing wrong.</p>\n"
 	    "<table class=\"claims\">\n<thead><tr><th>Statement</th><th>Proven by</th>"
 	    "</tr></thead>\n<tbody>\n");
 	claim(&p->b,

@@ -282,8 +282,8 @@ read_line(Reader *r, const char *line, size_t n)
 	return split(r, line, n) && read_words(r);
 }
 
-static bool
-read_text(Ctx *cx, const char *file, const char *text, size_t n, Policy **out)
+bool
+policy_read(Ctx *cx, const char *file, const char *text, size_t n, Policy **out)
 {
 	Reader r = { .cx = cx, .p = arena_alloc(cx->mem, sizeof *r.p), .file = file };
 
@@ -315,18 +315,12 @@ read_text(Ctx *cx, const char *file, const char *text, size_t n, Policy **out)
 }
 
 bool
-policy_read(Ctx *cx, const char *text, size_t n, Policy **out)
-{
-	return read_text(cx, "policy", text, n, out);
-}
-
-bool
 policy_load(Ctx *cx, const char *path, Policy **out)
 {
 	char *text;
 	size_t n;
 
-	return file_read(cx, path, POLICY_MAX, &text, &n) && read_text(cx, path, text, n, out);
+	return file_read(cx, path, POLICY_MAX, &text, &n) && policy_read(cx, path, text, n, out);
 }
 
 bool

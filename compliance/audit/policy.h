@@ -14,8 +14,8 @@
 #define POLICY_NAMES 1024		/* logs; witnesses and groups */
 
 typedef struct Policy Policy;
-bool	 policy_read(Ctx *cx, const char *text, size_t n, Policy **out);	/* FAIL_INPUT with its line */
-bool	 policy_load(Ctx *cx, const char *path, Policy **out);			/* and its file */
+bool	 policy_read(Ctx *cx, const char *file, const char *text, size_t n, Policy **out);	/* FAIL_INPUT with its place */
+bool	 policy_load(Ctx *cx, const char *path, Policy **out);
 typedef struct PolicyVerdict {
 	bool		 log, quorum;	/* signed by the log of its origin; enough witnesses */
 	struct { const char **at; size_t n, cap; } witnesses;	/* the policy's names of those that have cosigned validly */

@@ -21,6 +21,7 @@ typedef struct Check {
 	EvidenceFacts facts;
 	EvidenceTally tally;
 	EvidenceSigners signers;
+	unsigned char *part; /* of a member */
 } Check;
 
 #define U(n) ((unsigned long long)(n))
@@ -70,7 +71,7 @@ walk(Check *c, EvidenceWalk **out)
 static bool
 same_digest(Check *c, const EvidenceDigest *d, bool *same)
 {
-	unsigned char *part = arena_alloc(c->cx->mem, CHUNK), sha[32];
+	unsigned char sha[32];
 	Sha256 *sum = sha256_begin(c->cx->mem);
 	PackStream *s;
 	size_t got = 1;
@@ -78,9 +79,9 @@ same_digest(Check *c, const EvidenceDigest *d, bool *same)
 	if (!pack_stream(c->cx, c->pack, d->name, &s))
 		return false;
 	while (got > 0) {
-		if (!pack_next(c->cx, s, part, CHUNK, &got))
+		if (!pack_next(c->cx, s, c->part, CHUNK, &got))
 			return false;
-		sha256_add(sum, part, got);
+		sha256_add(sum, c->part, got);
 	}
 	pack_stream_end(s);
 	sha256_end(sum, sha);
@@ -93,6 +94,7 @@ check_members(Check *c)
 {
 	bool same = true, all = true;
 
+	c->part = arena_alloc(c->cx->mem, CHUNK);
 	for (size_t i = 0; i < c->list.n; i++) {
 		const EvidenceDigest *d = &c->list.at[i];
 		bool sized = pack_size(c->pack, d->name) == d->size;

@@ -13,7 +13,7 @@
 struct EvidenceWalk {
 	Arena *mem; /* of the event that is out */
 	Lines *events, *openings;
-	uint64_t index, opened;
+	uint64_t index;
 	bool waiting, ended; /* an opening was read ahead; there are no more */
 	uint64_t waiting_at;
 	EvidenceOpening opening;
@@ -32,12 +32,6 @@ evidence_walk(Arena *mem, LinesFrom events, LinesFrom openings, uint64_t from)
 		.events = lines_new(mem, events, EVIDENCE_EVENTS, ENTRY_MAX),
 		.openings = lines_new(mem, openings, EVIDENCE_OPENINGS, EVIDENCE_LINE_MAX) };
 	return w;
-}
-
-uint64_t
-evidence_opened(const EvidenceWalk *w)
-{
-	return w->opened;
 }
 
 char *
@@ -144,7 +138,6 @@ take_openings(Ctx *cx, EvidenceWalk *w)
 			    o.path, (unsigned long long)w->index);
 		vec_push(w->mem, &w->out.openings, o);
 		w->waiting = false;
-		w->opened++;
 	}
 	return cx->fail->kind == FAIL_NONE;
 }

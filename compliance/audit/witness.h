@@ -63,7 +63,8 @@ struct Log;
 bool	 witness_ask(Ctx *cx, Home *home, const struct Log *log, int64_t deadline_ms);
 /* The same for all logs that wait for a witness, many at once.  What disagrees is said and kept. */
 bool	 witness_round(Ctx *cx, Home *home, int64_t deadline_ms, size_t *asked);
-/* After a command that wrote: a round, unless audit run does it.  Never fails the command. */
+/* After a command that wrote: a round, unless audit run does it; longer where a witness was too slow, to five
+ * times the budget.  Never fails the command. */
 void	 witness_catch_up(Ctx *cx, Home *home, int64_t budget_ms);
 /* Rounds until SIGTERM: a lane of its own beside the one that publishes, so that no log waits for a network. */
 void	 witness_watch(Ctx *cx, Home *home);

@@ -509,8 +509,9 @@ keep_answer(Ctx *cx, const Round *r, const Offer *o)
 	if (o->state == OFFER_STALE)
 		return true;
 	if (o->state == OFFER_SILENT)
-		return lite_do(cx, db, &SQL_WITNESS_SILENT, "tiit", o->url, now,
-		    pause_until(o->attempts), o->error);
+		return lite_do(cx, db, &SQL_WITNESS_LEARNED, "tii", o->url, log, (int64_t)o->old) &&
+		    lite_do(cx, db, &SQL_WITNESS_SILENT, "tiit", o->url, now,
+			pause_until(o->attempts), o->error);
 	if (o->state != OFFER_UNREADABLE &&
 	    !lite_do(cx, db, &SQL_WITNESS_ANSWERED, "ti", o->url, now))
 		return false;
@@ -595,6 +596,20 @@ any_fork(Ctx *cx, const Round *r)
 	return cx->fail->kind == FAIL_NONE;
 }
 
+/* Who was too slow gets more time: a second more at each attempt, to five. */
+static bool
+patience(Ctx *cx, Home *home, int64_t *times)
+{
+	LiteRows *rows;
+
+	*times = 1;
+	if (!lite_query(cx, home->db, &SQL_WITNESS_PATIENCE, &rows, "i", clock_wall_ms()))
+		return false;
+	if (lite_next(rows))
+		*times += lite_int(rows, 0) < 4 ? lite_int(rows, 0) : 4;
+	return lite_end(cx, rows);
+}
+
 bool
 witness_ask(Ctx *cx, Home *home, const struct Log *log, int64_t deadline_ms)
 {
@@ -653,10 +668,13 @@ void
 witness_catch_up(Ctx *cx, Home *home, int64_t budget_ms)
 {
 	Ctx own = ctx_new(cx->mem);
+	int64_t times;
 	size_t asked;
 	pid_t pid;
 
-	if (!service_running(home, &pid) && !witness_round(&own, home, budget_ms, &asked))
+	if (!service_running(home, &pid) &&
+	    (!patience(&own, home, &times) ||
+		!witness_round(&own, home, budget_ms * times, &asked)))
 		log_say("asking the witnesses: %s", own.fail->what);
 	arena_free(own.mem);
 }

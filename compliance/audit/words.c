@@ -14,13 +14,6 @@ static const EventWord words[] = {
 };
 
 const EventWord *
-words_all(size_t *n)
-{
-	*n = LENGTH(words);
-	return words;
-}
-
-const EventWord *
 words_of(const char *verb)
 {
 	for (size_t i = 0; i < LENGTH(words); i++)

@@ -14,7 +14,6 @@ typedef struct EventWord {
 	int		 ocsf_class, ocsf_activity;
 } EventWord;
 
-const EventWord	*words_all(size_t *n);
 const EventWord	*words_of(const char *verb);	/* NULL: none */
 /* "login/acme/app": login app of tenant acme */
 char	*words_thing(Arena *mem, const char *object);

@@ -346,8 +346,7 @@ scram_verifier(Arena *mem, const Secret *password)
 
 	crypto_fetch();
 	random_bytes(salt, sizeof salt);
-	pbkdf2_sha256(
-	    password->text, password->len, salt, sizeof salt, SCRAM_ROUNDS, salted);
+	pbkdf2_sha256(password->text, password->len, salt, sizeof salt, SCRAM_ROUNDS, salted);
 	hmac_sha256(salted, sizeof salted, "Client Key", strlen("Client Key"), client);
 	sha256(client, sizeof client, stored);
 	hmac_sha256(salted, sizeof salted, "Server Key", strlen("Server Key"), server);

@@ -32,12 +32,6 @@ unfit_rule(const Field *f)
 }
 
 bool
-wide_field_fits(const Field *own)
-{
-	return unfit_rule(own) == NULL;
-}
-
-bool
 wide_tenant_fits(Arena *mem, const Tenant *t, const char **why)
 {
 	*why = NULL;
@@ -48,7 +42,7 @@ wide_tenant_fits(Arena *mem, const Tenant *t, const char **why)
 	for (size_t i = 0; i < t->fields.n; i++)
 		for (size_t k = 0; k < t->fields.at[i].fields.n; k++) {
 			const Field *f = &t->fields.at[i].fields.at[k];
-			if (wide_field_fits(f))
+			if (!unfit_rule(f))
 				continue;
 			*why = arena_printf(mem, "field \"%s.%s\" (%s)", t->fields.at[i].object,
 			    f->name, unfit_rule(f));

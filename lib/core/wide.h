@@ -16,10 +16,9 @@
 #define WIDE_SPARES_MAX 400	/* spare columns an object */
 #define WIDE_FIELDS_MAX 1590	/* fields an object, those among them; PostgreSQL takes 1,600 columns a table */
 
-/* May this field lie in a spare column?  Not if it is required, unique, a reference, or has a length or
- * precision: those rules would need a native constraint of one tenant's own. */
-bool	 wide_field_fits(const Field *own);
-/* May the tenant share the tables?  Own objects and own fields that do not fit ask for tables of its own.
+/* May the tenant share the tables?  Own objects ask for tables of its own, and so do own fields that are
+ * required, unique, a reference, or have a length or precision: those rules would need a native
+ * constraint of one tenant's own.
  * *why then: "object \"x_contract\"", "field \"account.x_code\" (unique)"; else NULL. */
 bool	 wide_tenant_fits(Arena *mem, const Tenant *t, const char **why);
 

@@ -24,7 +24,8 @@ teardown() {
 
 second() { "$PYTHON" "$REPO/docs/audit-verify.py" "$@"; }
 
-# Three events in the vendor's log, the last with a reason; the log's key in `key`.
+# Some events in the vendor's log, the last with a reason: $EVENTS of them with $VALUES personal values;
+# the log's key in `key`.
 make_log() {
 	copyhold -q init
 	echo one | copyhold -q secret set one
@@ -33,6 +34,9 @@ make_log() {
 	copyhold audit checkpoint >/dev/null
 	cat "$COPYHOLD_HOME"/audit/vendor-*/key >key
 	ORIGIN=$(sed -n 's/+.*//p' key | head -n 1)
+	EVENTS=$(sqlite3 "$COPYHOLD_HOME/catalog.db" 'SELECT count(*) FROM event')
+	VALUES=$(sqlite3 "$COPYHOLD_HOME/catalog.db" 'SELECT count(*) FROM opening')
+	[ "$EVENTS" -ge 3 ] && [ "$VALUES" -gt "$EVENTS" ]
 }
 
 # EVIDENCE MEMBER: on stdout.
@@ -59,7 +63,7 @@ with zipfile.ZipFile(path, "w") as new:
 	try audit export --out e.zip
 	assert_exit 0
 	assert_err ""
-	assert_out "wrote e.zip: 4 of the 4 events of $ORIGIN"
+	assert_out "wrote e.zip: $((EVENTS + 1)) of the $((EVENTS + 1)) events of $ORIGIN"
 	assert_equal "$(stat -c %a e.zip)" 600
 	try audit verify e.zip --key key
 	assert_exit 0
@@ -67,9 +71,9 @@ with zipfile.ZipFile(path, "w") as new:
 	assert_out "evidence of $ORIGIN
 proven:
   - the file is as it was made: nothing was changed, added or taken away
-  - events 0 to 3 stand in the log's tree of 4 events, unchanged and in order
+  - events 0 to $EVENTS stand in the log's tree of $((EVENTS + 1)) events, unchanged and in order
   - these are all events of the log
-  - 5 personal values are those that were recorded
+  - $((VALUES + 1)) personal values are those that were recorded
   - the log said at 2026-02-01T00:00:00Z that this was its state
   - \"page.html\" says what the events say
 not proven:
@@ -103,7 +107,7 @@ checked with the key
 	copyhold -q audit export --out e.zip >/dev/null
 	run second e.zip key
 	assert_exit 0
-	assert_out "events 0 to 3 of 4 in $ORIGIN: all there, unchanged, in order
+	assert_out "events 0 to $EVENTS of $((EVENTS + 1)) in $ORIGIN: all there, unchanged, in order
 cosigned by $ORIGIN at 1769904000"
 	for i in 1 2 3 4 5 6 7; do
 		COPYHOLD_NOW=$((COPYHOLD_NOW + i * 86400000)) copyhold -q secret remove two --reason "$i" >/dev/null ||
@@ -113,7 +117,7 @@ cosigned by $ORIGIN at 1769904000"
 		--since 2026-02-03 --until 2026-02-06 --stored >/dev/null
 	run second p.zip key
 	assert_exit 0
-	assert_contains "events 4 to 8 of 12 in"
+	assert_contains "events $((EVENTS + 1)) to $((EVENTS + 5)) of $((EVENTS + 9)) in"
 	try audit verify p.zip --key key
 	assert_exit 0
 	assert_contains "no event from 2026-02-03T00:00:00.000Z to 2026-02-06T00:00:00.000Z is missing"
@@ -127,9 +131,9 @@ cosigned by $ORIGIN at 1769904000"
 	try audit verify event.zip --key key
 	assert_exit 1
 	assert_contains "wrong:
-  - the events are not those of the log's tree of 4 events: one or more were changed, removed, added or moved"
+  - the events are not those of the log's tree of $((EVENTS + 1)) events: one or more were changed, removed, added or moved"
 	assert_lacks "proven:"
-	assert_err "error[different]: the evidence does not verify: the events are not those of the log's tree of 4 events: one or more were changed, removed, added or moved
+	assert_err "error[different]: the evidence does not verify: the events are not those of the log's tree of $((EVENTS + 1)) events: one or more were changed, removed, added or moved
   hint:  Do not rely on it; ask for it again."
 	run second event.zip key
 	assert_exit 1
@@ -297,11 +301,11 @@ cosigned by $ORIGIN at 1769904000"
 	copyhold -q audit export --out before.zip >/dev/null
 	try audit erase --subject "actor:$actor" </dev/null
 	assert_exit 1
-	assert_err 'error[refused]: nobody is there to be asked: 5 values would be removed for good. Type erase:
-  hint:  Say --yes if you mean it.'
+	assert_err "error[refused]: nobody is there to be asked: $((VALUES + 1)) values would be removed for good. Type erase:
+  hint:  Say --yes if you mean it."
 	try audit erase --subject "actor:$actor" --yes
 	assert_exit 0
-	assert_out "erased 5 values in 1 log; every proof still verifies"
+	assert_out "erased $((VALUES + 1)) values in 1 log; every proof still verifies"
 	copyhold -q audit export --out after.zip --no-values >/dev/null
 	for file in before after; do
 		try audit verify "$file.zip" --key key

@@ -108,10 +108,10 @@ write_landless() {
 @test "a plan of tenants prints their changes and steps as the schema says" {
 	copyhold init
 	try_object plan plan --no-refresh -f "$REPO/manifests/quickstart"
-	assert_equal "$(jq -c '[.counts.add, .counts.failed]' <<<"$output")" "[8,0]"
-	assert_equal "$(jq '[.steps[] | select(.pivot)] | length' <<<"$output")" 3
+	assert_equal "$(jq -c '[.counts.add, .counts.failed]' <<<"$output")" "[11,0]"
+	assert_equal "$(jq '[.steps[] | select(.pivot)] | length' <<<"$output")" 5
 	assert_equal "$(jq -r '.entries[] | select(.name == "initech") | .note' <<<"$output")" \
-		"dedicated on bj-1: least full in region cn-north, 1 of 500 used"
+		"dedicated on bj-1: least full in region cn-north, 3 of 500 used"
 }
 
 @test "undo of a run prints what the schema says" {

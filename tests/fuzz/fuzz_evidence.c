@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#ifndef COPYHOLD_VERSION
+#define COPYHOLD_VERSION "0"
+#endif
 #include "compliance/audit/verify.c"
 #include "lib/base/file.h"
 

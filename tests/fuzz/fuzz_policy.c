@@ -27,7 +27,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	Ctx cx = ctx_new(NULL);
 	Policy *p = NULL;
 
-	if (policy_read(&cx, (const char *)data, size, &p)) {
+	if (policy_read(&cx, "policy", (const char *)data, size, &p)) {
 		if (p == NULL || size == 0 || data[size - 1] != '\n')
 			abort();
 		judge(cx.mem, p);

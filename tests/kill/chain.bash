@@ -308,11 +308,11 @@ kill_and_resume() {
 	chain_between "$1" "$2"
 	chain_state "$1" >"$log.state"
 	chain_statements "$1" >"$log.statements"
-	diff -u "$TEST_DIR/$2.state" "$log.state" >"$log.diff" &&
-		diff -u "$TEST_DIR/$2.statements" "$log.statements" >>"$log.diff" || {
+	if ! diff -u "$TEST_DIR/$2.state" "$log.state" >"$log.diff" ||
+		! diff -u "$TEST_DIR/$2.statements" "$log.statements" >>"$log.diff"; then
 		echo "$2: killed at boundary $1 and resumed, the end differs:" && cat "$log.diff"
 		return 1
-	}
+	fi
 }
 
 # N: no command after the last one that has so many boundaries.

@@ -1,9 +1,10 @@
 /*
  * conform - runs a conformance script as a tenant's login and prints what
- * comes back: `conform DSN WATCHER_DSN SCRIPT`.
+ * comes back: `conform DSN WATCHER_DSN SCRIPT [NEIGHBOUR_DSN]`.
  *
  * Statements end with ; at a line's end.  "-- session NAME" says on which
- * connection the next ones run.  Of an error only SQLSTATE, constraint and
+ * connection the next ones run; those whose name begins with "neighbour" are
+ * another tenant's.  Of an error only SQLSTATE, constraint and
  * column are printed: message, detail and context may differ between modes.  A
  * statement that waits for a lock prints "(waiting)" and its result when it
  * has one; WATCHER_DSN (a superuser's) is asked who waits.
@@ -26,7 +27,7 @@ typedef struct Session {
 } Session;
 
 static struct {
-	const char *dsn;
+	const char *dsn, *neighbour;
 	PGconn *watcher;
 	Session sessions[SESSIONS];
 	int n;
@@ -69,7 +70,7 @@ session(const char *name)
 		die("bad session", name);
 	s = &run.sessions[run.n++];
 	memcpy(s->name, name, strlen(name) + 1);
-	s->conn = connect_to(run.dsn);
+	s->conn = connect_to(strncmp(name, "neighbour", 9) == 0 ? run.neighbour : run.dsn);
 	PQsetNoticeReceiver(s->conn, ignore_notice, NULL);
 	return s;
 }
@@ -257,9 +258,10 @@ main(int argc, char **argv)
 {
 	FILE *in;
 
-	if (argc != 4)
-		die("usage", "conform DSN WATCHER_DSN SCRIPT");
+	if (argc != 4 && argc != 5)
+		die("usage", "conform DSN WATCHER_DSN SCRIPT [NEIGHBOUR_DSN]");
 	run.dsn = argv[1];
+	run.neighbour = argc == 5 ? argv[4] : argv[1];
 	run.watcher = connect_to(argv[2]);
 	in = fopen(argv[3], "r");
 	if (in == NULL)

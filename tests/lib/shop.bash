@@ -110,4 +110,5 @@ assert_settled() {
 }
 
 # Of the last plan, the lines that tell what differs, without the steps behind it.
+# shellcheck disable=SC2154 # try sets $output
 differences() { grep -E '^ {4}[-+~] |^ {8}[a-z]' <<<"$output"; }

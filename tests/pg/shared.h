@@ -266,8 +266,9 @@ room_tool(Room *r, const Placement *at, size_t login, const char *password, cons
     bool stop)
 {
 	const char *env[] = { arena_printf(r->p.cx.mem, "PGPASSWORD=%s", password),
-	    arena_printf(r->p.cx.mem, "PGUSER=%s", at->logins.at[login].role), "PGHOST=127.0.0.1", arena_printf(r->p.cx.mem, "PGPORT=%d",
-	    test_port()), arena_printf(r->p.cx.mem, "PGDATABASE=%s", at->dbname), NULL };
+	    arena_printf(r->p.cx.mem, "PGUSER=%s", at->logins.at[login].role), "PGHOST=127.0.0.1",
+	    arena_printf(r->p.cx.mem, "PGPORT=%d", test_port()),
+	    arena_printf(r->p.cx.mem, "PGDATABASE=%s", at->dbname), NULL };
 	const char *argv[] = { "psql", "-XqAt", "-v", stop ? "ON_ERROR_STOP=1" : "ON_ERROR_STOP=0",
 		NULL };
 	ProcSpec spec = { .argv = argv, .env_add = env, .input = text, .input_len = strlen(text) };

@@ -36,8 +36,8 @@ the_script_gives_its_memberships_where_tenants_may_share(void **state)
 	assert_null(strstr(script.text, "pg_signal_backend"));
 	other.modes = (Names){ 0 };
 	must(&r->p, setup_cluster_script(&r->p.cx, r->p.home, &other, &script));
-	assert_non_null(strstr(script.text,
-	    "GRANT pg_signal_backend, pg_read_all_stats TO \"alone_ops\";\n"));
+	assert_non_null(
+	    strstr(script.text, "GRANT pg_signal_backend, pg_read_all_stats TO \"alone_ops\";\n"));
 }
 
 static void
@@ -107,12 +107,13 @@ the_shared_database_is_made_as_expected(void **state)
 	Placement *a = room_tenant(r, "acme");
 
 	place_is_same(r);
-	assert_string_equal(one_value(&r->p, r->super,
-				room_fill(r, a,
-				    "SELECT string_agg(grantee::regrole::text || ' ' || privilege_type,"
-				    " ', ' ORDER BY grantee::regrole::text, privilege_type)"
-				    " FROM pg_database, aclexplode(datacl) WHERE datname = '%d'"
-				    " AND grantee <> datdba")),
+	assert_string_equal(
+	    one_value(&r->p, r->super,
+		room_fill(r, a,
+		    "SELECT string_agg(grantee::regrole::text || ' ' || privilege_type,"
+		    " ', ' ORDER BY grantee::regrole::text, privilege_type)"
+		    " FROM pg_database, aclexplode(datacl) WHERE datname = '%d'"
+		    " AND grantee <> datdba")),
 	    room_fill(r, a, "%r CONNECT, %w CONNECT"));
 	room_purge(r, a);
 }
@@ -141,7 +142,8 @@ static const Drift place_drifts[] = {
 	{ "ALTER ROLE %l NOINHERIT", "%l" },
 	{ "ALTER ROLE %l CONNECTION LIMIT -1", "%l" },
 	{ "ALTER ROLE %l SET search_path = 'public'", "%l.search_path" },
-	{ "ALTER ROLE %l IN DATABASE %d SET search_path = 'app_aaaaaaaaaaaa'", "%l.search_path@%d" },
+	{ "ALTER ROLE %l IN DATABASE %d SET search_path = 'app_aaaaaaaaaaaa'",
+	    "%l.search_path@%d" },
 	{ "SET ROLE shared_ops; GRANT %l TO shared_stranger", "%l.shared_stranger" },
 	{ "SET ROLE shared_ops; GRANT shared_stranger TO %l", "shared_stranger.%l" },
 };
@@ -153,7 +155,8 @@ every_drift_of_its_roles_is_found_and_mended(void **state)
 	Placement *a = room_tenant(r, "drifting");
 
 	psql_must(&r->p, "postgres",
-	    "DROP ROLE IF EXISTS shared_stranger; CREATE ROLE shared_stranger LOGIN");
+	    "DROP ROLE IF EXISTS shared_stranger; CREATE ROLE shared_stranger LOGIN;"
+	    "GRANT shared_stranger TO shared_ops WITH ADMIN OPTION");
 	for (size_t i = 0; i < LENGTH(place_drifts); i++) {
 		Steps steps = { 0 };
 
@@ -207,11 +210,12 @@ undoing_its_making_leaves_nothing(void **state)
 	must(&r->p, mode_shared.highest_fence(&r->p.cx, r->p.conns, at, &fence));
 	assert_int_equal(fence, r->run);
 	undo_steps(&r->p, at, &r->p.vendor, &steps, r->run, r->run);
-	assert_string_equal(one_value(&r->p, r->p.super,
-				arena_printf(r->p.cx.mem,
-				    "SELECT (SELECT count(*) FROM pg_roles WHERE rolname LIKE 's_%s%%')"
-				    " + (SELECT count(*) FROM pg_database WHERE datname = '%s')",
-				    other.id, other.dbname)),
+	assert_string_equal(
+	    one_value(&r->p, r->p.super,
+		arena_printf(r->p.cx.mem,
+		    "SELECT (SELECT count(*) FROM pg_roles WHERE rolname LIKE 's_%s%%')"
+		    " + (SELECT count(*) FROM pg_database WHERE datname = '%s')",
+		    other.id, other.dbname)),
 	    "0");
 }
 
@@ -312,7 +316,8 @@ the_probe_waits_for_a_script_that_still_runs(void **state)
 
 	ledger_enter_text(&b, &env);
 	must(&r->p, pg_begin(&r->p.cx, late));
-	must(&r->p, pg_script(&r->p.cx, late, "SET LOCAL idle_in_transaction_session_timeout = '1s'"));
+	must(&r->p,
+	    pg_script(&r->p.cx, late, "SET LOCAL idle_in_transaction_session_timeout = '1s'"));
 	must(&r->p, pg_script(&r->p.cx, late, b.text));
 	must(&r->p, step_kind("shared.join")->probe(&r->p.cx, &env, &probe));
 	assert_int_equal(probe, PROBE_NOT_DONE);
@@ -426,7 +431,8 @@ a_login_that_reads_is_added_rotated_and_removed(void **state)
 	Pg *pg = room_login(r, a, 1, "report-1");
 
 	assert_string_equal(one_value(&r->p, pg, "SELECT count(*) FROM account"), "0");
-	assert_string_equal(room_psql_as(r, a, 1, "report-1", "SHOW transaction_read_only"), "on\n");
+	assert_string_equal(
+	    room_psql_as(r, a, 1, "report-1", "SHOW transaction_read_only"), "on\n");
 	assert_string_equal(
 	    sqlstate_of(&r->p, pg, "INSERT INTO account (name) VALUES ('x')"), "42501");
 	pg_close(pg);
@@ -454,9 +460,17 @@ rows_are_loaded_as_the_tenants_own_login(void **state)
 	Placement *a = room_tenant(r, "loaded");
 	char *password = room_password(r, a);
 	Secret s = secret_new(r->p.cx.mem, password, strlen(password));
-	TenantRecord t = { .name = "loaded", .id = a->id, .state = TENANT_ACTIVE,
-		.mode = MODE_SHARED, .cluster = "bj-1", .dbname = a->dbname, .owner = a->owner,
-		.model = "shop", .shape = "", .spec_hash = "", .changed_run = 1 };
+	TenantRecord t = { .name = "loaded",
+		.id = a->id,
+		.state = TENANT_ACTIVE,
+		.mode = MODE_SHARED,
+		.cluster = "bj-1",
+		.dbname = a->dbname,
+		.owner = a->owner,
+		.model = "shop",
+		.shape = "",
+		.spec_hash = "",
+		.changed_run = 1 };
 	Pg *pg;
 
 	must(&r->p, lite_begin(&r->p.cx, r->p.home->db));
@@ -519,9 +533,10 @@ a_purge_removes_the_rows_of_one_tenant_and_no_others(void **state)
 	room_purge(r, a);
 	assert_string_equal(one_value(&r->p, r->super, digest), before);
 	assert_int_equal(roles_of(r, a), 0);
-	assert_int_equal(room_count(r,
-			     arena_printf(r->p.cx.mem,
-				 "SELECT count(*) FROM copyhold.applied WHERE tenant = '%s'", a->id)),
+	assert_int_equal(
+	    room_count(r,
+		arena_printf(r->p.cx.mem,
+		    "SELECT count(*) FROM copyhold.applied WHERE tenant = '%s'", a->id)),
 	    1);
 	must(&r->p, mode_shared.highest_fence(&r->p.cx, r->p.conns, a, &fence));
 	assert_int_equal(fence, r->run);

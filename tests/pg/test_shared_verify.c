@@ -42,8 +42,7 @@ verified(Room *r, const Placement *at, const Model *m, size_t login)
 
 	close_databases(r);
 	must(&r->p,
-	    mode_shared.verify(
-		&r->p.cx, r->p.conns, at, m, &at->logins.at[login], &s, &all));
+	    mode_shared.verify(&r->p.cx, r->p.conns, at, m, &at->logins.at[login], &s, &all));
 	return all;
 }
 
@@ -115,14 +114,14 @@ what_could_not_be_tried_for_want_of_a_neighbour_is_said(void **state)
 
 	nothing_failed(&all);
 	assert_int_equal(count_of(&all, HEAD_UNTRIED), 5);
-	assert_string_equal(
-	    result_of(&all, HEAD_UNTRIED, "what needs a value of another tenant's"),
+	assert_string_equal(result_of(&all, HEAD_UNTRIED, "what needs a value of another tenant's"),
 	    "no other tenant has any");
 	assert_string_equal(
 	    result_of(&all, HEAD_UNTRIED, "a row that another tenant has, by a reference to it"),
 	    "no other tenant has any");
-	assert_string_equal(result_of(&all, HEAD_WORKS,
-				"insert, select, update and delete in a transaction that is rolled back"),
+	assert_string_equal(
+	    result_of(&all, HEAD_WORKS,
+		"insert, select, update and delete in a transaction that is rolled back"),
 	    "2 of 2 objects");
 	room_purge(r, a);
 }
@@ -139,34 +138,32 @@ a_tenant_beside_another_works_and_nothing_gets_through(void **state)
 
 	nothing_failed(&all);
 	assert_int_equal(count_of(&all, HEAD_UNTRIED), 0);
-	assert_string_equal(result_of(&all, HEAD_ISOLATED,
-				"another tenant's value, by a division by zero"),
+	assert_string_equal(
+	    result_of(&all, HEAD_ISOLATED, "another tenant's value, by a division by zero"),
 	    "shows nothing");
-	assert_string_equal(result_of(&all, HEAD_ISOLATED,
-				"another tenant's value, by the planner's estimate"),
+	assert_string_equal(
+	    result_of(&all, HEAD_ISOLATED, "another tenant's value, by the planner's estimate"),
 	    "as for a value that nobody has");
-	assert_string_equal(result_of(&all, HEAD_ISOLATED,
-				"a key that another tenant has, by the key's rule"),
+	assert_string_equal(
+	    result_of(&all, HEAD_ISOLATED, "a key that another tenant has, by the key's rule"),
 	    "as for a value that nobody has (00000)");
 	assert_string_equal(result_of(&all, HEAD_ISOLATED,
 				"a key that another tenant has, by ON CONFLICT DO NOTHING"),
 	    "as for a value that nobody has (00000)");
-	assert_string_equal(result_of(&all, HEAD_ISOLATED,
-				"a value that another tenant has, by a unique rule"),
+	assert_string_equal(
+	    result_of(&all, HEAD_ISOLATED, "a value that another tenant has, by a unique rule"),
 	    "as for a value that nobody has (00000)");
-	assert_string_equal(result_of(&all, HEAD_ISOLATED,
-				"a row that another tenant has, by a reference to it"),
+	assert_string_equal(
+	    result_of(&all, HEAD_ISOLATED, "a row that another tenant has, by a reference to it"),
 	    "as for a value that nobody has (23503)");
 	assert_string_equal(
 	    result_of(&all, HEAD_ISOLATED, "SET ROLE to the keeper, who sees every tenant's rows"),
 	    "refused (42501)");
-	assert_string_equal(
-	    result_of(&all, HEAD_OPEN,
-		"its objects locked, with the tables that its neighbours share"),
+	assert_string_equal(result_of(&all, HEAD_OPEN,
+				"its objects locked, with the tables that its neighbours share"),
 	    "works");
-	assert_string_equal(
-	    result_of(&all, HEAD_VISIBLE,
-		"how many rows all tenants of the model have together (estimate)"),
+	assert_string_equal(result_of(&all, HEAD_VISIBLE,
+				"how many rows all tenants of the model have together (estimate)"),
 	    "shown");
 	/* with rows of its own the planner has more to tell */
 	fill(r, a);
@@ -174,7 +171,8 @@ a_tenant_beside_another_works_and_nothing_gets_through(void **state)
 	must(&r->p,
 	    pg_script(&r->p.cx, r->super,
 		arena_printf(r->p.cx.mem,
-		    "UPDATE wide.account SET email = 'mine ' || email WHERE _tenant = '%s'", a->id)));
+		    "UPDATE wide.account SET email = 'mine ' || email WHERE _tenant = '%s'",
+		    a->id)));
 	all = verified(r, a, r->common, 0);
 	nothing_failed(&all);
 	assert_int_equal(count_of(&all, HEAD_UNTRIED), 0);
@@ -343,8 +341,8 @@ no_error_tells_a_value_of_another_tenant(void **state)
 
 	fill(r, b);
 	key = one_value(&r->p, r->super,
-	    arena_printf(r->p.cx.mem, "SELECT min(id::text) FROM wide.account WHERE _tenant = '%s'",
-		b->id));
+	    arena_printf(
+		r->p.cx.mem, "SELECT min(id::text) FROM wide.account WHERE _tenant = '%s'", b->id));
 	char *said = room_refusals(r, a,
 	    arena_printf(r->p.cx.mem,
 		"\\set VERBOSITY verbose\n"
@@ -373,6 +371,8 @@ no_error_tells_a_value_of_another_tenant(void **state)
 
 /* --- holes ------------------------------------------------------------------------------ */
 
+#define GROUP_HOLE "another tenant's value, after SET ROLE to its group"
+
 static const struct {
 	const char *open, *close, *what, *result;
 } holes[] = {
@@ -396,7 +396,7 @@ static const struct {
 	{ NULL, NULL, "another tenant's value, counted", "shows rows" },
 	{ NULL, NULL, "another tenant's value, in a prepared statement", "shows rows" },
 	{ NULL, NULL, "another tenant's value, through a cursor", "shows rows" },
-	{ NULL, NULL, "another tenant's value, after SET ROLE to its group", "shows rows" },
+	{ NULL, NULL, GROUP_HOLE, "shows rows" },
 	{ NULL, NULL, "another tenant's row locked", "shows rows" },
 	{ NULL, NULL, "another tenant's row changed", "shows rows" },
 	{ NULL,
@@ -408,9 +408,11 @@ static const struct {
 	    "another tenant's row deleted", "shows rows" },
 	{ "ALTER TABLE wide.account ALTER id SET STATISTICS 100, ALTER name"
 	  " SET STATISTICS 100, ALTER email SET STATISTICS 100, ALTER note SET STATISTICS 100;"
-	  " INSERT INTO wide.account (_tenant, name, note) SELECT '%i', '" CANARY "', '" CANARY "' FROM"
+	  " INSERT INTO wide.account (_tenant, name, note) SELECT '%i', '" CANARY "', '" CANARY
+	  "' FROM"
 	  " generate_series(1, 9000); ANALYZE wide.account",
-	    "DELETE FROM wide.account WHERE name = '" CANARY "'; ALTER TABLE wide.account ALTER id SET"
+	    "DELETE FROM wide.account WHERE name = '" CANARY
+	    "'; ALTER TABLE wide.account ALTER id SET"
 	    " STATISTICS 0, ALTER name SET STATISTICS 0, ALTER email SET STATISTICS 0, ALTER note SET"
 	    " STATISTICS 0; DELETE FROM pg_statistic WHERE starelid = 'wide.account'::regclass",
 	    "another tenant's value, by the planner's estimate",
@@ -447,15 +449,21 @@ every_hole_that_is_made_is_found(void **state)
 			char *id = strstr(text, "'%i'");
 
 			if (id)
-				text = arena_printf(r->p.cx.mem, "%.*s'%s'%s", (int)(id - text), text,
-				    b->id, id + 4);
+				text = arena_printf(r->p.cx.mem, "%.*s'%s'%s", (int)(id - text),
+				    text, b->id, id + 4);
 			psql_must(&r->p, r->shared.dbname, text);
 			all = verified(r, a, r->common, 0);
 		}
+		bool refused = pg_version(r->super) >= 160000 &&
+		    strcmp(holes[i].what, GROUP_HOLE) == 0;
 		const char *got = result_of(&all, HEAD_FAILED, holes[i].what);
 
 		if (holes[i].close)
 			psql_must(&r->p, r->shared.dbname, room_fill(r, a, holes[i].close));
+		if (refused) { /* a group's member cannot become it there */
+			assert_string_equal(got, "not there");
+			continue;
+		}
 		if (strcmp(got, holes[i].result) != 0)
 			fprintf(stderr, "not found: %s (%s)\n", holes[i].what, got);
 		assert_string_equal(got, holes[i].result);

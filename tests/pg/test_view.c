@@ -160,7 +160,7 @@ an_own_field_takes_a_spare_column_for_one_tenant_alone(void **state)
 	    "+ field account.x_fax: - -> text\n"
 	    "+ field account.x_rank: - -> integer, default 7\n");
 	assert_string_equal(steps_text(w->s.p.cx.mem, &p.steps),
-	    "slot.fill: fill account.x_rank\nviews.replace: create 1 own view\n");
+	    "slot.fill: fill account.x_rank\nviews.replace: create the own views of account\n");
 	must(&w->s.p, own_run(w, 0, &p.steps, &done));
 	own_is(w, 0, &to);
 	assert_string_equal(shape_value(&w->s,
@@ -282,8 +282,8 @@ own_fields_are_renamed_get_another_default_and_are_given_up(void **state)
 	assert_string_equal(changes_text(w->s.p.cx.mem, &p.changes),
 	    "> field account.x_tel: x_fax -> x_tel\n"
 	    "~ field account.x_rank: integer, default 7 -> integer, default 8\n");
-	assert_string_equal(
-	    steps_text(w->s.p.cx.mem, &p.steps), "views.replace: replace 1 own view\n");
+	assert_string_equal(steps_text(w->s.p.cx.mem, &p.steps),
+	    "views.replace: replace the own views of account\n");
 	must(&w->s.p, own_run(w, 0, &p.steps, &done));
 	own_is(w, 0, &b);
 	must(&w->s.p, own_undo(w, 0, &p.steps, done));
@@ -306,8 +306,7 @@ own_fields_are_renamed_get_another_default_and_are_given_up(void **state)
 	Planned r = own_plan(w, 0, &c, &d, true);
 	assert_string_equal(
 	    changes_text(w->s.p.cx.mem, &r.changes), "- field account.x_tel: text -> - data\n");
-	assert_string_equal(
-	    steps_text(w->s.p.cx.mem, &r.steps),
+	assert_string_equal(steps_text(w->s.p.cx.mem, &r.steps),
 	    "slot.release: give up values of acme\nslot.clear: drop account.x_tel\n");
 	must(&w->s.p, own_run(w, 0, &r.steps, &done));
 	assert_string_equal(
@@ -408,7 +407,7 @@ wide_tables_change_under_own_views(void **state)
 	const Model *wide = wide_of(w, common, was.wide);
 	Planned q = wide_plan(w, was.common, was.wide, common, wide, true);
 	assert_string_equal(steps_text(w->s.p.cx.mem, &q.steps),
-	    "shape.change: change account, client\nviews.replace: replace 1 common view\n"
+	    "shape.change: change account, client\nviews.replace: replace the common views of client, account\n"
 	    "shape.drop: drop client.name\n");
 	must(&w->s.p, shape_run(&w->s, &q.steps, &done));
 	wide_is(w, common, wide);
@@ -469,8 +468,8 @@ a_tenant_goes_ahead_and_the_others_follow(void **state)
 	together.effective = together.common = two;
 	together.wide = all;
 	Planned s = own_plan(w, 0, &ahead, &together, true);
-	assert_string_equal(
-	    steps_text(w->s.p.cx.mem, &s.steps), "views.replace: drop the own views\n");
+	assert_string_equal(steps_text(w->s.p.cx.mem, &s.steps),
+	    "views.replace: drop the own views of account, contact\n");
 	must(&w->s.p, own_run(w, 0, &s.steps, &done));
 	own_is(w, 0, &together);
 	assert_string_equal(wide_value(w, 0, "SELECT sum(n)::text FROM account"), "2");
@@ -483,7 +482,8 @@ a_type_that_too_many_views_hang_on_is_not_changed(void **state)
 {
 	Wide *w = *state;
 	Own was = start(w, ACCOUNT NAME COUNT);
-	const Model *common = shape_model(&w->s, ACCOUNT NAME "        - {name: n, type: number}\n");
+	const Model *common = shape_model(
+	    &w->s, ACCOUNT NAME "        - {name: n, type: number}\n");
 	const Model *wide = wide_of(w, common, was.wide);
 	size_t done;
 
@@ -500,8 +500,8 @@ a_type_that_too_many_views_hang_on_is_not_changed(void **state)
 	shape_sql(&w->s, "DROP VIEW app_cccccccccccy.account");
 	must(&w->s.p, shape_run(&w->s, &p.steps, &done));
 	wide_is(w, common, wide);
-	assert_string_equal(shape_value(&w->s,
-				"SELECT count(*)::text FROM pg_views WHERE schemaname ~ '^app'"),
+	assert_string_equal(
+	    shape_value(&w->s, "SELECT count(*)::text FROM pg_views WHERE schemaname ~ '^app'"),
 	    "50");
 }
 
@@ -571,8 +571,8 @@ a_view_changed_by_hand_keeps_its_table_from_being_changed(void **state)
 	shape_sql(&w->s, "ALTER VIEW app.account SET (security_barrier = on)");
 	Planned r = wide_plan(w, was.common, was.wide, common, wide, false);
 	assert_string_equal(steps_text(w->s.p.cx.mem, &r.steps),
-	    "views.replace: replace 1 common view\nshape.change: change account\n"
-	    "views.replace: replace 1 common view\n");
+	    "views.replace: replace the common views of account\nshape.change: change account\n"
+	    "views.replace: replace the common views of account\n");
 	must(&w->s.p, shape_run(&w->s, &r.steps, &done));
 	wide_is(w, common, wide);
 }

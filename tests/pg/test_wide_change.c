@@ -54,19 +54,19 @@ typedef struct Case {
 static const Case cases[] = {
 { "add an object", ACCOUNT NAME, ACCOUNT NAME CONTACT NAME OWNER, TWO,
   "+ object contact: - -> 3 fields\n",
-  "shape.change: change contact\nviews.replace: replace 2 common views\n",
+  "shape.change: change contact\nviews.replace: replace the common views of contact\n",
   "INSERT INTO contact (owner) SELECT id FROM account", "SELECT count(*)::text FROM contact", "2", false },
 { "add a plain field", ACCOUNT NAME, ACCOUNT NAME "        - {name: fax, type: text, maxLength: 9}\n", TWO,
   "+ field account.fax: - -> text(9)\n+ limit account.fax: - -> 9 characters\n",
   "shape.change: change account\nconstraint.validate: check account_fax_max\n"
-  "views.replace: replace 1 common view\n",
+  "views.replace: replace the common views of account\n",
   "UPDATE account SET fax = 'x'", "SELECT count(fax)::text FROM account", "2", false },
 { "add required fields with defaults", ACCOUNT NAME, ACCOUNT NAME
   "        - {name: n, type: integer, required: true, default: 7}\n"
   "        - {name: born, type: timestamp, required: true, default: now}\n", TWO,
   "+ field account.n: - -> integer, required, default 7\n"
   "+ field account.born: - -> timestamp, required, default now\n",
-  "shape.change: change account\nviews.replace: replace 1 common view\n",
+  "shape.change: change account\nviews.replace: replace the common views of account\n",
   "INSERT INTO account (name) VALUES ('c')", "SELECT string_agg(n::text, ',') FROM account", "7,7,7", false },
 { "add a required unique random field", ACCOUNT NAME, ACCOUNT NAME
   "        - {name: token, type: uuid, required: true, unique: true, default: random}\n", TWO,
@@ -74,14 +74,14 @@ static const Case cases[] = {
   "+ unique account.token: - -> account_token_key\n",
   "shape.change: change account\nfield.fill: fill account.token\n"
   "shape.change: require fields of account\nconstraint.validate: check account_token_notnull\nunique.build: build account_token_key\n"
-  "shape.change: settle account\nviews.replace: replace 1 common view\n",
+  "shape.change: settle account\nviews.replace: replace the common views of account\n",
   "INSERT INTO account (name) VALUES ('c')", "SELECT count(DISTINCT token)::text FROM account", "3", false },
 { "add a reference", ACCOUNT NAME CONTACT NAME, ACCOUNT NAME CONTACT NAME OWNER,
   "INSERT INTO contact (name) VALUES ('c')",
   "+ field contact.owner: - -> reference to account\n+ index contact.owner: - -> contact_owner_idx\n"
   "+ reference contact.owner: - -> account, on delete restrict\n",
   "shape.change: change contact\nindex.build: build contact_owner_idx\n"
-  "constraint.validate: check contact_owner_fkey\nviews.replace: replace 2 common views\n", NULL, NULL, NULL, false },
+  "constraint.validate: check contact_owner_fkey\nviews.replace: replace the common views of contact\n", NULL, NULL, NULL, false },
 { "widen a text", ACCOUNT NAME, ACCOUNT "        - {name: name, type: text, maxLength: 30}\n", TWO,
   "~ limit account.name: 20 characters -> 30 characters\n",
   "shape.change: change account\nconstraint.validate: check account_name_maxnew\n"
@@ -127,7 +127,7 @@ static const Case cases[] = {
   "> object client: account -> client\n> field client.ident: id -> ident\n"
   "> field client.title: name -> title\n> field client.size: n -> size\n"
   "> field contact.client: owner -> client\n", "shape.change: change account, client, contact\n"
-  "views.replace: replace 2 common views\n",
+  "views.replace: replace the common views of client, contact, account\n",
   "INSERT INTO client (title) VALUES ('z')", "SELECT string_agg(title, ',' ORDER BY title) FROM client", "a,b,z", false },
 { "rename and retype at once", ACCOUNT "        - {name: n, type: integer, default: 5}\n",
   "    - name: client\n      was: account\n      fields:\n"
@@ -135,23 +135,23 @@ static const Case cases[] = {
   "INSERT INTO account (n) VALUES (1)",
   "> object client: account -> client\n> field client.size: n -> size\n"
   "~ field client.size: integer, default 5 -> number(12,2), default 5\n",
-  "shape.change: change account, client\nviews.replace: replace 1 common view\n",
+  "shape.change: change account, client\nviews.replace: replace the common views of client, account\n",
   "INSERT INTO client DEFAULT VALUES", "SELECT sum(size)::text FROM client", "6.00", false },
 { "a field is no more of the model", ACCOUNT NAME
   "        - {name: n, type: integer, required: true, unique: true}\n", ACCOUNT NAME,
   "INSERT INTO account (name, n) VALUES ('a', 1)",
   "- required account.n: required -> -\n- unique account.n: account_n_key -> -\n",
-  "shape.change: settle account\nviews.replace: replace 1 common view\n",
+  "shape.change: settle account\nviews.replace: replace the common views of account\n",
   "INSERT INTO account (name) VALUES ('b')", "SELECT string_agg(name, ',' ORDER BY name) FROM account", "a,b", true },
 { "drop a field", ACCOUNT NAME "        - {name: n, type: integer, required: true}\n",
   ACCOUNT NAME "  drop: [account.n]\n", "INSERT INTO account (name, n) VALUES ('a', 1)",
   "- field account.n: integer, required -> - data\n- required account.n: required -> -\n",
-  "shape.change: settle account\nviews.replace: replace 1 common view\nshape.drop: drop account.n\n",
+  "shape.change: settle account\nviews.replace: replace the common views of account\nshape.drop: drop account.n\n",
   "INSERT INTO account (name) VALUES ('b')", "SELECT string_agg(name, ',' ORDER BY name) FROM account", "a,b", true },
 { "drop an object", ACCOUNT NAME CONTACT NAME OWNER, ACCOUNT NAME "  drop: [contact]\n",
   TWO "; INSERT INTO contact (owner) SELECT id FROM account",
   "- object contact: 3 fields -> - data\n",
-  "views.replace: replace 1 common view\nshape.drop: drop contact\n",
+  "views.replace: replace the common views of contact\nshape.drop: drop contact\n",
   "DELETE FROM account", "SELECT count(*)::text FROM account", "0", true },
 };
 

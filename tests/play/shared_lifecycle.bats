@@ -164,10 +164,10 @@ session_runs() {
 	try tenant delete initech --yes
 	assert_exit 0
 	assert_equal "$(state_of initech '[.state, .route, .purgeAfter] | join(" ")')" \
-		"sealed off 2026-12-20T14:13:20.000Z"
+		"sealed off 2026-10-21T14:13:20.000Z"
 	try tenant delete initech --no-backup --yes
 	assert_exit 1
-	assert_err 'error[refused]: the data of tenant "initech" is kept until 2026-12-20T14:13:20.000Z
+	assert_err 'error[refused]: the data of tenant "initech" is kept until 2026-10-21T14:13:20.000Z
   hint:  Wait, or say --now.'
 	try tenant delete initech --hand-back --yes
 	assert_exit 1
@@ -214,6 +214,6 @@ session_runs() {
 	assert_exit 0
 	assert_equal "$(su_psql vendor "SELECT (SELECT count(*) FROM pg_database WHERE datname = '$db')
 		+ (SELECT count(*) FROM pg_roles WHERE rolname LIKE '$db%')")" 0
-	try shared list
-	assert_out ""
+	try shared list -o json
+	assert_out "[]"
 }

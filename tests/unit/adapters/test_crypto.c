@@ -204,6 +204,104 @@ digests_agree_with_the_standards(void **state)
 }
 
 static void
+two_parts_have_the_digest_of_the_whole(void **state)
+{
+	Ctx *cx = *state;
+	unsigned char sum[32];
+	Sha256 *s = sha256_begin(cx->mem);
+
+	for (size_t n = 0; n <= 3; n++) {
+		sha256_two((Bytes){ (const unsigned char *)"abc", n },
+		    (Bytes){ (const unsigned char *)"abc" + n, 3 - n }, sum);
+		assert_string_equal(to_hex(cx, sum, 32), sha256_hex(cx->mem, "abc", 3));
+	}
+	sha256_add(s, "abc", 3);
+	sha256_end(s, sum);
+	assert_string_equal(to_hex(cx, sum, 32), sha256_hex(cx->mem, "abc", 3));
+	hmac_sha256("", 0, "", 0, sum);
+	assert_string_equal(to_hex(cx, sum, 32),
+	    "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+}
+
+/* RFC 8032, section 7.1, tests 1 to 3. */
+static void
+signatures_are_those_of_rfc_8032(void **state)
+{
+	static const struct {
+		const char *seed, *pub, *message, *signature;
+	} vectors[] = {
+		{ "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+		    "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+		    "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bac"
+		    "c61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b" },
+		{ "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+		    "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "72",
+		    "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e"
+		    "458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00" },
+		{ "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+		    "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
+		    "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290"
+		    "ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a" },
+	};
+	Ctx *cx = *state;
+
+	for (size_t i = 0; i < 3; i++) {
+		unsigned char seed[32], pub[32], message[2], made[64];
+		size_t n = strlen(vectors[i].message) / 2;
+		assert_true(hex_bytes(vectors[i].seed, 64, seed));
+		assert_true(hex_bytes(vectors[i].message, 2 * n, message));
+		Ed25519 *key = ed25519_open(cx->mem, seed);
+		ed25519_public(key, pub);
+		assert_string_equal(to_hex(cx, pub, 32), vectors[i].pub);
+		ed25519_sign(key, message, n, made);
+		assert_string_equal(to_hex(cx, made, 64), vectors[i].signature);
+		assert_true(ed25519_verify(pub, message, n, made));
+		for (size_t bit = 0; bit < 512; bit++) {
+			made[bit / 8] ^= (unsigned char)(1 << bit % 8);
+			assert_false(ed25519_verify(pub, message, n, made));
+			made[bit / 8] ^= (unsigned char)(1 << bit % 8);
+		}
+	}
+}
+
+/* RFC 4648, section 10; and nothing but the one form that a value has. */
+static void
+base64_is_that_of_rfc_4648_and_has_one_form(void **state)
+{
+	static const char *const pairs[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" },
+		{ "foo", "Zm9v" }, { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
+		{ "foobar", "Zm9vYmFy" } };
+	static const char *const bad[] = { "Z", "Zg",
+		"Zg=", "Zh==", "Zm9=", "Zg==Zg==", "Z===", "====", "=", "Zm9v\n", "Zm 9", "Zm-_",
+		"Zg==\n", "Zm9vY" };
+	Ctx *cx = *state;
+	Bytes got;
+
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		const char *plain = pairs[i][0], *text = pairs[i][1];
+		assert_string_equal(base64_text(cx->mem, plain, strlen(plain)), text);
+		assert_true(base64_bytes(cx->mem, text, strlen(text), &got));
+		assert_int_equal(got.n, strlen(plain));
+		assert_memory_equal(got.at, plain, got.n);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(base64_bytes(cx->mem, bad[i], strlen(bad[i]), &got));
+}
+
+static void
+hex_is_lower_case_and_whole(void **state)
+{
+	Ctx *cx = *state;
+	unsigned char out[2];
+
+	assert_true(hex_bytes("00ff", 4, out));
+	assert_string_equal(hex_text(cx->mem, out, 2), "00ff");
+	assert_false(hex_bytes("00FF", 4, out));
+	assert_false(hex_bytes("00f", 3, out));
+	assert_false(hex_bytes("00 f", 4, out));
+}
+
+static void
 a_digest_that_is_left_open_is_closed_with_its_arena(void **state)
 {
 	Ctx *cx = *state;
@@ -272,6 +370,10 @@ main(void)
 		CASE(a_foreign_header_is_told_apart),
 		CASE(a_name_that_is_too_long_is_refused),
 		CASE(digests_agree_with_the_standards),
+		CASE(two_parts_have_the_digest_of_the_whole),
+		CASE(signatures_are_those_of_rfc_8032),
+		CASE(base64_is_that_of_rfc_4648_and_has_one_form),
+		CASE(hex_is_lower_case_and_whole),
 		CASE(a_digest_that_is_left_open_is_closed_with_its_arena),
 		CASE(a_verifier_has_the_servers_form_and_a_fresh_salt),
 		CASE(passwords_are_long_and_differ),

@@ -256,7 +256,7 @@ policy_of(Room *r, const NoteKey *log, const NoteKey *witness, const char *rest)
 	char *text = arena_printf(r->cx.mem, "log %s\nwitness w %s\n%s",
 	    note_key_text(r->cx.mem, log), note_key_text(r->cx.mem, witness), rest);
 
-	ok(&r->cx, policy_read(&r->cx, text, strlen(text), &p));
+	ok(&r->cx, policy_read(&r->cx, "policy", text, strlen(text), &p));
 	return p;
 }
 

@@ -68,7 +68,7 @@ good(const char *text)
 {
 	Policy *p = NULL;
 
-	if (!policy_read(&cx, text, strlen(text), &p))
+	if (!policy_read(&cx, "policy", text, strlen(text), &p))
 		print_error("%s\n", fail_text(cx.mem, cx.fail));
 	assert_non_null(p);
 	return p;
@@ -79,7 +79,7 @@ bad(const char *text, const char *said)
 {
 	Policy *p = NULL;
 
-	assert_false(policy_read(&cx, text, strlen(text), &p));
+	assert_false(policy_read(&cx, "policy", text, strlen(text), &p));
 	assert_null(p);
 	assert_string_equal(fail_text(cx.mem, cx.fail), said);
 	fail_clear(&cx);

@@ -2,7 +2,7 @@
 
 #include "compliance/audit/log.h"
 #include "compliance/audit/tile.h"
-#include "tests/unit/core/room.h"
+#include "tests/unit/compliance/roll.h"
 
 static const Sql CHANGE_EVENT = { "change_event",
 	"UPDATE event SET bytes = CAST('{\"id\":\"changed\"}' AS BLOB) WHERE log_index = ?1", 0 };
@@ -10,103 +10,6 @@ static const Sql SMALLER = { "smaller", "UPDATE log SET size = 0, root = NULL", 
 static const Sql OTHER_ROOT = { "other_root", "UPDATE log SET root = zeroblob(32)", 0 };
 static const Sql LOST_EVENT = { "lost_event", "DELETE FROM event WHERE log_index = ?1", 0 };
 static const Sql NO_OPENINGS = { "no_openings", "DELETE FROM opening", 0 };
-
-static void
-writes(Ctx *cx, Home *home, const char *tenant, int n)
-{
-	Event e = { .tenant = tenant, .verb = "test.write", .object = "thing", .outcome = "ok" };
-
-	for (int i = 0; i < n; i++) {
-		e.step = i + 1;
-		ok(cx, event_write(cx, home, &e));
-	}
-}
-
-static char *
-path_of(Ctx *cx, const Log *log, const char *name)
-{
-	return arena_printf(cx->mem, "%s/%s", log->dir, name);
-}
-
-static void
-put_text(Ctx *cx, const char *path, const char *text)
-{
-	ok(cx, file_write(cx, path, 0600, text, strlen(text)));
-}
-
-static char *
-text_of(Ctx *cx, const char *path)
-{
-	char *text;
-	size_t n;
-
-	ok(cx, file_read(cx, path, 1 << 20, &text, &n));
-	return text;
-}
-
-typedef struct Check {
-	Home *home;
-	const Log *log;
-	HashSource from;
-	uint64_t size;
-	Hash root;
-	Range range;
-} Check;
-
-static bool
-check_entry(Ctx *cx, void *ptr, uint64_t index, int64_t event, Bytes bytes)
-{
-	Check *c = ptr;
-	Hash leaf;
-	Hashes proof;
-
-	(void)event;
-	merkle_leaf(bytes.at, bytes.n, &leaf);
-	range_add(&c->range, &leaf);
-	if (index % 37 == 0 || index + 1 == c->size) {
-		ok(cx, merkle_inclusion(cx, &c->from, index, c->size, &proof));
-		assert_true(merkle_check_inclusion(&leaf, index, c->size, &proof, &c->root));
-	}
-	return true;
-}
-
-/* What is published is what the catalogue has: signature, time, root, and the place of each entry. */
-static Checkpoint
-check(Ctx *cx, Home *home, Log *log)
-{
-	Check c = { .home = home, .log = log };
-	NoteKey key, beat;
-	Checkpoint cp;
-	Note note;
-	bool found;
-	int64_t at;
-
-	ok(cx, log_key(cx, home, log, KEY_ED25519, &key));
-	ok(cx, log_key(cx, home, log, KEY_COSIGNATURE, &beat));
-	ok(cx, log_checkpoint(cx, log, &note, &cp, &found));
-	assert_true(found);
-	assert_int_equal(note_verify(&note, &key, &at), NOTE_VALID);
-	assert_int_equal(note_verify(&note, &beat, &at), NOTE_VALID);
-	assert_string_equal(cp.origin, log->origin);
-	const char *dir = log->dir;
-	ok(cx, log_of_origin(cx, home, log->origin, log));
-	log->dir = dir;
-	assert_int_equal(at, log->signed_at / 1000);
-	assert_int_equal(cp.size, log->size);
-	assert_int_equal(cp.size, log->next);
-	assert_true(hash_same(&cp.root, &log->root));
-	c.size = cp.size;
-	c.root = cp.root;
-	c.from = log_hashes(cx->mem, log, cp.size);
-	range_begin(&c.range, 0);
-	ok(cx, log_each(cx, home, log, 0, cp.size, check_entry, &c));
-	range_root(&c.range, &c.root);
-	assert_true(hash_same(&cp.root, &c.root));
-	assert_string_equal(text_of(cx, path_of(cx, log, "key")),
-	    arena_printf(
-		cx->mem, "%s\n%s\n", note_key_text(cx->mem, &key), note_key_text(cx->mem, &beat)));
-	return cp;
-}
 
 static Log
 log_named(Ctx *cx, Home *home, const char *tenant)
@@ -238,7 +141,7 @@ lines_of_witnesses_stay_while_the_tree_does(void **state)
 	ok(&r->cx, note_signer(&r->cx, "witness.example/w", KEY_COSIGNATURE, &seed, &w));
 	ok(&r->cx, log_checkpoint(&r->cx, &log, &note, &cp, &found));
 	ok(&r->cx, note_sign(&r->cx, &note, &w, 1790000000));
-	ok(&r->cx, log_cosigned(&r->cx, r->home, &(Cosigned){ &log, &note }, 1));
+	ok(&r->cx, log_cosigned_all(&r->cx, r->home, &(Cosigned){ &log, &note }, 1));
 	ok(&r->cx, log_publish(&r->cx, r->home, &log, HEARTBEAT_ALWAYS));
 	ok(&r->cx, log_checkpoint(&r->cx, &log, &note, &cp, &found));
 	assert_int_equal(note.signatures.n, 3);
@@ -248,7 +151,8 @@ lines_of_witnesses_stay_while_the_tree_does(void **state)
 	ok(&r->cx, log_publish(&r->cx, r->home, &log, HEARTBEAT_IF_GROWN));
 	ok(&r->cx, log_checkpoint(&r->cx, &log, &note, &cp, &found));
 	assert_int_equal(note.signatures.n, 2);
-	ok(&r->cx, log_cosigned(&r->cx, r->home, &(Cosigned){ &log, &old }, 1)); /* came too late */
+	ok(&r->cx,
+	    log_cosigned_all(&r->cx, r->home, &(Cosigned){ &log, &old }, 1)); /* came too late */
 	ok(&r->cx, log_checkpoint(&r->cx, &log, &note, &cp, &found));
 	assert_int_equal(cp.size, 4);
 	assert_int_equal(note.signatures.n, 2);
@@ -376,6 +280,43 @@ one_log_that_would_fork_does_not_stop_the_others(void **state)
 		Log log = log_named(&r->cx, r->home, arena_printf(r->cx.mem, "t%d", i));
 		check(&r->cx, r->home, &log);
 	}
+}
+
+/* The tree's state in the catalogue can wait; what was signed is remembered beside it. */
+static void
+a_writer_that_never_rests_stops_no_publication(void **state)
+{
+	Room *r = *state;
+	LogHeads *heads = log_heads(r->cx.mem);
+	Published p;
+	Logs logs;
+	Lite *other;
+
+	publish_some(r, 3);
+	writes(&r->cx, r->home, NULL, 5);
+	ok(&r->cx,
+	    lite_open(
+		&r->cx, arena_printf(r->cx.mem, "%s/catalog.db", r->home_dir), LITE_WRITE, &other));
+	ok(&r->cx, lite_begin(&r->cx, other));
+	for (int turn = 0; turn < 2; turn++) {
+		ok(&r->cx, log_behind(&r->cx, r->home, 10, &logs));
+		assert_int_equal(logs.n, 1);
+		assert_int_equal(logs.at[0].size, 3);
+		ok(&r->cx, log_publish_all(&r->cx, r->home, heads, &logs, HEARTBEAT_IF_GROWN, &p));
+		assert_int_equal(p.failed, 0);
+		assert_int_equal(p.signed_now, turn == 0);
+		Checkpoint c;
+		Note note;
+		bool found;
+		ok(&r->cx, log_checkpoint(&r->cx, &logs.at[0], &note, &c, &found));
+		assert_int_equal(c.size, 8);
+	}
+	lite_rollback(other);
+	writes(&r->cx, r->home, NULL, 2);
+	ok(&r->cx, log_behind(&r->cx, r->home, 10, &logs));
+	ok(&r->cx, log_publish_all(&r->cx, r->home, heads, &logs, HEARTBEAT_IF_GROWN, &p));
+	Log log = log_named(&r->cx, r->home, NULL);
+	assert_int_equal(check(&r->cx, r->home, &log).size, 10);
 }
 
 /* --- before a command -------------------------------------------------------------------------- */
@@ -790,6 +731,7 @@ main(int argc, char **argv)
 		T(a_mark_that_is_damaged_or_another_ones_is_seen),
 		T(an_event_that_is_missing_is_told_and_nothing_is_signed),
 		T(one_log_that_would_fork_does_not_stop_the_others),
+		T(a_writer_that_never_rests_stops_no_publication),
 		T(a_home_that_is_ready_is_told_so),
 		T(a_catalogue_that_is_older_than_what_was_published_is_refused),
 		T(the_lock_is_one_process_at_a_time),

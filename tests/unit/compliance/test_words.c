@@ -26,12 +26,16 @@ every_step_of_the_product_has_a_sentence(void **state)
 static void
 every_row_is_whole(void **state)
 {
-	size_t n;
-	const EventWord *all = words_all(&n);
+	static const EventWord all[] = {
+#define EVENT_WORD(verb, done, meant, ocsf_class, ocsf_activity) \
+	{ verb, done, meant, ocsf_class, ocsf_activity },
+#include "compliance/audit/words.def"
+#undef EVENT_WORD
+	};
 
 	(void)state;
-	for (size_t i = 0; i < n; i++) {
-		assert_ptr_equal(words_of(all[i].verb), &all[i]); /* none twice */
+	for (size_t i = 0; i < LENGTH(all); i++) {
+		assert_string_equal(words_of(all[i].verb)->done, all[i].done); /* none twice */
 		assert_true(strlen(all[i].done) > 10 && strlen(all[i].meant) > 10);
 		assert_int_equal(all[i].done[strlen(all[i].done) - 1], '.');
 		assert_int_not_equal(all[i].meant[strlen(all[i].meant) - 1], '.');

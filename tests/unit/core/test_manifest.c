@@ -477,14 +477,15 @@ static void
 a_shared_tenant_says_that_its_own_names_may_be_seen(void **state)
 {
 	Ctx *cx = *state;
-	const char *text = "apiVersion: copyhold/v1\nkind: Region\nmetadata: {name: eu}\n"
-			   "spec: {country: DE}\n---\napiVersion: copyhold/v1\nkind: Cluster\n"
-			   "metadata: {name: eu-3}\nspec: {region: eu, modes: [shared], tenantRows: 9, "
-			   "connect: {host: h}}\n---\napiVersion: copyhold/v1\nkind: Model\n"
-			   "metadata: {name: crm}\nspec: {version: 1, objects: [{name: account}]}\n---\n"
-			   "apiVersion: copyhold/v1\nkind: Tenant\nmetadata: {name: acme}\nspec: {model: "
-			   "crm, mode: shared, cluster: eu-3, acceptVisibleNames: true, "
-			   "fields: {account: [{name: x_tier, type: text}]}}\n";
+	const char *text =
+	    "apiVersion: copyhold/v1\nkind: Region\nmetadata: {name: eu}\n"
+	    "spec: {country: DE}\n---\napiVersion: copyhold/v1\nkind: Cluster\n"
+	    "metadata: {name: eu-3}\nspec: {region: eu, modes: [shared], tenantRows: 9, "
+	    "connect: {host: h}}\n---\napiVersion: copyhold/v1\nkind: Model\n"
+	    "metadata: {name: crm}\nspec: {version: 1, objects: [{name: account}]}\n---\n"
+	    "apiVersion: copyhold/v1\nkind: Tenant\nmetadata: {name: acme}\nspec: {model: "
+	    "crm, mode: shared, cluster: eu-3, acceptVisibleNames: true, "
+	    "fields: {account: [{name: x_tier, type: text}]}}\n";
 	Manifests *m = load(cx, text);
 	const Tenant *t = map_get(m->tenants, "acme");
 	const Cluster *c = map_get(m->clusters, "eu-3");

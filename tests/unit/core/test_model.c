@@ -516,8 +516,7 @@ a_shape_has_spare_fields_under_names_that_no_manifest_can_give(void **state)
 			assert_int_equal(m->objects.at[0].fields.at[0].spare, cases[i].spare);
 		else
 			assert_string_equal(own.fail->what,
-			    arena_printf(
-				own.mem, "\"%s\" is no name of a field", cases[i].name));
+			    arena_printf(own.mem, "\"%s\" is no name of a field", cases[i].name));
 		arena_free(own.mem);
 	}
 }
