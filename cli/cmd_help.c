@@ -3,7 +3,7 @@
 #include "cli/app.h"
 
 static struct {
-	const char *noun, *verb, *shell;
+	const char *noun, *verb, *part, *shell;
 	bool manual;
 } arg;
 
@@ -101,15 +101,10 @@ run_help(void *ptr)
 		out_text(stdout, b.text);
 		return EXIT_DONE;
 	}
-	if (arg.verb)
-		c = find(all, n, arena_printf(app->cx->mem, "%s %s", arg.noun, arg.verb));
-	else if (!(c = find(all, n, arg.noun)))
-		return help_noun(app, arg.noun);
-	if (!c) {
-		fail(app->cx, FAIL_USAGE, "See: copyhold help.", "there is no command \"%s %s\"",
-		    arg.noun, arg.verb);
-		return app_fail(app);
-	}
+	const char *name = arena_printf(app->cx->mem, "%s%s%s%s%s", arg.noun, arg.verb ? " " : "",
+	    arg.verb ? arg.verb : "", arg.part ? " " : "", arg.part ? arg.part : "");
+	if (!(c = find(all, n, name)))
+		return help_noun(app, name);
 	opt_help(&b, c, app_globals());
 	out_text(stdout, b.text);
 	return EXIT_DONE;
@@ -160,7 +155,8 @@ const Command cmd_help = {
 	.run = run_help,
 	.options = help_options,
 	.args = { { "NOUN", &arg.noun, "a noun or single command", true },
-	    { "VERB", &arg.verb, "its verb", true } },
+	    { "VERB", &arg.verb, "its verb, or the second word of a noun", true },
+	    { "PART", &arg.part, "the verb of such a noun: help audit witness run", true } },
 };
 const Command cmd_version = {
 	.name = "version",

@@ -84,10 +84,11 @@ static bool
 proof_holds(
     Ctx *cx, Home *home, const Log *log, uint64_t index, const Checkpoint *c, const Hashes *path)
 {
+	int64_t event;
 	Bytes bytes;
 	Hash leaf;
 
-	if (!log_entry(cx, home, log, index, &bytes))
+	if (!log_entry(cx, home, log, index, &event, &bytes))
 		return false;
 	merkle_leaf(bytes.at, bytes.n, &leaf);
 	return merkle_check_inclusion(&leaf, index, c->size, path, &c->root) ||

@@ -4,7 +4,7 @@ setup() { home_setup; }
 teardown() { home_teardown; }
 
 # Every command, as help lists them.
-commands() { copyhold help | grep -oE '^  [a-z]+( [a-z-]+)?  ' | sed 's/^ *//; s/ *$//'; }
+commands() { copyhold help | grep -oE '^  [a-z]+( [a-z-]+)*  ' | sed 's/^ *//; s/ *$//'; }
 
 # --- help -------------------------------------------------------------------------------
 

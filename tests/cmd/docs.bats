@@ -39,7 +39,7 @@ none() {
 		sed 's/.*copyhold //' | sort -u | while read -r noun verb; do
 		if ! grep -qx "$noun" <<<"$nouns"; then
 			echo "copyhold $noun $verb"
-		elif ! grep -qx "$noun" <<<"$all" && [ -n "$verb" ] && ! grep -qx "$noun $verb" <<<"$all"; then
+		elif ! grep -qx "$noun" <<<"$all" && [ -n "$verb" ] && ! grep -qE "^$noun $verb( |\$)" <<<"$all"; then
 			echo "copyhold $noun $verb"
 		fi
 	done | none "these commands do not exist:"

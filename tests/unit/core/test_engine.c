@@ -265,6 +265,60 @@ a_record_that_is_refused_rolls_its_scope_back(void **state)
 	assert_string_equal(world(r, false), "");
 }
 
+#define QUICK(name, letter) \
+	"Note tenant/" name "/" letter "-recorded\nNote tenant/" name "/" letter "-registered\n" \
+	"Note tenant/" name "/open\n"
+
+static void
+a_record_that_is_refused_beside_that_of_the_tenant_before_harms_its_own_alone(void **state)
+{
+	static const struct {
+		const char *item;
+		int times;
+		ScopeOutcome acme, globex;
+		const char *world;
+	} cases[] = {
+		/* with acme's end, then alone */
+		{ "g-registered", 2, SCOPE_DONE, SCOPE_FAILED,
+		    "tenant/acme a-in 1\ntenant/initech i-in 1\n" QUICK("acme", "a")
+			QUICK("initech", "i") },
+		/* with globex's beginning, with its own neighbours, alone */
+		{ "a-recorded", 3, SCOPE_UNDONE, SCOPE_DONE,
+		    "tenant/globex g-in 1\ntenant/initech i-in 1\n" QUICK("globex", "g")
+			QUICK("initech", "i") },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		RunReport report;
+		void *room;
+		assert_int_equal(setup(&room), 0);
+		Room *r = room;
+		Steps steps = quick_chain(&r->cx, true);
+		harm(HARM_RECORD, cases[i].item, cases[i].times);
+		ok(&r->cx, start(r, &steps, &report));
+		assert_int_equal(report.scopes.at[0].outcome, cases[i].acme);
+		assert_int_equal(report.scopes.at[1].outcome, cases[i].globex);
+		assert_int_equal(report.scopes.at[2].outcome, SCOPE_DONE);
+		assert_string_equal(world(r, false), cases[i].world);
+		room_teardown(&room);
+	}
+}
+
+static void
+the_last_tenant_of_a_lane_is_recorded_with_no_other_behind_it(void **state)
+{
+	Room *r = *state;
+	Steps steps = quick_chain(&r->cx, true);
+	RunReport report;
+
+	ok(&r->cx, start(r, &steps, &report));
+	assert_int_equal(report.exit, EXIT_DONE);
+	assert_string_equal(
+	    states(r, report.run), "done done done done done done done done done done done done");
+	assert_string_equal(run_state(r, report.run), "done 0");
+}
+
 static void
 a_fenced_step_is_a_persons(void **state)
 {
@@ -540,6 +594,9 @@ main(void)
 		T(a_guard_that_says_no_ends_the_scope_before_its_first_step),
 		T(a_guard_that_cannot_look_leaves_the_steps_waiting),
 		T(a_record_that_is_refused_rolls_its_scope_back),
+		cmocka_unit_test(
+		    a_record_that_is_refused_beside_that_of_the_tenant_before_harms_its_own_alone),
+		T(the_last_tenant_of_a_lane_is_recorded_with_no_other_behind_it),
 		T(a_fenced_step_is_a_persons),
 		T(a_full_disk_in_mid_run_stops_it_and_a_resume_repeats_nothing),
 		T(tenants_of_a_cluster_that_failed_are_not_begun),

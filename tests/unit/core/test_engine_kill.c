@@ -14,7 +14,7 @@ child(const char *dir, const char *word)
 	ok(&r.cx, home_open(&r.cx, arena_printf(r.cx.mem, "%s/home", dir), ACCESS_WRITES, &r.home));
 	target_open(&r.cx, dir);
 	lane_catch_signals();
-	Steps steps = chain(&r.cx, pivot);
+	Steps steps = strstr(word, "quick") ? quick_chain(&r.cx, pivot) : chain(&r.cx, pivot);
 	if (strstr(word, "signal"))
 		harm(HARM_SIGNAL, "one", 1);
 	if (strstr(word, "fail"))
@@ -80,10 +80,23 @@ killed_at_any_boundary_a_resume_reaches_the_same_end(void **state)
 	kill_everywhere(NULL, "start-pivot", 0, "resume", CHAIN_DONE);
 }
 
+#define QUICK_DONE \
+	"tenant/acme a-in 1\ntenant/globex g-in 1\ntenant/initech i-in 1\n" \
+	"Note tenant/acme/a-recorded\nNote tenant/acme/a-registered\nNote tenant/acme/open\n" \
+	"Note tenant/globex/g-recorded\nNote tenant/globex/g-registered\nNote tenant/globex/open\n" \
+	"Note tenant/initech/i-recorded\nNote tenant/initech/i-registered\n" \
+	"Note tenant/initech/open\n"
+
 static void
-killed_at_any_boundary_an_undo_leaves_nothing(void **state)
+killed_before_the_end_of_a_tenant_is_recorded_with_the_next_a_resume_repeats_nothing(void **state)
 {
 	(void)state;
+	kill_everywhere(NULL, "start-quick-pivot", 0, "resume", QUICK_DONE);
+}
+
+static void
+undo_everywhere(const char *first)
+{
 	int n = 0, boundaries = 1;
 
 	while (n++ < boundaries) {
@@ -91,16 +104,23 @@ killed_at_any_boundary_an_undo_leaves_nothing(void **state)
 		assert_int_equal(setup(&room), 0);
 		Room *r = room;
 		if (n == 1)
-			boundaries = room_boundaries(r, "start");
+			boundaries = room_boundaries(r, first);
 		else
 			assert_int_equal(
-			    room_child(r, "start", arena_printf(r->cx.mem, "kill:%d", n)),
-			    -SIGKILL);
+			    room_child(r, first, arena_printf(r->cx.mem, "kill:%d", n)), -SIGKILL);
 		assert_int_equal(room_child(r, "undo", NULL), 0);
 		if (strcmp(world(r, true), "") != 0)
 			broken("boundary %d: %s: %s", n, states(r, 1), world(r, true));
 		room_teardown(&room);
 	}
+}
+
+static void
+killed_at_any_boundary_an_undo_leaves_nothing(void **state)
+{
+	(void)state;
+	undo_everywhere("start");
+	undo_everywhere("start-quick");
 }
 
 static void
@@ -195,6 +215,8 @@ main(int argc, char **argv)
 		T(a_run_that_did_nothing_yet_gives_way_to_a_newer_one),
 		T(a_stopped_holder_keeps_its_lease_and_a_dead_one_does_not),
 		cmocka_unit_test(killed_at_any_boundary_a_resume_reaches_the_same_end),
+		cmocka_unit_test(
+		    killed_before_the_end_of_a_tenant_is_recorded_with_the_next_a_resume_repeats_nothing),
 		cmocka_unit_test(killed_at_any_boundary_an_undo_leaves_nothing),
 		cmocka_unit_test(an_undo_killed_at_any_boundary_is_finished_by_the_next),
 		cmocka_unit_test(a_rollback_killed_at_any_boundary_is_finished_by_a_resume),
