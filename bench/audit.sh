@@ -52,24 +52,21 @@ row "its size" "$proof_bytes bytes" "4096 bytes" "-" "-" "-"
 # What the events of taking tenants on cost: writing them in the journal's transactions, and
 # publishing them when the command ends.
 start_server bj-1
+export COPYHOLD_HOME=$work/events
+"$copyhold" -q init >/dev/null
+write_base "$work/events.base" "$(port_of bj-1)" 2
+"$copyhold" cluster setup-script bj-1 -f "$work/events.base" | su_sql bj-1 >/dev/null
 for ((round = 0; round < rounds; round++)); do
-	export COPYHOLD_HOME=$work/events$round
 	rm -rf -- "$work/events.d"
-	"$copyhold" -q init >/dev/null
 	write_base "$work/events.d" "$(port_of bj-1)" 2
-	if [ "$round" = 0 ]; then
-		"$copyhold" cluster setup-script bj-1 -f "$work/events.d" | su_sql bj-1 >/dev/null
-	fi
 	write_tenants "$work/events.d" "r$round" "$audit_tenants"
+	events=$("$copyhold" audit list --limit 0 -o jsonl | wc -l)
 	timed "$copyhold" -q apply -f "$work/events.d" --yes
 	run_ms=$took
-	events=$("$copyhold" audit list --limit 0 -o jsonl | wc -l)
+	events=$(($("$copyhold" audit list --limit 0 -o jsonl | wc -l) - events))
 	read -r event_us publish_ms < <("$tools/audit" event "$COPYHOLD_HOME" "$events")
 	keep audit.cost "$(calc "100 * ($events * $event_us / 1000 + $publish_ms) / $run_ms")"
 	keep audit.run "$run_ms"
-	# the next home may take over what this one claimed
-	"$copyhold" -q home backup "$work/events.backup" --passphrase env:BJ1_PASSWORD >/dev/null 2>&1 || true
-	su_sql bj-1 -c "DROP SCHEMA IF EXISTS copyhold CASCADE" copyhold >/dev/null 2>&1 || true
 done
 cluster remove "$work" bj-1
 row "events of a run that takes $audit_tenants tenants on" "$(median audit.cost) % of it" "5 %" \

@@ -1,7 +1,7 @@
 #!/bin/bash
 #
 # run.sh [PART...] - measures the speed, each figure beside that of a peer or of the machine taken
-# in turn with it, and prints a table.  Parts: provision shared plan load start journal audit_verify (default: all).
+# in turn with it, and prints a table.  Parts: provision shared plan load start journal audit audit_verify (default: all).
 #
 #   BUILD=DIR      where copyhold was built (default: build)
 #   ROUNDS=N       how often each pair is repeated; medians are printed (default: 3)
@@ -34,6 +34,8 @@ build_tools() {
 	"$@" -o "$tools/limits" "$root/bench/limits.c" -lsqlite3 -lyaml
 	# shellcheck disable=SC2086 # several words
 	"$@" -o "$tools/evidence" "$root/bench/evidence.c" "$build/libcopyhold.a" $libs -lanl
+	# shellcheck disable=SC2086
+	"$@" -o "$tools/audit" "$root/bench/audit.c" "$build/libcopyhold.a" $libs -lanl
 	# shellcheck disable=SC2086
 	"$@" -o "$tools/fill" "$root/bench/fill.c" "$build/libcopyhold.a" $libs -lanl
 }
@@ -72,12 +74,12 @@ describe() {
 	exit 1
 }
 parts=("$@")
-[ $# -gt 0 ] || parts=(start journal plan provision load shared audit_verify)
+[ $# -gt 0 ] || parts=(start journal plan provision load shared audit audit_verify)
 for part in "${parts[@]}"; do
 	case $part in
-	start | journal | plan | provision | load | shared | audit_verify) ;;
+	start | journal | plan | provision | load | shared | audit | audit_verify) ;;
 	*)
-		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared] [audit_verify]" >&2
+		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared] [audit] [audit_verify]" >&2
 		exit 64
 		;;
 	esac

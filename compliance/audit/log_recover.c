@@ -528,8 +528,7 @@ recover_all(Ctx *cx, Home *home, const char *copy, Recovery *out)
 		any = any || logs.at[i].size > 0;
 	bool blind = any && !file_exists(arena_printf(cx->mem, "%s/high-water", audit));
 	for (size_t i = 0; i < logs.n; i++)
-		if ((!logs.at[i].closed || copy) &&
-		    !recover_log(cx, home, &logs.at[i], copy, blind, out))
+		if (!recover_log(cx, home, &logs.at[i], copy, blind, out))
 			return false;
 	if (logs.n > 0 &&
 	    (!adopt_all(cx, home, audit, out) || (copy && !adopt_all(cx, home, copy, out))))

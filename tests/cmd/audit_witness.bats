@@ -111,7 +111,8 @@ offer_is_cosigned() {
 	offer_gets "$(request 71 70)" 400 "the old size is greater than the checkpoint's"
 	sed '2d' "$(request 70 100)" >shorter
 	offer_gets shorter 422 "the consistency proof does not verify"
-	sed 's/^— \([^ ]*\) \(....\).\(.*\)/— \1 \2A\3/' "$(request 70 100)" >wrong
+	peer key other.seed "$LOG" 1 >other.key
+	peer request other.seed "$LOG" 70 100 >wrong
 	offer_gets wrong 403 "no known key of this origin has signed"
 	echo hello >none
 	offer_gets none 400 'the first line is not "old" and a size'

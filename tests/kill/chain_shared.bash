@@ -109,8 +109,9 @@ chain_begin() {
 # N: of the shared database; kept in a file, for the catalogue forgets it.
 chain_database() {
 	local file=$TEST_DIR/chain/$1/database
-	[ -s "$file" ] || sqlite3 -readonly "$COPYHOLD_HOME/catalog.db" \
-		"SELECT 's_' || id FROM shared WHERE model = 'm-$1'" >"$file"
+	sqlite3 -readonly "$COPYHOLD_HOME/catalog.db" \
+		"SELECT 's_' || id FROM shared WHERE model = 'm-$1'" >"$file.now"
+	[ ! -s "$file.now" ] || mv "$file.now" "$file"
 	[ -s "$file" ] && cat "$file" || echo no_such_database
 }
 
@@ -214,7 +215,7 @@ chain_catalogue() {
 	SQL
 }
 
-chain_neighbour() { awk -v name="n-$1" '$2 == name { print $1; exit }' "$TEST_DIR/chain/$1/ids"; }
+chain_neighbour() { awk -v name="n-$1" '$2 == name { id = $1 } END { print id }' "$TEST_DIR/chain/$1/ids"; }
 
 # N: how often each kind of step took effect in our own database on the server.
 chain_claimed() {

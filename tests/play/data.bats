@@ -42,7 +42,8 @@ empty() {
 		app.customer, app.employee, app.track, app.album, app.artist, app.genre, app.media_type" "$DB"
 }
 
-events() { sqlite3 "$COPYHOLD_HOME/catalog.db" "SELECT verb, outcome FROM event WHERE verb LIKE 'data.%'"; }
+events() { sqlite3 "$COPYHOLD_HOME/catalog.db" "SELECT verb, outcome FROM event
+	WHERE verb LIKE 'data.%' AND verb <> 'data.compare'"; }
 
 # The table's columns that are the same in every run.
 counted() { awk '{ print $1, $2, $3, $4 }' <<<"$output" | grep -v "^OBJECT"; }

@@ -65,6 +65,62 @@ assert_globex() { assert_equal "$(everything globex)" "$GLOBEX"; }
 	assert_settled
 }
 
+# --- refused before the first change ----------------------------------------------------
+
+@test "a server on which our login lacks a membership is refused with the GRANT it needs" {
+	local role
+	shop_tenant late
+	for role in pg_signal_backend pg_read_all_stats; do
+		su_psql vendor "REVOKE $role FROM copyhold"
+		apply
+		assert_exit 1
+		assert_contains "error[missing-right]: login \"copyhold\" on \"vendor\" is not a member of $role
+  while: looking at shared database \"vendor/shop\"
+  hint:  GRANT $role TO \"copyhold\";" "$stderr"
+		assert_equal "$(catalogue "SELECT count(*) FROM tenant WHERE name = 'late'")" 0
+		su_psql vendor "GRANT $role TO \"copyhold\""
+	done
+	rm "$MANIFESTS/late.yaml"
+	assert_settled
+	assert_globex
+}
+
+last_run() { copyhold run list --limit 1 -o json | jq -r '.[0].id'; }
+
+@test "of two applies at once one works, the other is told whose it is, and then has nothing to do" {
+	sed -i 's/version: 1/version: 2/; s/maxLength: 40/maxLength: 41/' "$MANIFESTS/model.yaml"
+	hold_at 4 first apply -f "$MANIFESTS" --yes
+	apply
+	assert_exit 1
+	assert_contains "error[refused]: run $(last_run) has not finished with shared database \"vendor/shop\"
+  hint:  Finish it: copyhold run resume $(last_run), or take it back: copyhold run undo $(last_run)." "$stderr"
+	try run resume "$(last_run)"
+	assert_exit 7
+	assert_contains 'error[leased]: ' "$stderr"
+	let_go "$HOLDER"
+	assert_equal "$status" 0
+	assert_applied
+	assert_out "nothing to do: 7 as they should be"
+}
+
+@test "tenants that join one database in two runs at once both come in" {
+	local spec
+	shop_tenant late
+	hold_at 4 first apply -f "$MANIFESTS" --yes -t late
+	shop_tenant later
+	apply -t later
+	assert_exit 0
+	let_go "$HOLDER"
+	assert_equal "$status" 0
+	assert_settled
+	for spec in late later; do
+		assert_equal "$(as "$spec" "SELECT count(*) FROM account")" 0
+		copyhold tenant delete "$spec" --now --no-backup --confirm "$spec" --yes
+		rm "$MANIFESTS/$spec.yaml"
+	done
+	assert_globex
+}
+
 # --- logins -----------------------------------------------------------------------------
 
 @test "a login that reads only is added, rotated and removed" {

@@ -3,6 +3,7 @@
 load ../lib/home
 load ../lib/cluster
 load ../lib/estate
+load ../lib/shop
 load ../kill/chain
 
 teardown() {
@@ -96,6 +97,21 @@ settled() {
 	assert_equal "$(su_psql acme-db "SELECT to_regnamespace('copyhold') IS NULL" acme)" t
 }
 
+@test "PostgreSQL 14 is refused for mode shared before the first change" {
+	use 14
+	clusters_setup
+	cluster_start vendor
+	home_setup
+	shop_setup
+	try apply -f "$MANIFESTS" --yes
+	assert_exit 1
+	assert_contains 'error[server-too-old]: cluster "vendor" is of version 14
+  while: looking at shared database "vendor/shop"
+  hint:  PostgreSQL 15 or newer is needed for mode shared.' "$stderr"
+	assert_equal "$(su_psql vendor "SELECT count(*) FROM pg_database WHERE datname ~ '^s_'")" 0
+	assert_equal "$(su_psql vendor "SELECT count(*) FROM pg_roles WHERE rolname ~ '^[st]_'")" 0
+}
+
 @test "the programs of tests/pg pass on PostgreSQL 13" { use 13; programs; }
 @test "the programs of tests/pg pass on PostgreSQL 14" { use 14; programs; }
 @test "the programs of tests/pg pass on PostgreSQL 16" { use 16; programs; }
@@ -138,3 +154,19 @@ settled() {
 @test "drift is found and mended on PostgreSQL 16" { use 16; plays play/drift; }
 @test "drift is found and mended on PostgreSQL 17" { use 17; plays play/drift; }
 @test "drift is found and mended on PostgreSQL 18" { use 18; plays play/drift; }
+
+# What the plays of mode shared say of roles and policies is said by the server's own text.
+@test "mode shared holds on PostgreSQL 16" {
+	use 16
+	plays play/shared_lifecycle play/shared_own play/shared_purge play/shared_evolution play/shared_crowd
+}
+
+@test "mode shared holds on PostgreSQL 17" {
+	use 17
+	plays play/shared_lifecycle play/shared_own play/shared_purge play/shared_evolution play/shared_crowd
+}
+
+@test "mode shared holds on PostgreSQL 18" {
+	use 18
+	plays play/shared_lifecycle play/shared_own play/shared_purge play/shared_evolution play/shared_crowd
+}

@@ -537,6 +537,17 @@ a_home_without_its_files_closes_its_logs(void **state)
 	log = log_named(&r->cx, home, "acme");
 	assert_int_equal(check(&r->cx, home, &log).size, 1);
 	ok(&r->cx, log_ready(&r->cx, home));
+
+	/* the same again with what has come of it: closed logs get their files back */
+	Room second = *r;
+	second.home = home;
+	second.dir = arena_printf(r->cx.mem, "%s/second", r->dir);
+	assert_int_equal(mkdir(second.dir, 0700), 0);
+	home = restored(r, backup_of(&second), true);
+	ok(&r->cx, log_recover(&r->cx, home, NULL, &done));
+	assert_int_equal(done.successors, 2);
+	ok(&r->cx, log_of_origin(&r->cx, home, was.origin, &log));
+	assert_int_equal(check(&r->cx, home, &log).size, 300);
 }
 
 static void
