@@ -266,7 +266,9 @@ const Command cmd_data_load = {
 	    "in `was`), as copyhold model import maps them. The source is read in one snapshot; the "
 	    "tenant's objects must be empty, and either all rows arrive or none. References, unique "
 	    "rules and indexes are taken off for the load and put back in the same transaction, so "
-	    "every row is checked.",
+	    "every row is checked. In mode shared they stand: rows come in an order that satisfies "
+	    "them, and references that none satisfies are set when all rows are there. No lock keeps "
+	    "the tenant's own sessions out then; where they wrote meanwhile, nothing is loaded.",
 	.access = ACCESS_WRITES,
 	.run = run_load,
 	.options = load_options,

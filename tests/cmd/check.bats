@@ -76,6 +76,19 @@ region() { # NAME COUNTRY
   hint:  Did you mean \"country\"? Known is country."
 }
 
+@test "check refuses own fields in a shared database whose names nobody agreed to show" {
+	cp -r "$REPO/manifests/quickstart" "$TEST_DIR/q"
+	grep -v acceptVisibleNames "$REPO/manifests/quickstart/tenants-shared.yaml" \
+		>"$TEST_DIR/q/tenants-shared.yaml"
+	try check -f "$TEST_DIR/q"
+	assert_exit 64
+	assert_out ""
+	assert_contains "error[manifest]: tenant \"vandelay\" has fields of its own, whose names other tenants of its database can see
+  where: $TEST_DIR/q/tenants-shared.yaml:" "$stderr"
+	assert_contains "
+  hint:  Add acceptVisibleNames: true if that may be so, or take mode dedicated." "$stderr"
+}
+
 @test "check gives its error as JSON when asked to" {
 	region eu XX >"$TEST_DIR/r.yaml"
 	try check -f "$TEST_DIR/r.yaml" --output json

@@ -108,11 +108,14 @@ chain_begin() {
 
 # N: of the shared database; kept in a file, for the catalogue forgets it.
 chain_database() {
-	local file=$TEST_DIR/chain/$1/database
-	sqlite3 -readonly "$COPYHOLD_HOME/catalog.db" \
-		"SELECT 's_' || id FROM shared WHERE model = 'm-$1'" >"$file.now"
-	[ ! -s "$file.now" ] || mv "$file.now" "$file"
-	[ -s "$file" ] && cat "$file" || echo no_such_database
+	local file=$TEST_DIR/chain/$1/database now
+	now=$(sqlite3 -readonly "$COPYHOLD_HOME/catalog.db" \
+		"SELECT 's_' || id FROM shared WHERE model = 'm-$1'")
+	if [ -n "$now" ] && [ "$now" != "$(cat "$file" 2>/dev/null)" ]; then
+		echo "$now" >"$file.$BASHPID"
+		mv "$file.$BASHPID" "$file"
+	fi
+	cat "$file" 2>/dev/null || echo no_such_database
 }
 
 # Rows of all tenants, as each of their logins would write them.

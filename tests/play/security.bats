@@ -224,5 +224,5 @@ rival() {
 	TMPDIR=$TEST_DIR/tmp PASS=correct-horse-battery try home backup "$TEST_DIR/b" --passphrase env:PASS
 	assert_exit 0
 	assert_equal "$(ls -A "$TEST_DIR/tmp")" ""
-	assert_equal "$(ls "$COPYHOLD_HOME/run")" $'lease\npass'
+	assert_equal "$(ls "$COPYHOLD_HOME/run")" $'audit\nlease\npass'
 }

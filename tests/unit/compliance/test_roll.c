@@ -641,8 +641,10 @@ child(const char *dir, const char *word)
 	if (strcmp(word, "publish") == 0) {
 		int fd = -1;
 		done = done && log_lock(&cx, home, 0, &fd);
-		if (done && fd < 0)
+		if (done && fd < 0) {
+			arena_free(cx.mem);
 			return EXIT_LEASED;
+		}
 		if (fd >= 0)
 			log_unlock(fd);
 		done = done && log_publish(&cx, home, &log, HEARTBEAT_IF_GROWN);
