@@ -14,33 +14,18 @@ column_of(const Object *o, const Field *f, const Slots *slots)
 	return slot == NULL ? f->name : slot->column;
 }
 
-/* The wide column has the default of the common field: a slot has none. */
-static const char *
-fallback_of(Arena *mem, const Model *m, const Field *f, const Model *common, const Field *base)
-{
-	const char *own = shape_default_text(mem, m, f);
-	const char *theirs = base == NULL ? NULL : shape_default_text(mem, common, base);
-
-	if (own == NULL || (theirs != NULL && strcmp(own, theirs) == 0))
-		return NULL;
-	return own;
-}
-
+/* The wide column's default serves INSERT alone: UPDATE ... SET x = DEFAULT asks the view. */
 static View
-view_of(Arena *mem, const char *schema, const Model *m, const Object *o, const Model *common,
-    const Slots *slots)
+view_of(Arena *mem, const char *schema, const Model *m, const Object *o, const Slots *slots)
 {
-	const Object *theirs = common == NULL ? NULL : model_object(common, o->name);
 	View v = { .schema = schema, .object = o->name, .table = o->name };
 
 	for (size_t i = 0; i < o->fields.n; i++) {
 		const Field *f = &o->fields.at[i];
-		ViewColumn c = { .name = f->name, .column = column_of(o, f, slots) };
-		bool slot = strcmp(c.column, c.name) != 0;
-		const Field *base = theirs == NULL || slot ? NULL : object_field(theirs, f->name);
+		ViewColumn c = { .name = f->name,
+			.column = column_of(o, f, slots),
+			.fallback = shape_default_text(mem, m, f) };
 
-		if (slot || base != NULL)
-			c.fallback = fallback_of(mem, m, f, common, base);
 		vec_push(mem, &v.columns, c);
 	}
 	return v;
@@ -53,13 +38,19 @@ view_common(Ctx *cx, const Shared *s, const Model *common, Views *out)
 		{ .user = "", .role = s->writers } };
 
 	for (size_t i = 0; i < common->objects.n; i++) {
-		View v = view_of(cx->mem, SCHEMA_APP, common, &common->objects.at[i], common, NULL);
+		View v = view_of(cx->mem, SCHEMA_APP, common, &common->objects.at[i], NULL);
 
 		for (size_t k = 0; k < LENGTH(groups); k++)
 			vec_push(cx->mem, &v.grantees, groups[k]);
 		vec_push(cx->mem, out, v);
 	}
 	return true;
+}
+
+static bool
+same_default(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
 static bool
@@ -71,7 +62,7 @@ same_columns(const View *a, const View *b)
 		const ViewColumn *x = &a->columns.at[i], *y = &b->columns.at[i];
 
 		if (strcmp(x->name, y->name) != 0 || strcmp(x->column, y->column) != 0 ||
-		    x->fallback != NULL || y->fallback != NULL)
+		    !same_default(x->fallback, y->fallback))
 			return false;
 	}
 	return true;
@@ -84,10 +75,10 @@ view_own(Ctx *cx, const Placement *at, const Model *effective, const Model *comm
 	for (size_t i = 0; i < effective->objects.n; i++) {
 		const Object *o = &effective->objects.at[i];
 		const Object *theirs = common == NULL ? NULL : model_object(common, o->name);
-		View v = view_of(cx->mem, at->schema, effective, o, common, slots), base;
+		View v = view_of(cx->mem, at->schema, effective, o, slots), base;
 
 		if (theirs != NULL) {
-			base = view_of(cx->mem, SCHEMA_APP, common, theirs, common, NULL);
+			base = view_of(cx->mem, SCHEMA_APP, common, theirs, NULL);
 			if (same_columns(&v, &base))
 				continue;
 		}

@@ -22,7 +22,7 @@
 
 typedef struct ViewColumn {
 	const char	*name, *column;
-	const char	*fallback;	/* a default that the wide column has not, as the server prints it, or NULL */
+	const char	*fallback;	/* its default, as the server prints it, or NULL */
 } ViewColumn;
 
 typedef struct View {
