@@ -7,6 +7,9 @@
  *					has it: median, 99th of a hundred, greatest
  *	audit event HOME N		us that one event adds to a transaction; ms that publishing
  *					N of them takes
+ *	audit many HOME LOGS SECONDS	an event for each of so many tenants, with `copyhold audit run`
+ *					beside it: s until each log is signed, and the greatest age in s
+ *					of any checkpoint in the time after that
  *	audit proof DIR LEAVES		a tree of so many leaves as tiles: ms and bytes of one proof
  */
 #include <stdio.h>
@@ -17,6 +20,7 @@
 
 #include "compliance/audit/log.h"
 #include "compliance/audit/tile.h"
+#include "lib/base/clock.h"
 #include "lib/base/file.h"
 
 #define ENTRY 1024
@@ -155,6 +159,65 @@ event_cost(Ctx *cx, const char *dir, int n)
 	return true;
 }
 
+/* --- many ---------------------------------------------------------------------------------- */
+
+/* How many logs are behind, and how old the oldest checkpoint is. */
+static bool
+look_at_all(Ctx *cx, Home *home, size_t *behind, double *oldest)
+{
+	Ctx own = ctx_new(cx->mem);
+	int64_t now = clock_wall_ms();
+	Logs logs;
+
+	*behind = 0;
+	*oldest = 0;
+	if (!log_all(&own, home, &logs)) {
+		fail_copy(cx, &own);
+		return false;
+	}
+	for (size_t i = 0; i < logs.n; i++) {
+		double age = (double)(now - logs.at[i].signed_at) / 1000;
+		*behind += logs.at[i].next > logs.at[i].size;
+		*oldest = age > *oldest ? age : *oldest;
+	}
+	arena_free(own.mem);
+	return true;
+}
+
+static bool
+many(Ctx *cx, const char *dir, int n, double seconds)
+{
+	Event e = { .verb = "bench.write", .object = "thing/1", .outcome = "ok" };
+	double oldest, worst = 0, all;
+	size_t behind = 1;
+	Home *home;
+
+	if (!home_open(cx, dir, ACCESS_WRITES, &home))
+		return false;
+	double from = now_s();
+	for (int i = 0; i < n; i++) {
+		Ctx own = ctx_new(cx->mem);
+		e.tenant = arena_printf(own.mem, "t%d", i);
+		if ((i % 500 == 0 && !lite_begin(&own, home->db)) || !event_write(&own, home, &e) ||
+		    ((i % 500 == 499 || i + 1 == n) && !lite_commit(&own, home->db))) {
+			fail_copy(cx, &own);
+			return false;
+		}
+		arena_free(own.mem);
+	}
+	for (; behind > 0 && now_s() < from + 600; usleep(100000))
+		if (!look_at_all(cx, home, &behind, &oldest))
+			return false;
+	all = now_s() - from;
+	for (double until = now_s() + seconds; now_s() < until; usleep(500000)) {
+		if (!look_at_all(cx, home, &behind, &oldest))
+			return false;
+		worst = oldest > worst ? oldest : worst;
+	}
+	printf("%.1f %.1f\n", all, worst);
+	return behind == 0 || fail(cx, FAIL_TIMEOUT, NULL, "audit run did not catch up");
+}
+
 /* --- proof ---------------------------------------------------------------------------------- */
 
 /* All leaves are equal, so all full tiles of a level are: one file with many names. */
@@ -241,10 +304,13 @@ main(int argc, char **argv)
 		ok = busy(&cx, argv[2], strtod(argv[3], NULL), (int)strtol(argv[4], NULL, 10));
 	else if (argc == 4 && strcmp(argv[1], "event") == 0)
 		ok = event_cost(&cx, argv[2], (int)strtol(argv[3], NULL, 10));
+	else if (argc == 5 && strcmp(argv[1], "many") == 0)
+		ok = many(&cx, argv[2], (int)strtol(argv[3], NULL, 10), strtod(argv[4], NULL));
 	else if (argc == 4 && strcmp(argv[1], "proof") == 0)
 		ok = proof_cost(&cx, argv[2], strtoull(argv[3], NULL, 10));
 	else
-		fputs("usage: audit busy HOME SECONDS GROUP | event HOME N | proof DIR LEAVES\n", stderr);
+		fputs("usage: audit busy HOME SECONDS GROUP | event HOME N | many HOME LOGS SECONDS | "
+		    "proof DIR LEAVES\n", stderr);
 	if (!ok && cx.fail->kind)
 		fputs(fail_text(cx.mem, cx.fail), stderr);
 	arena_free(cx.mem);

@@ -1,10 +1,12 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # run.sh sets what is not set here
 # The logs of events: durable entries of 1 KiB into one busy log while `audit run` signs beside the
-# writer, and how long an event waits for the checkpoint that has it; one proof from a tree of 100
-# million leaves; what the events of a provisioning run cost it.
+# writer, and how long an event waits for the checkpoint that has it; how old a checkpoint becomes
+# where there are 10,000 logs; one proof from a tree of 100 million leaves; what the events of a
+# provisioning run cost it.
 
 readonly audit_seconds=${AUDIT_SECONDS:-10} audit_group=${AUDIT_GROUP:-200}
+readonly audit_logs=${AUDIT_LOGS:-10000}
 readonly audit_leaves=${AUDIT_LEAVES:-100000000}
 readonly audit_tenants=${AUDIT_TENANTS:-8}
 
@@ -40,6 +42,15 @@ row "durable 1 KiB entries into one log, signed beside" "$(median audit.each)/s 
 	"$(calc "$(median audit.each) / $(median audit.syncs)")"
 row "event to signed checkpoint, 99 of 100" "$(median audit.late) ms ($(spread audit.late))" "250 ms" \
 	"the median one" "$(median audit.median) ms" "-"
+
+export COPYHOLD_HOME=$work/many
+"$copyhold" -q init >/dev/null
+service_start
+read -r all_signed oldest < <("$tools/audit" many "$COPYHOLD_HOME" "$audit_logs" 90)
+service_end
+rm -rf -- "$COPYHOLD_HOME"
+row "oldest checkpoint of $audit_logs logs" "$oldest s" "60 s" "until each is signed once" \
+	"$all_signed s" "-"
 
 rm -rf -- "$work/tree"
 mkdir "$work/tree"

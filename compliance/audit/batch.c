@@ -12,7 +12,7 @@
 #include "lib/base/file.h"
 #include "lib/core/model.h"
 
-#define BATCH_FEW 256 /* more than these, and one sync of the whole file system costs less */
+#define BATCH_FEW 64 /* more than these, and one sync of the whole file system costs less */
 
 typedef struct BatchFile {
 	char *temp, *path;

@@ -12,6 +12,7 @@
 #include "lib/base/log.h"
 
 #define LOOK_MS       50 /* between two looks for new events */
+#define ROUND_MS      40 /* between the beginnings of two rounds */
 #define AFTER_FAIL_MS 1000
 #define MANY          256
 #define BEATS         64 /* at once: a busy log does not wait for all others */
@@ -88,6 +89,19 @@ service_turn(Ctx *cx, Service *s, bool *did)
 	return false;
 }
 
+/* A busy log is signed as often as anyone can want; more often only costs the writer. */
+static int64_t
+service_pause(bool done, bool did, int64_t began)
+{
+	int64_t rest = began + ROUND_MS - clock_mono_ms();
+
+	if (!done && !did)
+		return AFTER_FAIL_MS;
+	if (!did)
+		return LOOK_MS;
+	return rest > 0 ? rest : 0;
+}
+
 static void
 service_loop(void *ptr)
 {
@@ -96,16 +110,15 @@ service_loop(void *ptr)
 
 	while (!lane_stopping()) {
 		Ctx own = ctx_new(cx->mem);
+		int64_t began = clock_mono_ms();
 		bool did = false, done = service_turn(&own, s, &did);
 		if (done)
 			service_mended(s);
 		else
 			service_failed(s, own.fail);
 		arena_free(own.mem);
-		if (!done && !did)
-			lane_sleep(AFTER_FAIL_MS);
-		else
-			lane_sleep(did ? 0 : LOOK_MS); /* the witnesses' lane has its turn too */
+		lane_sleep(
+		    service_pause(done, did, began)); /* the witnesses' lane has its turn too */
 	}
 }
 

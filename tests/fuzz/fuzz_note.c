@@ -30,7 +30,8 @@ a_note(Arena *mem, const char *text, size_t n)
 	if (strlen(again) != n || memcmp(again, text, n) != 0)
 		abort();
 	for (size_t i = 0; i < note.signatures.n && i < 4; i++) {
-		NoteKey key = { .name = note.signatures.at[i].name, .id = note.signatures.at[i].id,
+		NoteKey key = { .name = note.signatures.at[i].name,
+			.id = note.signatures.at[i].id,
 			.type = i % 2 ? KEY_COSIGNATURE : KEY_ED25519 };
 		memcpy(key.pub, pub, sizeof pub);
 		if (note_verify(&note, &key, NULL) == NOTE_VALID)
@@ -51,7 +52,7 @@ a_key(Arena *mem, const char *text)
 }
 
 typedef struct Sum {
-	size_t	 entries, bytes;
+	size_t entries, bytes;
 } Sum;
 
 static bool
@@ -71,7 +72,8 @@ a_bundle(Arena *mem, const uint8_t *data, size_t size)
 	Ctx cx = ctx_new(mem);
 	Sum s = { 0 };
 
-	if (tile_bundle_each(&cx, (Bytes){ data, size }, add, &s) && s.bytes + 2 * s.entries != size)
+	if (tile_bundle_each(&cx, (Bytes){ data, size }, add, &s) &&
+	    s.bytes + 2 * s.entries != size)
 		abort();
 }
 

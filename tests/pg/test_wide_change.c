@@ -91,7 +91,8 @@ static const Case cases[] = {
   "+ default account.name: - -> x\n+ required account.name: - -> required\n"
   "+ index account.name: - -> account_name_idx\n",
   "shape.change: change account\nconstraint.validate: check account_name_notnull\n"
-  "index.build: build account_name_idx\nshape.change: settle account\n",
+  "index.build: build account_name_idx\nshape.change: settle account\n"
+  "views.replace: replace the common views of account\n",
   "INSERT INTO account DEFAULT VALUES", "SELECT string_agg(name, ',') FROM account", "a,b,x", false },
 { "make a field unique", ACCOUNT NAME,
   ACCOUNT "        - {name: name, type: text, maxLength: 20, unique: true}\n", TWO,

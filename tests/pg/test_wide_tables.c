@@ -87,7 +87,7 @@ a_creation_says_its_objects_and_can_be_undone(void **state)
 	    "+ object link: - -> 2 fields\n");
 	assert_string_equal(steps_text(w->s.p.cx.mem, &p.steps),
 	    "shape.create: create 3 objects in s_abcdefghijkl\n"
-	    "views.replace: create the common views of link, part, thing\n");
+	    "views.replace: create the common views of thing, link, part\n");
 	must(&w->s.p, shape_run(&w->s, &p.steps, &done));
 	must(&w->s.p, shape_undo(&w->s, &p.steps, done));
 	Items after = wide_seen(w);
