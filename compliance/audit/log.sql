@@ -12,13 +12,19 @@ SELECT id, tenant, life, part, place, origin, next, size, root, signed_at, close
 -- name: log_by_id server: lite
 SELECT id, tenant, life, part, place, origin, next, size, root, signed_at, closed FROM log WHERE id = ?1;
 
+-- Said which index: another one that would do has every log in it.
 -- name: log_behind server: lite
-SELECT id, tenant, life, part, place, origin, next, size, root, signed_at, closed FROM log
+SELECT id, tenant, life, part, place, origin, next, size, root, signed_at, closed
+FROM log INDEXED BY log_behind
 WHERE next > size AND closed = 0 ORDER BY signed_at LIMIT ?1;
 
+-- Two ranges of the index, for an OR would read all of it at every look.
 -- name: log_signed_before server: lite
+SELECT * FROM (SELECT id, tenant, life, part, place, origin, next, size, root, signed_at, closed FROM log
+	WHERE closed = 0 AND signed_at < ?1 ORDER BY signed_at)
+UNION ALL
 SELECT id, tenant, life, part, place, origin, next, size, root, signed_at, closed FROM log
-WHERE closed = 0 AND (signed_at < ?1 OR signed_at > ?2) ORDER BY signed_at;
+WHERE closed = 0 AND signed_at > ?2;
 
 -- name: log_entries server: lite
 SELECT log_index, seq, bytes FROM event WHERE log = ?1 AND log_index >= ?2 AND log_index < ?3

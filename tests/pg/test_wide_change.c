@@ -112,7 +112,8 @@ static const Case cases[] = {
 { "integer becomes number", ACCOUNT "        - {name: n, type: integer, default: 5, indexed: true}\n",
   ACCOUNT "        - {name: n, type: number, precision: 12, scale: 2, default: 5, indexed: true}\n",
   "INSERT INTO account (n) VALUES (1), (-9999999999)",
-  "~ field account.n: integer, default 5 -> number(12,2), default 5\n", "shape.change: change account\n",
+  "~ field account.n: integer, default 5 -> number(12,2), default 5\n",
+  "shape.change: change account\nviews.replace: replace the common views of account\n",
   "INSERT INTO account DEFAULT VALUES", "SELECT sum(n)::text FROM account", "-9999999993.00", false },
 { "rename everything",
   ACCOUNT "        - {name: name, type: text, maxLength: 20, unique: true, required: true}\n"
