@@ -24,7 +24,7 @@ shared_tenants() {
 		for (i = from; i < to; i++)
 			printf "%sapiVersion: copyhold/v1\nkind: Tenant\nmetadata: {name: %s%05d}\n" \
 			    "spec: {model: %s, mode: shared, cluster: bj-1, residency: {country: CN}}\n",
-			    i > from ? "---\n" : "", prefix, i, model
+			    (i > from ? "---\n" : ""), prefix, i, model
 	}' >"$dir/$1$2.yaml"
 }
 
@@ -197,11 +197,13 @@ tps() {
 
 # WHAT STATEMENT TARGET COLUMNS
 compare_both() {
-	local mode
+	local mode value
 	for mode in prepared simple; do
 		for ((round = 0; round < rounds; round++)); do
-			keep "view.$4.$1.$mode" "$(tps record "$2" $mode)"
-			keep "plain.$4.$1.$mode" "$(tps plain.record "$2" $mode)"
+			value=$(tps record "$2" $mode)
+			keep "view.$4.$1.$mode" "$value"
+			value=$(tps plain.record "$2" $mode)
+			keep "plain.$4.$1.$mode" "$value"
 		done
 		target=$3
 		[ $mode = prepared ] || target=-
@@ -225,7 +227,7 @@ SELECT * FROM @ WHERE code = 'c' || :i;" "0.85 or more" "$columns"
 	compare_both "read by indexed field" "\\set i random(1, 99)
 SELECT * FROM @ WHERE num = :i;" "0.85 or more" "$columns"
 	compare_both "insert" "\\set i random(1000000000, 9000000000000000)
-INSERT INTO @ (id, code, num, f4, f6) VALUES (:i, 'i' || :i, :i % 1000, 1, 'x');" \
+INSERT INTO @ (id, code, num, f4, f6) VALUES (:i::bigint, 'i' || :i::bigint, :i::bigint % 1000, 1, 'x');" \
 		"0.55 or more" "$columns"
 	compare_both "update" "\\set i random(1, 100)
 UPDATE @ SET num = num + 1, f6 = 'y' WHERE id = :i;" "0.75 or more" "$columns"

@@ -14,9 +14,12 @@ typedef struct MapEntry {
 	UT_hash_handle hh;
 } MapEntry;
 
+#define TIDY_ABOVE ((size_t)64 << 10)
+
 struct Map {
-	Arena *mem;
+	Arena *owner, *mem; /* mem: of the entries, made anew when most of it is garbage */
 	MapEntry *head;
+	size_t live, garbage; /* bytes */
 };
 
 Map *
@@ -24,7 +27,8 @@ map_new(Arena *mem)
 {
 	Map *m = arena_alloc(mem, sizeof *m);
 
-	m->mem = mem;
+	m->owner = mem;
+	m->mem = arena_new(mem);
 	return m;
 }
 
@@ -37,17 +41,41 @@ map_find(const Map *m, const char *key)
 	return e;
 }
 
+static void
+map_add(Map *m, const char *key, void *value)
+{
+	MapEntry *e = arena_alloc(m->mem, sizeof *e);
+
+	e->item.key = arena_dup(m->mem, key);
+	e->item.value = value;
+	HASH_ADD_KEYPTR(hh, m->head, e->item.key, strlen(key), e);
+	m->live += sizeof *e + strlen(key);
+}
+
+/* What was removed stays in the arena until there is more of it than of the rest. */
+static void
+map_tidy(Map *m)
+{
+	Map fresh = { .owner = m->owner, .mem = arena_new(m->owner) };
+
+	for (const MapItem *i = NULL; (i = map_next(m, i)) != NULL;)
+		map_add(&fresh, i->key, i->value);
+	arena_free(m->mem);
+	*m = fresh;
+}
+
 void
 map_set(Map *m, const char *key, void *value)
 {
 	MapEntry *e = map_find(m, key);
 
-	if (e == NULL) {
-		e = arena_alloc(m->mem, sizeof *e);
-		e->item.key = arena_dup(m->mem, key);
-		HASH_ADD_KEYPTR(hh, m->head, e->item.key, strlen(key), e);
+	if (e != NULL) {
+		e->item.value = value;
+		return;
 	}
-	e->item.value = value;
+	if (m->garbage > TIDY_ABOVE && m->garbage > m->live)
+		map_tidy(m);
+	map_add(m, key, value);
 }
 
 void *
@@ -63,8 +91,11 @@ map_remove(Map *m, const char *key)
 {
 	MapEntry *e = map_find(m, key);
 
-	if (e != NULL)
-		HASH_DELETE(hh, m->head, e);
+	if (e == NULL)
+		return;
+	m->live -= sizeof *e + strlen(e->item.key);
+	m->garbage += sizeof *e + strlen(e->item.key);
+	HASH_DELETE(hh, m->head, e);
 }
 
 size_t

@@ -1,5 +1,7 @@
 /*
- * map.h - text -> pointer, in insertion order (uthash).  Keys are copied.
+ * map.h - text -> pointer, in insertion order (uthash).  Keys are copied; a
+ * MapItem and its key last until something is set in a map that things were
+ * removed from.
  */
 #pragma once
 

@@ -1,0 +1,249 @@
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "region/gateway/worker_intern.h"
+
+struct LoginTry {
+	Arena *mem;
+	Entry entry;
+	ScramServer scram;
+	bool plus;  /* it chose channel binding */
+	bool known; /* there is such a user; one that is not goes the same way to its end */
+	unsigned char first[SCRAM_MESSAGE];
+	size_t first_n;
+};
+
+#define MECHANISM      "SCRAM-SHA-256"
+#define MECHANISM_PLUS "SCRAM-SHA-256-PLUS"
+
+void
+client_login_free(Client *c)
+{
+	if (!c->login)
+		return;
+	worker_forget(c->conn.w, c);
+	scram_wipe(c->login, sizeof *c->login);
+	arena_free(c->login->mem);
+	c->login = NULL;
+}
+
+Entry *
+client_entry(Client *c)
+{
+	if (!c->login) {
+		Arena *mem = arena_new(c->conn.w->mem);
+		c->login = arena_alloc(mem, sizeof *c->login);
+		c->login->mem = mem;
+	}
+	return &c->login->entry;
+}
+
+static void
+say(Client *c, size_t n)
+{
+	queue_add(c->conn.w, &c->conn.out, c->conn.w->build, n);
+}
+
+void
+client_login(Client *c)
+{
+	Worker *w = c->conn.w;
+	char list[64];
+	size_t n = 0;
+
+	c->plus_offered = c->conn.io.tls != NULL;
+	if (c->plus_offered) {
+		memcpy(list, MECHANISM_PLUS, sizeof MECHANISM_PLUS);
+		n = sizeof MECHANISM_PLUS;
+	}
+	memcpy(list + n, MECHANISM, sizeof MECHANISM);
+	n += sizeof MECHANISM;
+	list[n++] = '\0';
+	c->state = CLIENT_SASL;
+	say(c, wire_put_auth(w->build, sizeof w->build, AUTH_SASL, list, n));
+	client_told(c);
+}
+
+/* One text for whatever is wrong: tenant, user or password. */
+static void
+refuse(Client *c)
+{
+	c->conn.w->stats.logins_failed++;
+	client_fatal(c, "28P01", "tenant, user or password is wrong", NULL);
+}
+
+static void
+have_verifier(void *ptr, LinkType type, const void *body, size_t n)
+{
+	Client *c = ptr;
+	Worker *w = c->conn.w;
+	LoginTry *l = c->login;
+	const LinkVerifier *v = body;
+	unsigned char binding[64];
+	char out[SCRAM_MESSAGE];
+	size_t len, binding_n = 0;
+
+	(void)type;
+	if (!body || n != sizeof *v) {
+		client_fatal(c, "57P03", "the gateway cannot look logins up now", NULL);
+		return;
+	}
+	l->known = v->known;
+	if (l->plus)
+		binding_n = stream_tls_binding(c->conn.io.with, binding);
+	if (!scram_server_first(&l->scram, &v->verifier, (Bytes){ binding, binding_n },
+		c->plus_offered, l->first, l->first_n, out, sizeof out, &len)) {
+		client_fatal(c, "08P01", "the SCRAM message is not well formed", NULL);
+		return;
+	}
+	c->state = CLIENT_PROOF;
+	c->conn.deaf = false;
+	say(c, wire_put_auth(w->build, sizeof w->build, AUTH_SASL_MORE, out, len));
+	client_told(c);
+}
+
+static void
+first_message(Client *c, const unsigned char *body, size_t n)
+{
+	LoginTry *l = c->login;
+	const char *mechanism;
+	const unsigned char *data;
+	size_t data_n;
+	LinkWho who = { 0 };
+
+	if (!wire_sasl_first(body, n, &mechanism, &data, &data_n) || data_n > sizeof l->first) {
+		client_fatal(c, "08P01", "the SCRAM message is not well formed", NULL);
+		return;
+	}
+	l->plus = c->plus_offered && strcmp(mechanism, MECHANISM_PLUS) == 0;
+	if (!l->plus && strcmp(mechanism, MECHANISM) != 0) {
+		client_fatal(c, "28000", "only SCRAM-SHA-256 is offered", NULL);
+		return;
+	}
+	memcpy(l->first, data, data_n);
+	l->first_n = data_n;
+	memcpy(who.tenant, l->entry.tenant, sizeof l->entry.tenant);
+	memcpy(who.user, l->entry.user, sizeof l->entry.user);
+	c->state = CLIENT_VERIFIER;
+	c->conn.deaf = true;
+	if (worker_ask(c->conn.w, LINK_ASK_VERIFIER, &who, sizeof who, have_verifier, c) == 0)
+		client_fatal(c, "57P03", "the gateway cannot look logins up now", NULL);
+}
+
+/* --- the proof was right ------------------------------------------------------------------ */
+
+static bool
+in_limits(Client *c, const Route *r, const RouteLogin *login)
+{
+	const LinkLimits *limits = &c->conn.w->start.limits;
+	Tenancy *t = tenancy_find(c->conn.w, r->tenant);
+	int32_t of_login = 0;
+
+	for (Pool *p = t ? t->pools : NULL; p; p = p->next)
+		if (strcmp(p->user, login->user) == 0)
+			of_login += p->nclients;
+	if ((login->max_conns > 0 && of_login >= login->max_conns) ||
+	    (limits->tenant_clients > 0 && t && t->nclients >= limits->tenant_clients)) {
+		client_fatal(c, "53300", "too many connections of this login", NULL);
+		return false;
+	}
+	return true;
+}
+
+/* Settings are kept in memory that is the client's own. */
+static void
+keep_settings(Client *c, const Entry *e)
+{
+	Worker *w = c->conn.w;
+
+	for (size_t i = 0; i < e->ntracked; i++) {
+		int var = var_of(e->tracked[i].name);
+		if (var >= 0)
+			c->var[var] = worker_text(w, e->tracked[i].value);
+	}
+	if (e->nothers == 0)
+		return;
+	if (!c->mem)
+		c->mem = arena_new(w->mem);
+	StartupParam *own = arena_alloc(c->mem, e->nothers * sizeof *own);
+	for (size_t i = 0; i < e->nothers; i++)
+		own[i] = (StartupParam){ arena_dup(c->mem, e->other[i].name),
+			arena_dup(c->mem, e->other[i].value) };
+	c->own = own;
+	c->nown = e->nothers;
+	c->pins |= PIN_SETTINGS;
+}
+
+/* What may be said of the tenant is said from here on: the password was right. */
+static bool
+admitted(Client *c, Route *r, RouteLogin *login)
+{
+	Worker *w = c->conn.w;
+	const Entry *e = &c->login->entry;
+
+	if (!route_find(w->table, e->tenant, r) || !route_login(w->table, e->tenant, e->user, login)) {
+		refuse(c);
+		return false;
+	}
+	if (r->state == ROUTE_OFF && r->suspended) {
+		client_fatal(c, "TN001", "the tenant is suspended", NULL);
+		return false;
+	}
+	if (r->state == ROUTE_OFF || !login->on ||
+	    (login->valid_until > 0 && login->valid_until <= clock_wall_ms())) {
+		refuse(c);
+		return false;
+	}
+	if (e->replication) {
+		client_fatal(c, "0A000", "the gateway carries no replication connections",
+		    "Connect to the server directly.");
+		return false;
+	}
+	return in_limits(c, r, login);
+}
+
+static void
+last_message(Client *c, const unsigned char *body, size_t n)
+{
+	Worker *w = c->conn.w;
+	LoginTry *l = c->login;
+	Route r;
+	RouteLogin login;
+	char out[SCRAM_MESSAGE];
+	size_t len;
+	bool proven;
+
+	if (!scram_server_final(&l->scram, body, n, &proven, out, sizeof out, &len)) {
+		client_fatal(c, "08P01", "the SCRAM message is not well formed", NULL);
+		return;
+	}
+	if (!proven || !l->known) {
+		refuse(c);
+		return;
+	}
+	if (!admitted(c, &r, &login))
+		return;
+	say(c, wire_put_auth(w->build, sizeof w->build, AUTH_SASL_FINAL, out, len));
+	say(c, wire_put_auth(w->build, sizeof w->build, AUTH_OK, NULL, 0));
+	memcpy(c->user, login.user, sizeof c->user);
+	pool_join(pool_for(w, &r, &login), c);
+	keep_settings(c, &l->entry);
+	client_login_free(c);
+	w->stats.logins++;
+	client_logged(c);
+	client_told(c);
+	if (c->state == CLIENT_WELCOME)
+		client_welcome(c);
+}
+
+bool
+client_login_message(Client *c, char type, const unsigned char *body, size_t n)
+{
+	if (type != 'p')
+		return false;
+	if (c->state == CLIENT_SASL)
+		first_message(c, body, n);
+	else
+		last_message(c, body, n);
+	return true;
+}

@@ -1,0 +1,542 @@
+#include "region/gateway/worker_intern.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+#define TICK_MS      50
+#define ACCEPTS      64 /* in one turn */
+#define TEXTS_MAX    65536
+#define MASTER_GONE_MS 5000 /* that clients have to end when the master is gone */
+
+const char *const var_names[VARS] = {
+	[VAR_ENCODING] = "client_encoding",
+	[VAR_DATESTYLE] = "DateStyle",
+	[VAR_TIMEZONE] = "TimeZone",
+	[VAR_INTERVALSTYLE] = "IntervalStyle",
+	[VAR_STRINGS] = "standard_conforming_strings",
+	[VAR_APPLICATION] = "application_name",
+	[VAR_FLOATS] = "extra_float_digits",
+};
+
+int
+var_of(const char *name)
+{
+	for (int i = 0; i < VARS; i++)
+		if (strcasecmp(name, var_names[i]) == 0)
+			return i;
+	return -1;
+}
+
+/* There are few, but clients choose them: past a bound a new one counts as empty. */
+const char *
+worker_text(Worker *w, const char *text)
+{
+	char *kept = map_get(w->texts, text);
+
+	if (kept)
+		return kept;
+	if (map_count(w->texts) >= TEXTS_MAX && text[0])
+		return worker_text(w, "");
+	kept = arena_dup(w->mem, text);
+	map_set(w->texts, text, kept);
+	return kept;
+}
+
+int64_t
+worker_now(const Worker *w)
+{
+	return loop_now_ms(w->loop);
+}
+
+/* --- questions to the master ---------------------------------------------------------- */
+
+struct Asked {
+	struct Asked *next;
+	uint64_t id;
+	AskedFn fn; /* NULL: not wanted any more */
+	void *ptr;
+};
+
+uint64_t
+worker_ask(Worker *w, LinkType type, const void *body, size_t n, AskedFn fn, void *ptr)
+{
+	struct Asked *a = w->spare_asked;
+
+	if (!link_send(WORKER_LINK, type, w->last_asked + 1, body, n, -1))
+		return 0;
+	if (a)
+		w->spare_asked = a->next;
+	else
+		a = arena_alloc(w->mem, sizeof *a);
+	*a = (struct Asked){ .next = w->asked, .id = ++w->last_asked, .fn = fn, .ptr = ptr };
+	w->asked = a;
+	return a->id;
+}
+
+void
+worker_forget(Worker *w, void *ptr)
+{
+	for (struct Asked *a = w->asked; a; a = a->next)
+		if (a->ptr == ptr)
+			a->fn = NULL;
+}
+
+static void
+answered(Worker *w, const LinkHead *head, const void *body)
+{
+	struct Asked **link = &w->asked;
+
+	while (*link && (*link)->id != head->id)
+		link = &(*link)->next;
+	struct Asked *a = *link;
+	if (!a)
+		return;
+	*link = a->next;
+	a->next = w->spare_asked;
+	w->spare_asked = a;
+	if (a->fn)
+		a->fn(a->ptr, (LinkType)head->type, body, head->n);
+}
+
+/* --- accepting ---------------------------------------------------------------------------- */
+
+void
+worker_peer(int fd, char *out, size_t n, bool *local)
+{
+	struct sockaddr_storage at = { 0 };
+	socklen_t size = sizeof at;
+	char text[INET6_ADDRSTRLEN] = "";
+
+	*local = true;
+	snprintf(out, n, "local");
+	if (getpeername(fd, (struct sockaddr *)&at, &size) != 0)
+		return;
+	if (at.ss_family == AF_INET) {
+		struct sockaddr_in in;
+		memcpy(&in, &at, sizeof in);
+		inet_ntop(AF_INET, &in.sin_addr, text, sizeof text);
+		snprintf(out, n, "%s:%d", text, ntohs(in.sin_port));
+		*local = (ntohl(in.sin_addr.s_addr) >> 24) == 127;
+	} else if (at.ss_family == AF_INET6) {
+		struct sockaddr_in6 in6;
+		memcpy(&in6, &at, sizeof in6);
+		inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof text);
+		snprintf(out, n, "[%s]:%d", text, ntohs(in6.sin6_port));
+		*local = IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
+	}
+}
+
+static void
+listen_for(Worker *w, int events)
+{
+	for (uint32_t i = 0; i < w->start.listeners; i++)
+		watch_for(w->listen_watch[i], events);
+	w->listening = events != 0;
+}
+
+static void
+too_many(Worker *w, int fd)
+{
+	size_t n = wire_put_error(w->build, sizeof w->build, "FATAL", "53300",
+	    "the gateway has as many clients as it may", NULL);
+
+	if (send(fd, w->build, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		w->stats.refused++;
+	close(fd);
+}
+
+static void
+on_listen(void *ptr, int events)
+{
+	Worker *w = ptr;
+	int on = 1;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS; i++) {
+		int fd = -1;
+		for (uint32_t k = 0; k < w->start.listeners && fd < 0; k++)
+			fd = accept4(WORKER_LISTEN + (int)k, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+				listen_for(w, 0); /* until the next tick */
+			break;
+		}
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+		if (w->nfree == 0)
+			too_many(w, fd);
+		else
+			client_new(w, fd);
+	}
+	worker_settle(w);
+}
+
+/* --- what the master says -------------------------------------------------------------------- */
+
+static bool
+become(const LinkStart *start)
+{
+	if (!start->drop)
+		return true;
+	return setgroups(0, NULL) == 0 && setresgid(start->gid, start->gid, start->gid) == 0 &&
+	    setresuid(start->uid, start->uid, start->uid) == 0 && getuid() == start->uid;
+}
+
+static bool
+map_counters(Worker *w)
+{
+	size_t n = link_counters_size(w->start.workers, w->start.routes);
+	struct stat st;
+	void *at;
+
+	if (fstat(WORKER_COUNTERS, &st) != 0 || (size_t)st.st_size < n)
+		return false;
+	at = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_COUNTERS, 0);
+	if (at == MAP_FAILED)
+		return false;
+	w->counters = at;
+	return true;
+}
+
+static bool
+begin(Worker *w, const void *body, size_t n)
+{
+	if (n != sizeof w->start || w->counters)
+		return false;
+	memcpy(&w->start, body, sizeof w->start);
+	if (w->start.workers == 0 || w->start.workers > LINK_WORKERS ||
+	    w->start.worker >= w->start.workers || w->start.limits.clients <= 0 ||
+	    w->start.limits.clients > 0xffffff || !map_counters(w) || !become(&w->start))
+		return false;
+	w->nslots = (uint32_t)w->start.limits.clients;
+	w->clients = arena_alloc(w->mem, w->nslots * sizeof *w->clients);
+	w->free_slots = arena_alloc(w->mem, w->nslots * sizeof *w->free_slots);
+	for (uint32_t i = 0; i < w->nslots; i++)
+		w->free_slots[i] = w->nslots - 1 - i;
+	w->nfree = w->nslots;
+	w->listen_watch = arena_alloc(w->mem, (w->start.listeners + 1) * sizeof *w->listen_watch);
+	for (uint32_t i = 0; i < w->start.listeners; i++) {
+		int fd = WORKER_LISTEN + (int)i;
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		w->listen_watch[i] = watch_new(w->loop, fd, on_listen, w);
+	}
+	return true;
+}
+
+static void
+ack(const Worker *w)
+{
+	const LinkAck m = { .seq = route_table_seq(w->table) };
+
+	link_send(WORKER_LINK, LINK_ACK, 0, &m, sizeof m, -1);
+}
+
+/* Entries may have changed in any way: every tenant that is here is looked at again. */
+static void
+look_again(Worker *w)
+{
+	VEC(const char *) names = { 0 };
+	Arena *mem = arena_new(w->mem);
+
+	for (const MapItem *i = NULL; (i = map_next(w->tenants, i)) != NULL;)
+		vec_push(mem, &names, arena_dup(mem, i->key));
+	for (size_t i = 0; i < names.n; i++)
+		tenant_changed(w, names.at[i]);
+	arena_free(mem);
+}
+
+static bool
+snapshot(Worker *w, Ctx *cx, int fd)
+{
+	bool ok = w->table ? route_table_snapshot(cx, w->table, fd)
+			   : route_table_open(&(Ctx){ w->mem, cx->fail }, fd, &w->table);
+
+	if (ok) {
+		look_again(w);
+		ack(w);
+	}
+	return ok;
+}
+
+static bool
+change(Worker *w, Ctx *cx, const void *body, size_t n)
+{
+	char tenant[ROUTE_TENANT];
+
+	if (!w->table || !route_table_change(cx, w->table, body, n, tenant))
+		return false;
+	tenant_changed(w, tenant);
+	ack(w);
+	return true;
+}
+
+static bool
+cluster(Worker *w, const unsigned char *body, size_t n)
+{
+	LinkCluster m;
+	WorkerCluster *c;
+	Arena *mem = arena_new(w->mem);
+
+	if (n < sizeof m || w->nclusters == 0)
+		return false;
+	memcpy(&m, body, sizeof m);
+	if (m.cluster >= LINK_CLUSTERS || n - sizeof m < (size_t)m.ca_n + m.cert_n + m.key_n)
+		return false;
+	const char *text = (const char *)body + sizeof m;
+	const char *ca = m.ca_n ? arena_dupn(mem, text, m.ca_n) : NULL;
+	const char *cert = m.cert_n ? arena_dupn(mem, text + m.ca_n, m.cert_n) : NULL;
+	char *key = m.key_n ? arena_dupn(mem, text + m.ca_n + m.cert_n, m.key_n) : NULL;
+	c = &w->clusters[m.cluster];
+	stream_tls_drop(c->tls);
+	arena_free(c->mem);
+	*c = (WorkerCluster){
+		.mem = mem,
+		.c = { .id = m.cluster,
+		    .name = arena_dupn(mem, m.name, strnlen(m.name, sizeof m.name)),
+		    .host = arena_dupn(mem, m.host, strnlen(m.host, sizeof m.host)),
+		    .port = m.port,
+		    .sslmode = arena_dupn(mem, m.sslmode, strnlen(m.sslmode, sizeof m.sslmode)),
+		    .cap = m.cap },
+	};
+	if (strcmp(c->c.sslmode, "disable") != 0) {
+		Ctx own = ctx_new(mem);
+		if (!stream_tls_client(&own, c->c.sslmode, ca, cert, key, &c->tls))
+			c->why = "the TLS settings of its cluster cannot be used";
+	}
+	if (key)
+		secret_wipe(key, m.key_n);
+	cluster_changed(w, m.cluster);
+	return true;
+}
+
+/* Clients that are here keep what they have. */
+static bool
+certificate(Worker *w, Ctx *cx, const char *body, size_t n)
+{
+	LinkCert m;
+	StreamTls *fresh = NULL;
+
+	if (n < sizeof m)
+		return false;
+	memcpy(&m, body, sizeof m);
+	if (n - sizeof m < (size_t)m.cert_n + m.key_n)
+		return false;
+	body += sizeof m;
+	if (m.cert_n > 0 && !stream_tls_server(cx, body, m.cert_n, body + m.cert_n, m.key_n, &fresh)) {
+		log_say("the certificate cannot be used; the one before stays: %s", cx->fail->what);
+		return true;
+	}
+	stream_tls_drop(w->cert);
+	w->cert = fresh;
+	return true;
+}
+
+static void
+lease(Worker *w, const LinkLease *m)
+{
+	w->lease_until = worker_now(w) + m->span_ms;
+	if (!w->lapsed)
+		return;
+	w->lapsed = false;
+	look_again(w);
+}
+
+static void
+drain(Worker *w, int64_t span_ms)
+{
+	w->draining = true;
+	w->drain_until = worker_now(w) + span_ms;
+	listen_for(w, 0);
+}
+
+static bool
+message(Worker *w, Ctx *cx, const LinkHead *h, void *body, int fd)
+{
+	switch ((LinkType)h->type) {
+	case LINK_START:
+		return begin(w, body, h->n);
+	case LINK_GO:
+		w->go = true;
+		listen_for(w, w->draining ? 0 : LOOP_READ);
+		return true;
+	case LINK_SNAPSHOT:
+		return snapshot(w, cx, fd);
+	case LINK_CHANGE:
+		return change(w, cx, body, h->n);
+	case LINK_CLUSTER:
+		return cluster(w, body, h->n);
+	case LINK_CERT:
+		return certificate(w, cx, body, h->n);
+	case LINK_LEASE:
+		lease(w, body);
+		return true;
+	case LINK_VERIFIER:
+	case LINK_KEYS:
+		answered(w, h, body);
+		return true;
+	case LINK_CANCEL:
+		cancel_here(w, body);
+		return true;
+	case LINK_ASK:
+		report_answer(w, h->id, body);
+		return true;
+	case LINK_DRAIN:
+		drain(w, ((const LinkDrain *)body)->span_ms);
+		return true;
+	case LINK_ACK:
+	case LINK_ASK_VERIFIER:
+	case LINK_ASK_KEYS:
+	case LINK_CANCEL_FOR:
+	case LINK_ANSWER:
+		return false;
+	}
+	return false;
+}
+
+static void
+master_gone(Worker *w)
+{
+	watch_for(w->link_watch, 0);
+	if (!w->draining)
+		drain(w, MASTER_GONE_MS);
+}
+
+static void
+on_link(void *ptr, int events)
+{
+	Worker *w = ptr;
+	LinkHead head;
+	int fd, got;
+
+	(void)events;
+	while ((got = link_receive(WORKER_LINK, &head, w->packet, &fd)) == 1) {
+		Ctx own = ctx_new(w->mem);
+		bool ok = message(w, &own, &head, w->packet, fd);
+		if (!ok)
+			log_say("a message of the master could not be used (%u): %s", head.type,
+			    own.fail->what ? own.fail->what : "it is malformed");
+		secret_wipe(w->packet, head.n);
+		arena_free(own.mem);
+		if (!ok) {
+			got = -1;
+			break;
+		}
+	}
+	if (got < 0)
+		master_gone(w);
+	worker_settle(w);
+}
+
+/* --- turns ---------------------------------------------------------------------------------- */
+
+void
+worker_settle(Worker *w)
+{
+	while (w->serve || w->dead_servers || w->dead_clients) {
+		pools_serve(w);
+		servers_bury(w);
+		clients_bury(w);
+	}
+	if (w->draining && w->live == 0)
+		loop_stop(w->loop);
+}
+
+static void
+drain_tick(Worker *w, int64_t now)
+{
+	for (uint32_t i = 0; i < w->nslots; i++) {
+		Client *c = w->clients[i];
+		if (!c || c->state == CLIENT_CLOSING || c->state == CLIENT_DEAD)
+			continue;
+		bool busy = c->server && (c->server->tx != 'I' || !replies_quiet(&c->server->replies));
+		if (now >= w->drain_until || !(busy || c->waits))
+			client_fatal(c, "57P01", "the gateway is going down", NULL);
+	}
+	if (now >= w->drain_until + 1000)
+		loop_stop(w->loop);
+}
+
+static void
+on_tick(void *ptr)
+{
+	Worker *w = ptr;
+	int64_t now = worker_now(w);
+
+	timer_in(w->tick, TICK_MS);
+	for (Client *c = w->logging, *next; c; c = next) {
+		next = c->next;
+		client_swept(c, now);
+	}
+	if (!w->lapsed && now > w->lease_until)
+		w->lapsed = true;
+	if (w->counters)
+		pools_tick(w, now);
+	cancels_tick(w, now);
+	if (w->draining)
+		drain_tick(w, now);
+	else if (w->go && !w->listening)
+		listen_for(w, LOOP_READ);
+	worker_settle(w);
+}
+
+/* Nothing of this process is to be found on a disk or by a debugger of the same user. */
+static void
+harden(void)
+{
+	struct rlimit files;
+
+	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, SIG_IGN); /* the master says when */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+}
+
+bool
+gateway_worker(Ctx *cx)
+{
+	Worker *w = arena_alloc(cx->mem, sizeof *w);
+
+	harden();
+	w->cx = cx;
+	w->mem = cx->mem;
+	w->loop = loop_new(cx->mem);
+	w->tenants = map_new(cx->mem);
+	w->texts = map_new(cx->mem);
+	w->statements = map_new(cx->mem);
+	w->scratch = arena_alloc(cx->mem, SCRATCH);
+	w->packet = arena_alloc(cx->mem, LINK_MAX);
+	w->nclusters = LINK_CLUSTERS;
+	w->clusters = arena_alloc(cx->mem, w->nclusters * sizeof *w->clusters);
+	w->lapsed = true; /* until the first lease */
+	w->link_watch = watch_new(w->loop, WORKER_LINK, on_link, w);
+	watch_for(w->link_watch, LOOP_READ);
+	w->tick = timer_new(w->loop, on_tick, w);
+	timer_in(w->tick, TICK_MS);
+	loop_run(w->loop);
+	return true;
+}

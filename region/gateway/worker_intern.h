@@ -1,0 +1,367 @@
+/*
+ * worker_intern.h - a worker of the gateway: clients, their servers, the pools between
+ * them.  One thread, one loop; everything below lives in one Worker.
+ *
+ *	client.c   a client from its first packet to the end; what it says
+ *	login.c    SCRAM with a client
+ *	server.c   a server connection from dial to close; what it says
+ *	dial.c     connecting to a server: TLS, SCRAM
+ *	pool.c     which client has which server connection; caps, queues, gates
+ *	statement.c prepared statements that outlive a server connection
+ *	guard.c    what pins a session, what is refused on guarded routes
+ *	cancel.c   cancel requests
+ *	report.c   what is told to people
+ *	conn.c, queue.c  bytes that come, bytes that wait to be sent
+ *
+ * A server connection belongs to one (tenant, role) for life.  It changes hands
+ * between clients of that pair only when nothing is owed on it (replies.h), it is
+ * not in a transaction, and no cancel request is under way to it.
+ */
+#pragma once
+
+#include "lib/adapters/loop.h"
+#include "lib/adapters/stream.h"
+#include "region/gateway/entry.h"
+#include "region/gateway/link.h"
+#include "region/gateway/replies.h"
+#include "region/gateway/wire.h"
+#include "region/gateway/words.h"
+#include "region/gateway/worker.h"
+
+typedef struct Worker Worker;
+typedef struct Client Client;
+typedef struct Server Server;
+typedef struct Pool Pool;
+typedef struct Tenancy Tenancy;	/* a tenant, as long as it has clients or servers here */
+typedef struct Statement Statement;
+typedef struct Cancel Cancel;
+
+/* --- bytes that wait (queue.c) ----------------------------------------------------- */
+
+#define QUEUE_CHUNK	16384
+#define QUEUE_HIGH	(256 * 1024)	/* more waits: the other side is read no further... */
+#define QUEUE_LOW		(64 * 1024)	/* ...until so little does */
+
+typedef struct Chunk { struct Chunk *next; uint32_t from, to; unsigned char bytes[QUEUE_CHUNK]; } Chunk;
+typedef struct Queue { Chunk *first, *last; size_t n; } Queue;
+
+void	 queue_add(Worker *w, Queue *o, const void *bytes, size_t n);
+ssize_t	 queue_flush(Worker *w, Queue *o, Stream *to);	/* >= 0 all that could be was sent; STREAM_BROKEN */
+void	 queue_clear(Worker *w, Queue *o);
+
+/* What a connection has in common, whichever end is outside. */
+typedef struct Conn {
+	Worker		*w;
+	Stream		 io;
+	Watch		*watch;
+	Queue		 out;
+	Arena		*kept_mem;	/* what has come and could not be used yet */
+	unsigned char	*kept;
+	uint32_t	 kept_n, kept_cap;
+	uint32_t	 pass;		/* bytes of a message that are still to come and go straight through */
+	bool		 drop;		/* ...or nowhere */
+	bool		 deaf;		/* not read: the other side is slow, or nobody is there */
+} Conn;
+
+void	 conn_open(Conn *c, Worker *w, int fd, WatchFn fn, void *ptr);
+void	 conn_close(Conn *c);
+void	 conn_watch(Conn *c);		/* asks the loop for what is wanted now */
+/* Reads once; everything that has come and is not used is at *at, in a room that lasts until the next
+ * call of the worker.  The caller uses some of it and gives the rest back by conn_keep(). */
+ssize_t	 conn_read(Conn *c, unsigned char **at, size_t *n);
+void	 conn_keep(Conn *c, const unsigned char *at, size_t n);
+bool	 conn_flush(Conn *c);		/* false: broken */
+
+/* --- settings that follow a client ------------------------------------------------ */
+
+enum { VAR_ENCODING, VAR_DATESTYLE, VAR_TIMEZONE, VAR_INTERVALSTYLE, VAR_STRINGS, VAR_APPLICATION, VAR_FLOATS, VARS };
+extern const char *const var_names[VARS];
+int	 var_of(const char *name);	/* -1: not one of them */
+/* A value, interned: equal pointers are equal values. */
+const char *worker_text(Worker *w, const char *text);
+
+/* --- prepared statements (statement.c) ---------------------------------------------- */
+
+struct Statement {		/* one text with its parameter types, for however many clients */
+	uint32_t	 id, users;
+	const char	*key;
+	Arena		*mem;
+	const char	*sql;
+	size_t		 sql_n;
+	const unsigned char *types;
+	size_t		 types_n;
+	uint32_t	 found;		/* Word */
+	uint32_t	 savepoints;
+};
+
+#define STATEMENT_TEXT	(256 * 1024)	/* a longer one pins its client to its server */
+#define SERVER_STATEMENTS 128		/* prepared on one server connection at most */
+
+Statement *statement_get(Worker *w, const WireParse *p, bool standard_strings);	/* one user more */
+void	 statement_drop(Worker *w, Statement *s);		/* one less; NULL is fine */
+const char *statement_name(const Statement *s, char out[32]);	/* on servers */
+
+/* --- the things ------------------------------------------------------------------------ */
+
+typedef enum ClientState {
+	CLIENT_HELLO,		/* the first packet, or the one after TLS */
+	CLIENT_TLS,		/* in the handshake */
+	CLIENT_SASL,		/* waits for SASLInitialResponse */
+	CLIENT_VERIFIER,	/* waits for the master */
+	CLIENT_PROOF,		/* waits for the proof */
+	CLIENT_WELCOME,		/* logged in, waits for a server to be told of */
+	CLIENT_READY,
+	CLIENT_CLOSING,		/* sends what it has to send */
+	CLIENT_DEAD		/* freed at the end of the turn */
+} ClientState;
+
+typedef struct LoginTry LoginTry;	/* of login.c: only while it lasts */
+
+typedef struct Hoped { struct HopedName { uint32_t id; const char *name; } *at; size_t n, cap; } Hoped;
+
+struct Client {
+	Conn		 conn;
+	ClientState	 state;
+	uint32_t	 slot;		/* in w->clients; with the worker's number it is the process id that the client sees */
+	unsigned char	 secret[4];
+	Client		*prev, *next;	/* of w->logging, or of those that wait in the pool */
+	Client		*wait_prev, *wait_next;	/* of w->waiting */
+	Client		*tenant_prev, *tenant_next;	/* of tenant->clients */
+	Pool		*pool;
+	Server		*server;	/* that it has now */
+	LoginTry	*login;
+	int64_t		 since_ms, waiting_ms;	/* 0: does not wait */
+	char		 user[ROUTE_NAME], from[48];
+	const char	*var[VARS];	/* NULL: as the server has it */
+	const StartupParam *own;	/* other settings at start: a server connection of its own */
+	size_t		 nown;
+	Arena		*mem;		/* of own; NULL until needed */
+	Arena		*names_mem, *words_mem;
+	Map		*names;		/* its prepared statements: name -> Statement */
+	Hoped		 hoped;		/* of them, whose Parse is not answered yet */
+	Statement	*unnamed;
+	Words		*words;		/* of a long query that is streaming through */
+	uint32_t	 pins;		/* Word: why it keeps its server; PIN_* too */
+	uint32_t	 savepoints, savepoints_sent;	/* open; said, and not answered yet */
+	bool		 skipping;	/* refused without a server: up to the next Sync all is passed over */
+	bool		 waits;		/* stands in pool->waiting */
+	bool		 plus_offered, local;
+	bool		 refused_one;	/* the message at the front of what is kept has been refused */
+};
+
+#define PIN_SETTINGS	(1u << 30)	/* settings at start that we do not track */
+#define PIN_STATEMENT	(1u << 31)	/* a prepared statement that is too long to carry along */
+
+typedef enum ServerState {
+	SERVER_DIAL,		/* dial.c has it */
+	SERVER_IDLE,		/* in pool->idle */
+	SERVER_LINKED,		/* a client has it */
+	SERVER_RESET,		/* DISCARD ALL or ROLLBACK under way */
+	SERVER_DEAD		/* freed at the end of the turn */
+} ServerState;
+
+typedef struct ServerDial ServerDial;	/* of dial.c: only while it lasts */
+
+struct Server {
+	Conn		 conn;
+	ServerState	 state;
+	Pool		*pool;
+	Client		*client;
+	ServerDial	*dial;
+	Server		*prev, *next;	/* of pool->servers */
+	Server		*idle_next;		/* of pool->idle, the newest first */
+	Server		*lru_prev, *lru_next;	/* of w->idle, the oldest first */
+	int64_t		 since_ms, busy_ms, quiet_tx_ms;	/* busy: something is owed since; 0: nothing is */
+	Replies		 replies;
+	Arena		*mem;
+	const char	*var[VARS];
+	uint32_t	 cluster, route_id;
+	const Client	*wanted_by;	/* own: compared, never followed */
+	int64_t		 epoch;		/* of the route that it was dialled for */
+	uint32_t	 pid;		/* for cancel requests */
+	unsigned char	 key[CANCEL_KEY_MAX];
+	uint16_t	 key_n;
+	uint16_t	 cancels;	/* requests under way */
+	bool		 own;		/* for its first client alone: settings at start */
+	bool		 dirty;		/* DISCARD ALL before another gets it */
+	bool		 old;		/* not to be used again */
+	bool		 parting;	/* it said goodbye with nothing open */
+	char		 tx;		/* I T E: as its last ReadyForQuery said */
+	uint32_t	 refused;	/* why the answer under way is cut off: a Refusal, 0: it is not */
+	int64_t		 answer_bytes;	/* of the answer under way */
+	uint32_t	 statements[SERVER_STATEMENTS];	/* ids prepared there, the latest used first */
+	uint16_t	 nstatements;
+	uint32_t	 unnamed;	/* id of its unnamed statement; 0: none that we know */
+};
+
+struct Pool {			/* one (tenant, role) */
+	Worker		*w;
+	Tenancy		*tenant;
+	Pool		*next;		/* of the tenant */
+	char		 user[ROUTE_NAME], role[ROUTE_NAME];
+	Server		*servers, *idle;
+	int32_t		 nservers, nidle, ndialing, nclients;
+	Client		*first, *last;	/* that wait, in order */
+	int32_t		 nwaiting;
+	StartupParam	*welcome;	/* what a server reports of itself; NULL: none has said so yet */
+	size_t		 nwelcome;
+	Arena		*welcome_mem;
+	int64_t		 retry_ms;	/* not dialled before */
+	int		 failures;
+	Pool		*ring_next;	/* of w->ring: those that wait for a place on a cluster */
+	bool		 in_ring, in_serve;
+	uint32_t	 ring_cluster;
+	Pool		*serve_next;	/* of w->serve */
+};
+
+struct Tenancy {
+	Route		 route;
+	Pool		*pools;
+	Client		*clients;
+	int32_t		 nclients, nservers, nwaiting, held;
+	uint32_t	 waiting_id;	/* route.id when the others were told that somebody waits */
+	Arena		*mem;
+};
+
+typedef struct WorkerCluster {	/* as the master said it */
+	RouteCluster	 c;
+	StreamTls	*tls;
+	Arena		*mem;
+	const char	*why;		/* its TLS settings cannot be used */
+} WorkerCluster;
+
+typedef struct WorkerStats {
+	int64_t		 queries, transactions, logins, logins_failed, cancels, bytes_in, bytes_out, refused;
+} WorkerStats;
+
+struct Worker {
+	Ctx		*cx;
+	Arena		*mem;
+	Loop		*loop;
+	LinkStart	 start;
+	LinkCounters	*counters;
+	RouteTable	*table;
+	StreamTls	*cert;
+	Map		*tenants, *texts, *statements;
+	uint32_t	 last_statement;
+	WorkerCluster	*clusters;	/* by id */
+	uint32_t	 nclusters;
+	Client		**clients;	/* by slot; NULL: free */
+	uint32_t	 nslots, live;
+	uint32_t	*free_slots, nfree;
+	Client		*logging, *waiting, *waiting_last;
+	Client		*dead_clients, *spare_clients;
+	Server		*idle, *idle_last;	/* the oldest first */
+	Server		*dead_servers, *spare_servers;
+	Pool		*serve;
+	Cancel		*cancels, *spare_cancels;
+	Chunk		*spare_chunks;
+	Pool		*ring, *ring_last;
+	struct Asked	*asked, *spare_asked;	/* of the master, not answered yet */
+	uint64_t	 last_asked;
+	int64_t		 lease_until, drain_until;
+	bool		 lapsed, draining, go, listening;
+	Watch		*link_watch, **listen_watch;
+	Timer		*tick;
+	WorkerStats	 stats;
+	unsigned char	*packet;	/* LINK_MAX bytes: the master's message */
+	unsigned char	*scratch;	/* SCRATCH bytes: where everything is read into */
+	unsigned char	 build[8192];	/* where our own messages are made */
+};
+
+#define SCRATCH (128 * 1024)
+
+/* --- client.c ------------------------------------------------------------------------- */
+
+void	 client_new(Worker *w, int fd);
+void	 client_go_on(Client *c);	/* it has a server now, or what it waited for has come */
+void	 client_told(Client *c);	/* there is something new in its out: sends it */
+void	 client_fatal(Client *c, const char *sqlstate, const char *message, const char *hint);
+void	 client_close(Client *c);
+void	 client_refuse(Client *c, const char *sqlstate, const char *message);	/* its next message, while it has no server */
+void	 client_ready(Client *c);	/* the pool knows what to say: login is finished */
+void	 client_lost_statement(Client *c, uint32_t id);	/* its Parse failed */
+void	 client_has_statement(Client *c, uint32_t id);	/* it did not */
+void	 client_forget_names(Client *c);
+void	 client_logged(Client *c);	/* the login is over: nothing is waited for but a server */
+void	 client_swept(Client *c, int64_t now);
+void	 client_login(Client *c);				/* login.c */
+bool	 client_login_message(Client *c, char type, const unsigned char *body, size_t n);
+void	 client_login_free(Client *c);
+void	 client_welcome(Client *c);
+Entry	*client_entry(Client *c);	/* while it logs in */
+
+/* --- server.c, dial.c -------------------------------------------------------------------- */
+
+Server	*server_new(Pool *p, Client *own);	/* own: a connection for this client alone */
+void	 server_dial(Server *s);
+void	 server_event(void *ptr, int events);
+void	 server_close(Server *s, const char *why);	/* why NULL: nothing that anybody must hear of */
+void	 server_dialed(Server *s);		/* dial.c: it is ready */
+void	 server_dial_failed(Server *s, const char *sqlstate, const char *why);
+void	 dial_event(Server *s, int events);
+void	 dial_free(Server *s);
+void	 server_say(Server *s, const char *sql);	/* a query of ours: its answer is swallowed */
+void	 server_gave(Server *s);		/* after a message to it: flush, watch */
+bool	 server_has(Server *s, const Statement *st);
+void	 server_prepared(Server *s, const Statement *st);
+void	 server_lost(Server *s, uint32_t id);
+void	 server_forget_all(Server *s);
+void	 server_between(Server *s);	/* nothing is owed and no transaction is open */
+void	 server_made(Server *s);	/* says what we answer ourselves and whose turn it is */
+void	 server_tick(Server *s, int64_t now);
+void	 servers_bury(Worker *w);
+void	 clients_bury(Worker *w);
+
+/* --- pool.c ---------------------------------------------------------------------------------- */
+
+Tenancy	*tenancy_find(Worker *w, const char *name);		/* that has clients or servers here; NULL */
+Pool	*pool_for(Worker *w, const Route *r, const RouteLogin *login);
+void	 pool_join(Pool *p, Client *c);
+void	 pool_leave(Client *c);
+bool	 pool_want(Client *c);		/* true: c->server is there now; false: it waits */
+void	 pool_unlink(Server *s);	/* the client has no more use of it: hands it on, resets or closes it */
+void	 pool_idle(Server *s);		/* it can be used by anybody of the pool */
+void	 pool_gone(Server *s);		/* it is being closed */
+void	 pool_dialed(Server *s);
+void	 pool_serve(Pool *p);		/* gives what there is to who waits, at the end of the turn */
+void	 pools_serve(Worker *w);	/* that end */
+void	 pool_dial_failed(Pool *p, const char *sqlstate, const char *why);
+void	 pool_stop_waiting(Client *c);
+bool	 gate_open(const Worker *w, const Tenancy *t);
+void	 tenant_changed(Worker *w, const char *name);	/* its route is another one now */
+void	 cluster_changed(Worker *w, uint32_t id);
+void	 pools_tick(Worker *w, int64_t now);
+bool	 client_pinned(const Client *c);
+
+/* --- guard.c -------------------------------------------------------------------------------------- */
+
+/* What a text says of itself is taken into account.  Not 0: it is refused, for this reason. */
+uint32_t guard_words(const Words *w);	/* what counts of a text that was read */
+uint32_t guard_text(Client *c, uint32_t found, uint32_t savepoints);
+typedef struct Refusal { const char *sqlstate, *text; } Refusal;
+extern const Refusal refusals[];
+enum { REFUSE_NONE, REFUSE_LOCK, REFUSE_NOTIFY, REFUSE_SET, REFUSE_SAVEPOINTS, REFUSE_ADVISORY, REFUSE_HIDDEN, REFUSE_DEADLINE,
+	REFUSE_LONG, REFUSE_ROWS, REFUSE_EXISTS, REFUSE_ENCODING, REFUSALS };
+#define REFUSED	(1u << 31)	/* in Owed.about: the rest is the reason */
+void	 guard_tick(Server *s, int64_t now);
+void	 guard_answer(Server *s, size_t n);		/* so many bytes more of an answer */
+void	 guard_tag(Client *c, const char *tag);		/* a command has ended */
+
+/* --- cancel.c ------------------------------------------------------------------------------------- */
+
+void	 cancel_asked(Worker *w, uint32_t pid, const unsigned char *key, size_t n);	/* by a client */
+void	 cancel_here(Worker *w, const LinkCancel *m);
+void	 cancel_send(Server *s);		/* to the server: what it does now */
+void	 cancels_forget(const Server *s);	/* it is being closed */
+void	 cancels_tick(Worker *w, int64_t now);
+
+/* --- report.c, worker.c ------------------------------------------------------------------------------ */
+
+void	 report_answer(Worker *w, uint64_t id, const LinkAsk *ask);
+void	 worker_settle(Worker *w);	/* at the end of every callback of the loop: who waits is served, who is dead freed */
+typedef void (*AskedFn)(void *ptr, LinkType type, const void *body, size_t n);	/* body NULL: none will come */
+uint64_t worker_ask(Worker *w, LinkType type, const void *body, size_t n, AskedFn fn, void *ptr);
+void	 worker_forget(Worker *w, void *ptr);	/* what ptr asked is not wanted any more */
+int64_t	 worker_now(const Worker *w);
+void	 worker_peer(int fd, char *out, size_t n, bool *local);

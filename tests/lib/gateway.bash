@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# gateway.bash - for bats files: gateways of the home, each stopped at the end of its test file.
+#
+#   load ../lib/gateway
+#   gateway_start gw [OPTION...]    starts `gateway run`; waits until it serves; sets $GATEWAY (HOST:PORT)
+#   gateway_stop gw                 SIGTERM, and waits
+#   gw TENANT [USER]                a connection string through it
+#   gateways_stop                   for teardown_file
+#
+# Unless OPTIONs say otherwise a gateway listens on a free port of 127.0.0.1, with two workers.
+
+gateway_start() {
+	local name=$1 log
+	shift
+	log=$TEST_DIR/gateway.$name.log
+	case " $* " in *" --listen "*) ;; *) set -- --listen 127.0.0.1:0 "$@" ;; esac
+	case " $* " in *" --workers "*) ;; *) set -- --workers 2 "$@" ;; esac
+	"$COPYHOLD_BIN" gateway run "$@" >"$log" 2>&1 3>&- &
+	echo $! >"$TEST_DIR/gateway.$name.pid"
+	until_true gateway_serves "$name"
+	GATEWAY=$(gateway_address "$name")
+	export GATEWAY
+}
+
+gateway_pid() { cat "$TEST_DIR/gateway.$1.pid"; }
+
+# It has said so in its log, with the address that it got.
+gateway_serves() {
+	kill -0 "$(gateway_pid "$1")" 2>/dev/null || {
+		cat "$TEST_DIR/gateway.$1.log" >&2
+		return 1
+	}
+	[ -n "$(gateway_address "$1")" ]
+}
+
+gateway_address() {
+	sed -n 's/.*serving on \([^ ]*\).*/\1/p' "$TEST_DIR/gateway.$1.log" | head -n 1
+}
+
+gateway_stop() {
+	local pid
+	pid=$(gateway_pid "$1")
+	kill "$pid" 2>/dev/null || true
+	until_true gone "$pid"
+	rm -f "$TEST_DIR/gateway.$1.pid"
+}
+
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+gateways_stop() {
+	local file name
+	for file in "$TEST_DIR"/gateway.*.pid; do
+		[ -e "$file" ] || continue
+		name=${file##*/gateway.}
+		gateway_stop "${name%.pid}"
+	done
+}
+
+# The client's password is asked of `route resolve`, which names a passfile.
+gw() {
+	local uri
+	uri=$(copyhold route resolve "$1" ${2:+--login "$2"})
+	echo "$uri"
+}
