@@ -224,8 +224,8 @@ is_the_secret(const Client *c, const unsigned char *key, size_t n)
 }
 
 /* Only while the client still has that server, and the server something to do for it. */
-void
-cancel_here(Worker *w, const LinkCancel *m)
+static void
+look(Worker *w, const LinkCancel *m)
 {
 	Client *c = m->slot < w->nslots ? w->clients[m->slot] : NULL;
 
@@ -238,17 +238,56 @@ cancel_here(Worker *w, const LinkCancel *m)
 		client_refuse(c, "57014", "canceling statement due to user request");
 }
 
-void
-cancel_asked(Worker *w, uint32_t pid, const unsigned char *key, size_t n)
+/* Ours has been looked at elsewhere. */
+static void
+heard(Worker *w, const LinkCancel *m)
 {
-	LinkCancel m = { .worker = pid >> 24, .slot = pid & 0xffffff };
+	Client *c = m->slot < w->nslots ? w->clients[m->slot] : NULL;
 
-	if (n > sizeof m.secret || m.worker >= w->start.workers)
+	if (c && c->state == CLIENT_CANCEL &&
+	    is_the_secret(c, m->from_secret, sizeof m->from_secret))
+		client_close(c);
+}
+
+void
+cancel_here(Worker *w, const LinkCancel *m)
+{
+	LinkCancel answer = *m;
+
+	if (m->heard) {
+		heard(w, m);
 		return;
+	}
+	look(w, m);
+	answer.heard = true;
+	answer.worker = m->from;
+	answer.slot = m->from_slot;
+	link_send(WORKER_LINK, LINK_CANCEL_FOR, 0, &answer, sizeof answer, -1);
+}
+
+/* Whoever sent it waits for the end of its connection before it goes on: what it says then must come after
+ * the request, also in another worker. */
+void
+cancel_asked(Client *c, uint32_t pid, const unsigned char *key, size_t n)
+{
+	Worker *w = c->conn.w;
+	LinkCancel m = { .worker = pid >> 24,
+		.slot = pid & 0xffffff,
+		.from = w->start.worker,
+		.from_slot = c->slot };
+
+	if (n > sizeof m.secret || m.worker >= w->start.workers) {
+		client_close(c);
+		return;
+	}
 	memcpy(m.secret, key, n);
 	m.secret_n = (uint32_t)n;
+	memcpy(m.from_secret, c->secret, sizeof m.from_secret);
 	if (m.worker == w->start.worker)
-		cancel_here(w, &m);
-	else
-		link_send(WORKER_LINK, LINK_CANCEL_FOR, 0, &m, sizeof m, -1);
+		look(w, &m);
+	else if (link_send(WORKER_LINK, LINK_CANCEL_FOR, 0, &m, sizeof m, -1)) {
+		c->state = CLIENT_CANCEL;
+		return;
+	}
+	client_close(c);
 }

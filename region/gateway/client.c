@@ -287,8 +287,7 @@ first_packet(Client *c, const unsigned char *at, size_t n)
 		client_told(c);
 		break;
 	case STARTUP_CANCEL:
-		cancel_asked(c->conn.w, s.pid, s.key, s.key_n);
-		client_close(c);
+		cancel_asked(c, s.pid, s.key, s.key_n);
 		break;
 	case STARTUP_LOGIN:
 		login_asked(c, &s);
@@ -549,6 +548,34 @@ parse_named(Client *c, Statement *st, const char *name)
 	send_parse(c, st, false, REPLY_CLIENTS);
 }
 
+/* DEALLOCATE by the extended protocol, of what was prepared by it: the server deallocates an empty
+ * statement in its place, so that the answer is its own. */
+static void
+parse_deallocate(Client *c, const char *name)
+{
+	Worker *w = c->conn.w;
+	Server *s = c->server;
+	char text[64];
+	size_t n;
+
+	drop_name(c, name);
+	snprintf(text, sizeof text, "copyhold/empty %u", ++w->last_statement);
+	if (replies_sent(&s->replies, 'P', REPLY_OURS, 0)) {
+		n = wire_put_parse_head(w->build, sizeof w->build, text, 3);
+		send_as_is(c, w->build, n);
+		send_as_is(c, (const unsigned char *)"\0\0", 3);
+	}
+	snprintf(text, sizeof text, "DEALLOCATE \"copyhold/empty %u\"", w->last_statement);
+	const WireParse p = { .name = "",
+		.sql = text,
+		.sql_n = strlen(text),
+		.rest = (const unsigned char *)"\0",
+		.rest_n = 2 };
+	statement_drop(w, c->unnamed);
+	c->unnamed = statement_get(w, &p, standard_strings(c));
+	send_parse(c, c->unnamed, true, REPLY_CLIENTS);
+}
+
 static size_t
 take_parse(Client *c, const unsigned char *at, size_t n, size_t total)
 {
@@ -568,6 +595,10 @@ take_parse(Client *c, const unsigned char *at, size_t n, size_t total)
 	if (why) {
 		statement_drop(c->conn.w, st);
 		refuse_message(c, 'P', why);
+	} else if (st->deallocates[0] && !p.name[0] && named(c, st->deallocates) &&
+	    !s->replies.skipping) {
+		parse_deallocate(c, st->deallocates);
+		statement_drop(c->conn.w, st);
 	} else if (p.name[0]) {
 		parse_named(c, st, p.name);
 	} else {
@@ -985,6 +1016,7 @@ can_take(const Client *c)
 		return !c->waits && !c->conn.deaf;
 	case CLIENT_TLS:
 	case CLIENT_VERIFIER:
+	case CLIENT_CANCEL:
 	case CLIENT_WELCOME:
 	case CLIENT_CLOSING:
 	case CLIENT_DEAD:

@@ -79,7 +79,14 @@ typedef struct LinkWantKeys {
 	uint32_t	 salt_n, iterations;
 } LinkWantKeys;
 typedef struct LinkKeys { bool found; ScramKeys keys; } LinkKeys;
-typedef struct LinkCancel { uint32_t worker; uint32_t slot; uint32_t generation; unsigned char secret[16]; uint32_t secret_n; } LinkCancel;
+typedef struct LinkCancel {
+	uint32_t	 worker, slot;		/* of the client that is meant */
+	unsigned char	 secret[16];
+	uint32_t	 secret_n;
+	bool		 heard;			/* the answer to one: it was looked at; worker and slot are those that asked */
+	uint32_t	 from, from_slot;	/* who asks: its connection is open until it has been looked at */
+	unsigned char	 from_secret[4];
+} LinkCancel;
 typedef struct LinkAsk { char what[16]; char about[ROUTE_NAME]; } LinkAsk;	/* status pools clients servers pins drained end */
 typedef struct LinkDrain { int64_t span_ms; } LinkDrain;	/* the clients have so long; then they are ended (57P01) */
 typedef struct LinkAck { int64_t seq; } LinkAck;

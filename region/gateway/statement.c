@@ -38,6 +38,8 @@ statement_new(Worker *w, const WireParse *p, const char *key, bool standard_stri
 		.found = guard_words(&words),
 		.savepoints = words.deepest,
 	};
+	if (words.found == WORD_DEALLOCATE && words.statements == 1)
+		memcpy(s->deallocates, words.name, sizeof s->deallocates);
 	map_set(w->statements, s->key, s);
 	return s;
 }

@@ -92,6 +92,7 @@ struct Statement {		/* one text with its parameter types, for however many clien
 	size_t		 types_n;
 	uint32_t	 found;		/* Word */
 	uint32_t	 savepoints;
+	char		 deallocates[64];	/* the name, if it is DEALLOCATE of one */
 };
 
 #define STATEMENT_TEXT	(256 * 1024)	/* a longer one pins its client to its server */
@@ -108,6 +109,7 @@ typedef enum ClientState {
 	CLIENT_TLS,		/* in the handshake */
 	CLIENT_SASL,		/* waits for SASLInitialResponse */
 	CLIENT_VERIFIER,	/* waits for the master */
+	CLIENT_CANCEL,		/* a cancel request that another worker looks at */
 	CLIENT_PROOF,		/* waits for the proof */
 	CLIENT_WELCOME,		/* logged in, waits for a server to be told of */
 	CLIENT_READY,
@@ -350,7 +352,7 @@ void	 guard_tag(Client *c, const char *tag);		/* a command has ended */
 
 /* --- cancel.c ------------------------------------------------------------------------------------- */
 
-void	 cancel_asked(Worker *w, uint32_t pid, const unsigned char *key, size_t n);	/* by a client */
+void	 cancel_asked(Client *c, uint32_t pid, const unsigned char *key, size_t n);	/* closed when it has been looked at */
 void	 cancel_here(Worker *w, const LinkCancel *m);
 void	 cancel_send(Server *s);		/* to the server: what it does now */
 void	 cancels_forget(const Server *s);	/* it is being closed */

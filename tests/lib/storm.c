@@ -1,6 +1,6 @@
 /*
  * storm - many clients of several tenants at one gateway, each sure of what it may see:
- * `storm FILE TRANSACTIONS SEED CLIENTS`.
+ * `storm FILE TRANSACTIONS SEED CLIENTS [CANCELS]`; CANCELS: cancel requests of a thousand (15).
  *
  * FILE has a line a login: a libpq connection string, a tab, and the tenant's name, which
  * stands in the one row of its table `account` (field name).  Transactions are drawn at random: simple and extended
@@ -416,7 +416,7 @@ static const Play plays[] = {
 };
 
 /* How often each is drawn, of a thousand. */
-static const int share[] = { 230, 230, 230, 80, 80, 80, 5, 40, 5, 15, 5 };
+static int share[] = { 230, 230, 230, 80, 80, 80, 5, 40, 5, 15, 5 };
 
 static const Play *
 draw_play(void)
@@ -550,14 +550,20 @@ read_logins(const char *file)
 int
 main(int argc, char **argv)
 {
-	if (argc != 5) {
-		fprintf(stderr, "usage: storm FILE TRANSACTIONS SEED CLIENTS\n");
+	if (argc != 5 && argc != 6) {
+		fprintf(stderr, "usage: storm FILE TRANSACTIONS SEED CLIENTS [CANCELS]\n");
 		return 64;
 	}
 	read_logins(argv[1]);
 	storm.wanted = strtol(argv[2], NULL, 10);
 	storm.random = strtoull(argv[3], NULL, 10) * 2654435761u + 88172645463325252ull;
 	storm.clients = (int)strtol(argv[4], NULL, 10);
+	if (argc == 6) {
+		int cancels = (int)strtol(argv[5], NULL, 10);
+		for (int i = 0; i < 3; i++)
+			share[i] = (1000 - cancels - 295 + 2 - i) / 3;
+		share[9] = cancels;
+	}
 	if (storm.logins == 0 || storm.clients < 1 || storm.clients > CLIENTS_MAX)
 		return 64;
 	for (int i = 0; i < storm.clients; i++) {

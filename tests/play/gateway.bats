@@ -107,12 +107,14 @@ ask() {
 		grep -q 'number of transactions actually processed: 1600/1600' "$TEST_DIR/bench.$mode"
 		grep -q 'number of failed transactions: 0 ' "$TEST_DIR/bench.$mode"
 	done
+	# the vendor's servers hide pg_database from logins, and pg_dump reads it
+	uri=$(gw acme)
 	psql -X -q -d "$uri" -c "INSERT INTO account (name, country)
 		SELECT repeat('x', 100), 'CN' FROM generate_series(1, 5000)"
-	pg_dump -Fc -a -n app -f "$TEST_DIR/dump" "$uri"
+	pg_dump -Fc -a -t app.account -f "$TEST_DIR/dump" "$uri"
 	psql -X -q -d "$uri" -c "DELETE FROM account"
 	pg_restore -a -d "$uri" "$TEST_DIR/dump"
-	[ "$(ask initech "SELECT count(*) FROM account")" = 5001 ]
+	[ "$(ask acme "SELECT count(*) FROM account")" = 5001 ]
 }
 
 @test "COPY goes in and out, also when it fails in the middle" {

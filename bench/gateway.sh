@@ -1,0 +1,195 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # run.sh sets what is not set here
+# The gateway beside PgBouncer and a direct connection, on the same server and in turn: latency, processor time
+# of a query, memory of idle clients.
+
+export COPYHOLD_HOME=$work/gateway
+"$copyhold" -q init >/dev/null
+cluster start "$work" bj-1 auto --max-connections 400 --set shared_buffers=512MB --set max_wal_size=8GB
+port=$(port_of bj-1)
+dir=$work/gateway.d
+write_base "$dir" "$port" 2
+"$copyhold" cluster setup-script bj-1 -f "$dir" | su_sql bj-1 >/dev/null
+write_tenants "$dir" t 2
+sed -i 's/residency: {country: CN}}/residency: {country: CN}, gateway: {pool: transaction, connections: 40}}/' "$dir"/t*.yaml
+timed "$copyhold" -q apply -f "$dir" --yes
+
+readonly gw_seconds=${GATEWAY_SECONDS:-8} idle_n=${GATEWAY_IDLE:-5000}
+sock=$(mktemp -d /tmp/chg.XXXXXX)
+chmod 0711 "$sock"
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 \
+	-keyout "$work/gw.key" -out "$work/gw.crt" 2>/dev/null
+chmod 600 "$work/gw.key"
+
+started=()
+stop_all() { for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done; rm -rf -- "$sock"; }
+trap 'stop_all; clean' EXIT
+
+# WORKERS: one gateway; its master's process id is in $gw.
+start_gateway() {
+	"$copyhold" gateway run --listen 127.0.0.1:0 --listen "$sock:6432" --workers "$1" \
+		--tls-cert "$work/gw.crt" --tls-key "$work/gw.key" >"$work/gw.log" 2>&1 &
+	gw=$!
+	started+=("$gw")
+	until grep -q 'serving on' "$work/gw.log"; do sleep 0.05; done
+	gw_tcp=$(sed -n 's/.*serving on [^:]*:\([0-9]*\).*/\1/p' "$work/gw.log")
+}
+
+stop_gateway() {
+	kill "$gw"
+	wait "$gw" || true
+}
+
+# What an application has: the passfile of `route resolve` names user, database and password.
+# PgBouncer and the direct connection are another, equal tenant: a role has a limit of connections.
+uri=$("$copyhold" route resolve t00001 --direct)
+role=$(sed 's|.*://\([^@]*\)@.*|\1|' <<<"$uri")
+db=$(sed 's|.*/\([^?]*\)?.*|\1|' <<<"$uri")
+direct_pass=$(sed 's|.*passfile=\([^&]*\).*|\1|; s|%2F|/|g' <<<"$uri")
+secret=$(awk -F: '{ print $5 }' "$direct_pass")
+direct_sock="host=127.0.0.1 port=$port dbname=$db user=$role password=$secret"
+
+start_pgbouncer() {
+	local bin=pgbouncer
+	mkdir -p "$work/pgb"
+	chmod 0755 "$work/pgb"
+	printf '"%s" "%s"\n' "$role" "$secret" >"$work/pgb/users"
+	cat >"$work/pgb/pgbouncer.ini" <<-END
+		[databases]
+		acme = host=127.0.0.1 port=$port dbname=$db
+		[pgbouncer]
+		listen_addr = 127.0.0.1
+		listen_port = $1
+		unix_socket_dir = $work/pgb
+		auth_type = scram-sha-256
+		auth_file = $work/pgb/users
+		pool_mode = transaction
+		default_pool_size = 40
+		server_idle_timeout = 600
+		max_client_conn = 8000
+		ignore_startup_parameters = extra_float_digits
+		client_tls_sslmode = allow
+		client_tls_key_file = $work/gw.key
+		client_tls_cert_file = $work/gw.crt
+	END
+	chmod -R a+rX "$work/pgb"
+	chmod 0711 "$work"
+	cp "$work/gw.key" "$work/pgb/key"
+	sed -i "s|$work/gw.key|$work/pgb/key|; s|$work/gw.crt|$work/pgb/crt|" "$work/pgb/pgbouncer.ini"
+	cp "$work/gw.crt" "$work/pgb/crt"
+	chown -R postgres "$work/pgb"
+	(ulimit -n 20000; exec runuser -u postgres -- "$bin" -q "$work/pgb/pgbouncer.ini") >"$work/pgb.log" 2>&1 &
+	pgb_parent=$!
+	started+=("$pgb_parent")
+	until psql -X -Atc 'SELECT 1' "$pgb_dsn" >/dev/null 2>&1; do sleep 0.1; done
+	pgb=$(pgrep -P "$pgb_parent" -x pgbouncer || echo "$pgb_parent")
+}
+
+pgb_port=$((port + 500))
+pgb_dsn="host=127.0.0.1 port=$pgb_port dbname=acme user=$role password=$secret"
+pgb_sock="host=$work/pgb port=$pgb_port dbname=acme user=$role password=$secret"
+
+# PID...: processor time so far, in ms, user and system.
+cpu_of() {
+	local pid sum=0 ticks
+	for pid; do
+		ticks=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
+		sum=$((sum + ticks * 10))
+	done
+	echo "$sum"
+}
+
+rss_of() {
+	local pid sum=0
+	for pid; do
+		sum=$((sum + $(awk '/^Rss:/ { print $2 }' "/proc/$pid/smaps_rollup")))
+	done
+	echo "$sum"
+}
+
+family() { echo "$1 $(pgrep -P "$1" | tr '\n' ' ')"; }
+
+echo "SELECT name FROM account WHERE id = '00000000-0000-0000-0000-000000000000'" >"$work/gw.sql"
+
+# NAME DSN PIDS: us of processor time a query.
+cpu_round() {
+	local before after n
+	# shellcheck disable=SC2086 # several words
+	before=$(cpu_of $3)
+	timed "$pg/pgbench" -n -M simple -c 120 -j 2 -T "$gw_seconds" -f "$work/gw.sql" "$2"
+	# shellcheck disable=SC2086
+	after=$(cpu_of $3)
+	n=$(awk '/actually processed/ { print $6 }' "$work/log")
+	keep "$1" "$(calc "($after - $before) * 1000 / $n")"
+	keep "$1.tps" "$(awk '/^tps/ { print $3 }' "$work/log")"
+}
+
+start_gateway 1
+start_pgbouncer "$pgb_port"
+gw_secret=$("$copyhold" route resolve t00000 | sed 's|.*passfile=\([^&]*\).*|\1|; s|%2F|/|g')
+gw_dsn="host=127.0.0.1 port=$gw_tcp dbname=t00000 user=app password=$(awk -F: '{ print $5 }' "$gw_secret")"
+gw_sock="host=$sock port=6432 dbname=t00000 user=app password=$(awk -F: '{ print $5 }' "$gw_secret")"
+
+for ((round = 0; round < rounds; round++)); do
+	cpu_round cpu.gw "$gw_dsn" "$(family "$gw")"
+	cpu_round cpu.pgb "$pgb_dsn" "$pgb"
+done
+row "gateway: processor time of a query, 40 servers, 120 clients" "$(median cpu.gw) us" "0.9x or less" \
+	"PgBouncer 1.18" "$(median cpu.pgb) us" "$(calc "$(median cpu.gw) / $(median cpu.pgb)")"
+row "  queries a second" "$(median cpu.gw.tps)/s" "-" "PgBouncer 1.18" "$(median cpu.pgb.tps)/s" \
+	"$(calc "$(median cpu.gw.tps) / $(median cpu.pgb.tps)")"
+
+for ((round = 0; round < rounds; round++)); do
+	for who in direct gw pgb; do
+		name=${who}_sock # the server itself takes tenants over TCP alone, as it does from both
+		"$tools/gateway" latency "${!name}" 20000 >"$work/latency"
+		keep "p50.$who" "$(awk '{ print $1 }' "$work/latency")"
+		keep "p99.$who" "$(awk '{ print $2 }' "$work/latency")"
+	done
+done
+for p in 50 99; do
+	row "gateway: latency added on a unix socket, $p of 100" \
+		"$(calc "$(median p$p.gw) - $(median p$p.direct)") us" "$([ $p = 50 ] && echo 40 || echo 120) us" \
+		"PgBouncer 1.18 adds" "$(calc "$(median p$p.pgb) - $(median p$p.direct)") us" \
+		"$(calc "($(median p$p.gw) - $(median p$p.direct)) / ($(median p$p.pgb) - $(median p$p.direct))")"
+done
+
+# NAME DSN PIDS: bytes of memory that an idle client takes.
+idle_round() {
+	local before after opener
+	# shellcheck disable=SC2086
+	before=$(rss_of $3)
+	mkfifo "$work/idle.in"
+	(ulimit -n 20000; exec "$tools/gateway" idle "$2" "$idle_n") <"$work/idle.in" >"$work/idle.out" &
+	opener=$!
+	exec 9>"$work/idle.in"
+	until grep -q ready "$work/idle.out"; do sleep 0.1; kill -0 "$opener"; done
+	# shellcheck disable=SC2086
+	after=$(rss_of $3)
+	exec 9>&-
+	wait "$opener"
+	rm "$work/idle.in"
+	keep "$1" "$(((after - before) * 1024 / idle_n))"
+}
+
+# Memory that was taken once is not given back to the kernel: each from a fresh start.
+for mode in disable require; do
+	stop_gateway
+	start_gateway 1
+	gw_idle="${gw_dsn/port=[0-9]*/port=$gw_tcp} dbname=t00000 user=app password=$(awk -F: '{ print $5 }' "$gw_secret") sslmode=$mode"
+	psql -X -Atc 'SELECT 1' "$gw_idle" >/dev/null
+	idle_round "idle.gw.$mode" "$gw_idle" "$(family "$gw")"
+	kill "$pgb"
+	wait "$pgb_parent" || true
+	start_pgbouncer "$pgb_port"
+	idle_round "idle.pgb.$mode" "$pgb_dsn sslmode=$mode" "$pgb"
+	row "gateway: memory of an idle client, $([ $mode = disable ] && echo plain || echo TLS)" \
+		"$(median "idle.gw.$mode") bytes" "$([ $mode = disable ] && echo 4096 || echo 40960) bytes" \
+		"PgBouncer 1.18" "$(median "idle.pgb.$mode") bytes" \
+		"$(calc "$(median "idle.gw.$mode") / $(median "idle.pgb.$mode")")"
+done
+stop_gateway
+stop_all
+trap clean EXIT
+cluster remove "$work" bj-1
+unset COPYHOLD_HOME
