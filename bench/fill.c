@@ -36,7 +36,8 @@ register_tenant(Ctx *cx, Filling *f, const Step *step)
 	f->login.user = js_get_text(a, "login");
 	f->login.role = js_get_text(a, "role");
 	return catalog_tenant_put(cx, f->home, &t) &&
-	    catalog_login_put(cx, f->home, t.name, &f->login, &f->password);
+	    catalog_login_put_as(
+		cx, f->home, t.name, &f->login, &f->password, &(ClientPassword){ .verifier = NULL });
 }
 
 static bool

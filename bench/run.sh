@@ -1,7 +1,8 @@
 #!/bin/bash
 #
 # run.sh [PART...] - measures the speed, each figure beside that of a peer or of the machine taken
-# in turn with it, and prints a table.  Parts: provision shared plan load start journal audit audit_verify (default: all).
+# in turn with it, and prints a table.  Parts: provision shared plan load start journal audit
+# audit_verify gateway (default: all).
 #
 #   BUILD=DIR      where copyhold was built (default: build)
 #   ROUNDS=N       how often each pair is repeated; medians are printed (default: 3)
@@ -36,6 +37,7 @@ build_tools() {
 	"$@" -o "$tools/evidence" "$root/bench/evidence.c" "$build/libcopyhold.a" $libs -lanl
 	# shellcheck disable=SC2086
 	"$@" -o "$tools/audit" "$root/bench/audit.c" "$build/libcopyhold.a" $libs -lanl
+	"$@" -o "$tools/gateway" "$root/bench/gateway.c" "-I$(pg_config --includedir)" -lpq
 	# shellcheck disable=SC2086
 	"$@" -o "$tools/fill" "$root/bench/fill.c" "$build/libcopyhold.a" $libs -lanl
 }
@@ -74,12 +76,12 @@ describe() {
 	exit 1
 }
 parts=("$@")
-[ $# -gt 0 ] || parts=(start journal plan provision load shared audit audit_verify)
+[ $# -gt 0 ] || parts=(start journal plan provision load shared audit audit_verify gateway)
 for part in "${parts[@]}"; do
 	case $part in
-	start | journal | plan | provision | load | shared | audit | audit_verify) ;;
+	start | journal | plan | provision | load | shared | audit | audit_verify | gateway) ;;
 	*)
-		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared] [audit] [audit_verify]" >&2
+		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared] [audit] [audit_verify] [gateway]" >&2
 		exit 64
 		;;
 	esac

@@ -8,7 +8,7 @@
 static struct {
 	const char *tenant, *log, *since, *until, *actor, *verb, *event, *to, *from;
 	int64_t limit;
-	bool entry, detailed;
+	bool entry, detailed, close;
 } arg = { .limit = 100 };
 
 #define LIST_CHUNK 256
@@ -376,6 +376,7 @@ static ExitCode
 run_recover(void *ptr)
 {
 	App *app = ptr;
+	const RecoverAsk ask = { arg.from, arg.close };
 	Js *o = js_object(app->cx->mem);
 	Recovery r;
 
@@ -383,7 +384,7 @@ run_recover(void *ptr)
 		"Take back what was published, and close logs of which nobody can tell what was "
 		"signed last? Type yes:",
 		"yes") ||
-	    !log_recover(app->cx, app->home, arg.from, &r))
+	    !log_recover(app->cx, app->home, &ask, &r))
 		return app_fail(app);
 	js_set_int(o, "takenBack", (int64_t)r.taken_back);
 	js_set_int(o, "moved", (int64_t)r.moved);
@@ -452,6 +453,8 @@ static const Option publish_options[] = {
 static const Option recover_options[] = {
 	{ OPT_TEXT, "from", 0, "DIR", &arg.from, "a copy that audit publish has made", NULL,
 	    false },
+	{ OPT_FLAG, "close", 0, NULL, &arg.close,
+	    "close logs of which a witness knows more, or does not answer", NULL, false },
 	OPTIONS_END,
 };
 
@@ -516,7 +519,9 @@ const Command cmd_audit_recover = {
 	    "Events that were published and that the catalogue lacks are taken back from the home's "
 	    "audit folder, or from a copy; their names of people are lost with the newer catalogue. "
 	    "Where the folder is gone nobody can tell what was signed last: such a log is closed, and "
-	    "a successor begins that names its last known checkpoint.",
+	    "a successor begins that names its last known checkpoint. The witnesses are asked before "
+	    "anything is changed; a log of which one knows more than can be found is refused, or "
+	    "closed with --close.",
 	.access = ACCESS_WRITES,
 	.run = run_recover,
 	.options = recover_options,

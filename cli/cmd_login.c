@@ -1,8 +1,9 @@
 #include "cli/report.h"
 
 static struct {
-	const char *tenant, *user;
+	const char *tenant, *user, *valid_until;
 	bool read_only;
+	int64_t connections;
 } arg;
 
 static const Column columns[] = {
@@ -10,6 +11,8 @@ static const Column columns[] = {
 	{ "access", "ACCESS", CELL_TEXT, false },
 	{ "on", "ON", CELL_BOOL, false },
 	{ "role", "ROLE", CELL_TEXT, false },
+	{ "validUntil", NULL, CELL_TEXT, false },
+	{ "connections", NULL, CELL_INT, true },
 };
 
 static ExitCode
@@ -26,14 +29,33 @@ run_login_list(void *ptr)
 		table_cell(t, at->logins.at[i].read_only ? "ro" : "rw");
 		table_bool(t, at->logins.at[i].on);
 		table_cell(t, at->logins.at[i].role);
+		table_cell(t,
+		    at->logins.at[i].valid_until
+			? clock_iso(app->cx->mem, at->logins.at[i].valid_until)
+			: NULL);
+		table_int(t, at->logins.at[i].max_conns);
 	}
 	table_print(t, stdout);
 	return EXIT_DONE;
 }
 
+static bool
+read_limits(Ctx *cx, Login *login)
+{
+	if (arg.valid_until && !clock_parse(arg.valid_until, &login->valid_until))
+		return fail(cx, FAIL_USAGE, "Write it such as 2027-01-31 or 2027-01-31T12:00:00Z.",
+		    "\"%s\" is no date or time", arg.valid_until);
+	if (arg.connections < 0 || arg.connections > 1000000)
+		return fail(cx, FAIL_USAGE, NULL, "--connections takes 0 to 1000000");
+	return true;
+}
+
 static ExitCode
 do_login(App *app, const char *verb)
 {
+	Login login = {
+		.user = arg.user, .read_only = arg.read_only, .max_conns = arg.connections
+	};
 	Plan *plan;
 	RunReport report;
 
@@ -43,7 +65,8 @@ do_login(App *app, const char *verb)
 		    "\"%s\" is no name for a login", arg.user);
 		return app_fail(app);
 	}
-	if (!plan_login(app->cx, app->home, arg.tenant, arg.user, verb, arg.read_only, &plan) ||
+	if (!read_limits(app->cx, &login) ||
+	    !plan_login(app->cx, app->home, arg.tenant, &login, verb, &plan) ||
 	    !run_start(app->cx, app->home, &plan->run, &report))
 		return app_fail(app);
 	report_run(app, &report, NULL);
@@ -83,6 +106,10 @@ run_login_remove(void *ptr)
 
 static const Option add_options[] = {
 	{ OPT_FLAG, "read-only", 0, NULL, &arg.read_only, "it may only read", NULL, false },
+	{ OPT_TEXT, "valid-until", 0, "TIME", &arg.valid_until,
+	    "the gateway takes it until then: 2027-01-31", NULL, false },
+	{ OPT_INT, "connections", 0, "N", &arg.connections,
+	    "so many clients at the gateway, in each worker (default: no limit)", NULL, false },
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 

@@ -33,11 +33,18 @@ make(App *app, const PlanOptions *options, Plan **plan)
 	return ok;
 }
 
-/* The failures of a plan are printed with it; here they become the exit code. */
+/* The failures of a plan are printed with it; here they become the exit code.  Who reads JSON finds the one
+ * that decided it on stderr, too, as any other failure. */
 static ExitCode
-failed_exit(const Plan *plan)
+failed_exit(App *app, const Plan *plan)
 {
-	return plan->all_unreachable ? EXIT_UNREACHABLE : fail_exit(plan->worst->kind);
+	const Fail *worst = plan->worst;
+
+	for (size_t i = 0; i < plan->entries.n && !worst; i++)
+		worst = plan->entries.at[i].fail;
+	if (app->output != OUTPUT_TEXT)
+		log_raw(arena_printf(app->cx->mem, "%s\n", fail_json(app->cx->mem, worst)));
+	return plan->all_unreachable ? EXIT_UNREACHABLE : fail_exit(worst->kind);
 }
 
 /* --- plan ------------------------------------------------------------------------- */
@@ -55,7 +62,7 @@ run_plan(void *ptr)
 		return app_fail(app);
 	report_plan(app, plan, true);
 	if (plan->failed)
-		return failed_exit(plan);
+		return failed_exit(app, plan);
 	if (arg.out) {
 		char *text = plan_save(app->cx->mem, app->home, plan, arg.path, &options);
 		if (!file_write(app->cx, arg.out, 0600, text, strlen(text)))
@@ -126,7 +133,7 @@ execute(App *app, const Plan *plan)
 	if (!run_start(app->cx, app->home, &plan->run, &report))
 		return app_fail(app);
 	if (plan->failed)
-		report.exit = worse(report.exit, failed_exit(plan));
+		report.exit = worse(report.exit, failed_exit(app, plan));
 	report_run(app, &report, plan);
 	return report.exit;
 }
@@ -149,7 +156,7 @@ run_apply(void *ptr)
 	if (app->output == OUTPUT_TEXT || !plan->steps.n)
 		report_plan(app, plan, false);
 	if (!plan->steps.n)
-		return plan->failed ? failed_exit(plan) : EXIT_DONE;
+		return plan->failed ? failed_exit(app, plan) : EXIT_DONE;
 	if (!confirm_removal(app, plan) ||
 	    (!saved && !app_confirm(app, "Apply these changes? Type yes:", "yes")))
 		return app_fail(app);

@@ -15,6 +15,7 @@
 #include "lib/base/lane.h"
 #include "lib/core/records.h"
 #include "region/route/route.h"
+#include "region/route/switch.h"
 
 #define CATCH_UP_MS 200
 #define WITNESS_MS  1000
@@ -129,6 +130,7 @@ register_all(void)
 	step_register(shape_kinds);
 	step_register(records_kinds);
 	step_register(route_kinds);
+	step_register(switch_kinds);
 }
 
 static bool

@@ -100,20 +100,21 @@ entry_lines(const Plan *plan, const PlanEntry *e, bool steps)
 	}
 }
 
-/* A server that is down fails all its tenants: what the first of them said is not said in full again. */
+/* A server that is down fails all its tenants, and so does their shared database: what was said of it, or
+ * of the first of them, is not said in full again. */
 static void
 fail_lines(Arena *mem, const PlanEntry *e, Map *said)
 {
 	const Fail *f = e->fail;
 	const char *key = arena_printf(mem, "%s %s", f->what, f->cause ? f->cause : "");
-	bool tenant = strcmp(e->kind, "tenant") == 0;
+	bool tenant = strcmp(e->kind, "tenant") == 0, shared = strcmp(e->kind, "shared") == 0;
 
 	if (tenant && map_get(said, key)) {
 		log_raw(arena_printf(mem, "error[%s]: tenant \"%s\", as above: %s\n",
 		    fail_name(f->kind), e->name, f->what));
 		return;
 	}
-	if (tenant)
+	if (tenant || shared)
 		map_set(said, key, (void *)e);
 	log_raw(fail_text(mem, f));
 }
@@ -166,7 +167,7 @@ plan_text(const Plan *plan, bool steps)
 		} else if (absent) {
 			absent_line(cx.mem, e, absent);
 			i += absent - 1;
-		} else if (!e->nothing || e->changes.n) {
+		} else if (!e->nothing || e->changes.n || e->told) {
 			entry_lines(plan, e, steps);
 		}
 	}

@@ -60,14 +60,32 @@ cluster_claim_steps(Ctx *cx, const Cluster *cluster, Steps *steps)
 	return true;
 }
 
+/* A standby of a server of this home, which takes no writes, is ours already. */
+static bool
+claim_follows(Ctx *cx, Pg *pg, bool *follows)
+{
+	PgRows rows;
+
+	if (!pg_query(cx, pg, &SQL_HOME_FOLLOWS, &rows, NULL))
+		return false;
+	*follows = pg_bool(&rows, 0, 0);
+	pg_rows_free(&rows);
+	return true;
+}
+
 bool
 claim_act(Ctx *cx, StepEnv *env)
 {
 	Ledger ledger;
+	bool follows;
 	Pg *pg;
 
 	if (!cluster_session(cx, env->conns, env->cluster, &pg) || !home_check(cx, pg, env->home) ||
-	    !pg_begin(cx, pg))
+	    !claim_follows(cx, pg, &follows))
+		return false;
+	if (follows)
+		return true;
+	if (!pg_begin(cx, pg))
 		return false;
 	if (!ledger_schema_create(cx, pg) || !home_claim(cx, pg, env->home) ||
 	    !ledger_enter(cx, pg, env, &ledger) || !pg_commit(cx, pg)) {

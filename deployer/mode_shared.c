@@ -95,6 +95,14 @@ shared_observe(Ctx *cx, Conns *conns, const Placement *at, Items *out)
 }
 
 static bool
+shared_odd(Ctx *cx, Conns *conns, const Placement *at, Names *out)
+{
+	Pg *pg;
+
+	return cluster_session(cx, conns, at->cluster, &pg) && shared_odd_logins(cx, pg, at, out);
+}
+
+static bool
 shared_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
 {
 	Items want = { 0 };
@@ -374,6 +382,7 @@ const PlaceDriver mode_shared = {
 	.login_steps = vendor_login_steps,
 	.login_ok = login_password_ok,
 	.shared_observe = shared_observe,
+	.shared_odd = shared_odd,
 	.shared_steps = shared_steps,
 	.shared_drop_steps = shared_drop_steps,
 	.map = map,

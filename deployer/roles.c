@@ -355,8 +355,8 @@ roles_lack(Ctx *cx, const char *fmt, ...)
 	return false;
 }
 
-bool
-roles_transact(Ctx *cx, Pg *pg, const StepEnv *env, const char *text, const char *grant)
+static bool
+transact(Ctx *cx, Pg *pg, const StepEnv *env, const char *text, bool last, const char *grant)
 {
 	Ledger ledger;
 
@@ -370,12 +370,25 @@ roles_transact(Ctx *cx, Pg *pg, const StepEnv *env, const char *text, const char
 		pg_rollback(pg);
 		return true;
 	}
-	if (!pg_script(cx, pg, text) || !pg_commit(cx, pg)) {
+	if (!pg_script(cx, pg, text) || (last && !ledger_forget(cx, pg, env)) ||
+	    !pg_commit(cx, pg)) {
 		pg_rollback(pg);
 		return grant ? roles_lack(cx, "%s", grant) : false;
 	}
 	fault_point(arena_printf(cx->mem, "%s.acted", env->step->kind));
 	return true;
+}
+
+bool
+roles_transact(Ctx *cx, Pg *pg, const StepEnv *env, const char *text, const char *grant)
+{
+	return transact(cx, pg, env, text, false, grant);
+}
+
+bool
+roles_transact_last(Ctx *cx, Pg *pg, const StepEnv *env, const char *text, const char *grant)
+{
+	return transact(cx, pg, env, text, true, grant);
 }
 
 bool
@@ -419,30 +432,57 @@ sessions_count(Ctx *cx, Pg *pg, const char *array, int *n)
 	return true;
 }
 
-/* A session that was just logging in shows up a moment later: two looks in a row must find none. */
+static bool
+coming_in(Ctx *cx, Pg *pg, bool *some)
+{
+	PgRows rows;
+
+	if (!pg_query(cx, pg, &SQL_ROLES_COMING_IN, &rows, NULL))
+		return false;
+	*some = pg_int(&rows, 0, 0) > 0;
+	pg_rows_free(&rows);
+	return true;
+}
+
+/* Where nobody was just logging in one look that finds none is enough, else it takes a second one after
+ * the time in which a session shows up. */
+static bool
+sessions_gone(Ctx *cx, Pg *pg, const char *array, int *n)
+{
+	bool some;
+
+	if (!coming_in(cx, pg, &some) || !sessions_count(cx, pg, array, n))
+		return false;
+	if (*n || !some)
+		return true;
+	lane_sleep(ROLES_POLL_MS);
+	return sessions_count(cx, pg, array, n);
+}
+
 bool
 roles_end_sessions(Ctx *cx, Pg *pg, Logins logins)
 {
-	int64_t deadline = clock_mono_ms() + ROLES_END_MS;
+	int64_t begun = clock_mono_ms();
 	Names names = { 0 };
+	int n = 0;
 
 	for (size_t i = 0; i < logins.n; i++)
 		vec_push(cx->mem, &names, logins.at[i].role);
 	const char *array = roles_array(cx->mem, &names);
 
-	for (int clean = 0, n = 0; clean < 2; clean = n ? 0 : clean + 1) {
-		if (!sessions_count(cx, pg, array, &n))
+	for (;;) {
+		if (!sessions_gone(cx, pg, array, &n))
 			return false;
-		if (n == 0 && clean == 1)
-			break;
-		if (clock_mono_ms() > deadline)
+		if (n == 0)
+			return true;
+		int64_t past = clock_mono_ms() - begun;
+		if (past > ROLES_END_MS)
 			return fail(cx, FAIL_TIMEOUT,
 			    "Look at them in pg_stat_activity, then run it again.",
 			    "%d sessions of the tenant's logins on \"%s\" do not end", n,
 			    pg_name(pg));
-		lane_sleep(ROLES_POLL_MS);
+		lane_sleep(past < ROLES_POLL_MS ? 1 : ROLES_POLL_MS);
 	}
-	return true;
 }
 
 /* --- logins: of a step, in the catalogue, in the database ------------------------------------- */

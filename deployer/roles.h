@@ -69,6 +69,7 @@ bool	 roles_mend_steps(Ctx *cx, const Placement *at, const Items *want, const It
 /* BEGIN; the fence and the row; the text; COMMIT.  Done before: true, nothing changed.  `grant` is
  * the hint if a right is missing. */
 bool	 roles_transact(Ctx *cx, Pg *pg, const StepEnv *env, const char *text, const char *grant);
+bool	 roles_transact_last(Ctx *cx, Pg *pg, const StepEnv *env, const char *text, const char *grant);	/* its other rows in the ledger go with it */
 bool	 roles_untransact(Ctx *cx, Pg *pg, const StepEnv *env, const char *text);	/* the same for an undo */
 bool	 roles_probe(Ctx *cx, Pg *pg, const StepEnv *env, Probe *out);	/* by the ledger's row */
 /* FAIL_MISSING_RIGHT gets this hint; always false. */

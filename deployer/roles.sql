@@ -75,6 +75,14 @@ GROUP BY d.datname, g.grantee;
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 WHERE usename = ANY ($1::pg_catalog.name[]);
 
+-- Those that have not come in yet but may have been let in: a session that logs in holds a lock of its
+-- own transaction before it is asked who it is, and is in the list of sessions before it gives it up.
+-- name: roles_coming_in
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.pid IS NOT NULL
+	AND (a.pid IS NULL OR a.usename IS NULL);
+
 -- name: roles_can_connect
 SELECT rolname FROM pg_catalog.pg_roles
 WHERE rolname = ANY ($1::pg_catalog.name[])
@@ -92,6 +100,10 @@ INSERT INTO copyhold.home (id, claimed_at) VALUES ($1::uuid, pg_catalog.clock_ti
 
 -- name: home_stands
 SELECT pg_catalog.to_regclass('copyhold.home') IS NOT NULL;
+
+-- A standby of a claimed server is claimed with it.
+-- name: home_follows
+SELECT pg_catalog.pg_is_in_recovery() AND pg_catalog.to_regclass('copyhold.home') IS NOT NULL;
 
 -- name: home_read  with: home
 SELECT id FROM copyhold.home;

@@ -135,8 +135,7 @@ drop_act(Ctx *cx, StepEnv *env)
 	Pg *pg;
 
 	return roles_session(cx, env, &pg) &&
-	    roles_transact(cx, pg, env, drop_text(cx->mem, env->at), createrole(cx, env)) &&
-	    ledger_forget(cx, pg, env);
+	    roles_transact_last(cx, pg, env, drop_text(cx->mem, env->at), createrole(cx, env));
 }
 
 /* --- roles.change ------------------------------------------------------------------ */

@@ -19,6 +19,7 @@
 void	 shared_place_expected(Arena *mem, const Placement *at, const Items *seen, Items *out);
 void	 shared_tenant_expected(Arena *mem, const Placement *at, bool own, Items *out);
 bool	 shared_place_roles(Ctx *cx, Pg *pg, const Placement *at, Items *out);
+bool	 shared_odd_logins(Ctx *cx, Pg *pg, const Placement *at, Names *out);	/* of at->logins; see place.h */
 bool	 shared_tenant_roles(Ctx *cx, Pg *pg, const Placement *at, Items *out);
 
 /* --- shared_run.c: steps that make and take roles ------------------------------------ */

@@ -45,6 +45,24 @@ JOIN pg_catalog.pg_roles m ON m.oid = a.member
 WHERE m.rolname <> session_user
 GROUP BY g.rolname, m.rolname;
 
+-- $1, $2, $3: logins of tenants, whether each may log in, the group that it belongs to; $4, $5: the two groups.
+-- name: shared_odd_logins
+WITH joined AS MATERIALIZED (
+	SELECT m.rolname AS login, g.rolname AS role
+	FROM pg_catalog.pg_auth_members a
+	JOIN pg_catalog.pg_roles g ON g.oid = a.roleid
+	JOIN pg_catalog.pg_roles m ON m.oid = a.member
+	WHERE g.rolname IN ($4::pg_catalog.name, $5::pg_catalog.name)
+)
+SELECT w.role::text
+FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.name[]), pg_catalog.unnest($2::boolean[]),
+	pg_catalog.unnest($3::pg_catalog.name[])) w(role, may, belongs)
+LEFT JOIN pg_catalog.pg_roles r ON r.rolname = w.role
+WHERE r.rolcanlogin IS DISTINCT FROM w.may
+	OR (w.role, w.belongs) NOT IN (SELECT login, role FROM joined)
+	OR (w.role, CASE w.belongs WHEN $4::pg_catalog.name THEN $5::pg_catalog.name ELSE $4::pg_catalog.name END)
+		IN (SELECT login, role FROM joined);
+
 -- $1: our four roles, $2: the database, $3 and $4: the first name of its roles, and the first that is
 -- none, $5: the two groups.  The tenants' logins are the groups' members by right; of them that alone is
 -- told which no login of a tenant has: their own looks are taken one by one, and not in every plan.

@@ -118,3 +118,26 @@ shared_place_roles(Ctx *cx, Pg *pg, const Placement *at, Items *out)
 
 	return read_items(cx, pg, &SQL_SHARED_PLACE_ROLES, params, at, out);
 }
+
+bool
+shared_odd_logins(Ctx *cx, Pg *pg, const Placement *at, Names *out)
+{
+	Names roles = { 0 }, may = { 0 }, groups = { 0 };
+	PgRows rows;
+
+	for (size_t i = 0; i < at->logins.n; i++) {
+		const Login *login = &at->logins.at[i];
+		vec_push(cx->mem, &roles, login->role);
+		vec_push(cx->mem, &may, login->on ? "true" : "false");
+		vec_push(cx->mem, &groups, roles_group(at, login));
+	}
+	const char *params[] = { roles_array(cx->mem, &roles), roles_array(cx->mem, &may),
+		roles_array(cx->mem, &groups), at->shared->writers, at->shared->readers };
+	if (!pg_query(cx, pg, &SQL_SHARED_ODD_LOGINS, &rows, params))
+		return fail_in(
+		    cx, "looking at the logins of shared database \"%s\"", at->shared->name);
+	for (int i = 0; i < rows.n; i++)
+		vec_push(cx->mem, out, arena_dup(cx->mem, pg_text(&rows, i, 0)));
+	pg_rows_free(&rows);
+	return true;
+}

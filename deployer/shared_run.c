@@ -53,9 +53,8 @@ roles_drop_act(Ctx *cx, StepEnv *env)
 	Pg *pg;
 
 	return roles_session(cx, env, &pg) &&
-	    roles_transact(
-		cx, pg, env, roles_gone_text(cx->mem, env->at->shared), createrole(cx, env)) &&
-	    ledger_forget(cx, pg, env);
+	    roles_transact_last(
+		cx, pg, env, roles_gone_text(cx->mem, env->at->shared), createrole(cx, env));
 }
 
 /* --- shared.join ------------------------------------------------------------------------ */

@@ -523,7 +523,10 @@ tell_given_up(const Tell *t, const PlaceWork *work, const Slot *had, const Slot 
 	if (!cleared)
 		c.note = listed
 		    ? "listed in drop: --prune removes it"
-		    : arena_printf(t->mem, "add \"%s\" to drop and say --prune to remove it", name);
+		    : arena_printf(t->mem,
+			  "the views do not show it any more; add \"%s\" to drop and say "
+			  "--prune to remove it",
+			  name);
 	tell(t, c);
 }
 

@@ -101,6 +101,14 @@ works_value(Arena *mem, const Field *resolved)
 	return b.text;
 }
 
+/* A required reference to the object itself, of which there is no row yet: the row refers to itself. */
+static bool
+is_own(const Object *o, const Field *f)
+{
+	return f->required && strcmp(f->to, o->name) == 0 && o->key.n == 1 &&
+	    !object_key_has(o, f->name);
+}
+
 /* false: a required reference to an object of which there is no row yet */
 static bool
 field_literal(Works *w, const Object *o, const Field *f, const char **out)
@@ -109,6 +117,8 @@ field_literal(Works *w, const Object *o, const Field *f, const char **out)
 
 	if (f->type == TYPE_REFERENCE) {
 		const char *key = map_get(w->keys, f->to);
+		if (!key && is_own(o, f))
+			return true; /* own_references() */
 		*out = key != NULL ? key : "NULL";
 		return key != NULL || (!f->required && !object_key_has(o, f->name));
 	}
@@ -126,14 +136,33 @@ typedef struct Row {
 	const char **values; /* literals by field order */
 } Row;
 
+static const char *
+key_value(const Row *r)
+{
+	for (size_t i = 0; i < r->object->fields.n; i++)
+		if (object_key_has(r->object, r->object->fields.at[i].name))
+			return r->values[i];
+	return NULL;
+}
+
+static void
+own_references(const Row *r)
+{
+	for (size_t i = 0; i < r->object->fields.n; i++)
+		if (!r->values[i])
+			r->values[i] = key_value(r);
+}
+
 static bool
 make_row(Works *w, const Object *o, Row *out)
 {
 	out->object = o;
 	out->values = arena_alloc(w->cx->mem, (o->fields.n + 1) * sizeof *out->values);
+	memset(out->values, 0, (o->fields.n + 1) * sizeof *out->values);
 	for (size_t i = 0; i < o->fields.n; i++)
 		if (!field_literal(w, o, &o->fields.at[i], &out->values[i]))
 			return false;
+	own_references(out);
 	return true;
 }
 
@@ -239,11 +268,13 @@ keep_key(Works *w, const Row *r)
 
 /* *why NULL: the row stands. */
 static bool
-works_insert(Works *w, const Object *o, Row *r, const char **why)
+works_insert(Works *w, const Object *o, Row *r, const char **why, Heading *heading)
 {
+	*heading = HEAD_FAILED;
 	for (int i = 0; i < WORKS_TRIES; i++) {
 		if (!make_row(w, o, r)) {
-			*why = "not tried: it needs a row of an object that needs this one";
+			*heading = HEAD_UNTRIED;
+			*why = "it needs a row of an object that needs this one";
 			return true;
 		}
 		if (!works_run(w, insert_text(w, r, NULL), why))
@@ -260,10 +291,11 @@ static bool
 works_object(Works *w, const Object *o, Row *r, bool *stands)
 {
 	const char *verb = "insert", *why;
+	Heading heading;
 
 	*stands = false;
 	if (!place_driver(w->at->mode)->map(w->cx, w->at, w->m, o->name, &r->to) ||
-	    !works_insert(w, o, r, &why))
+	    !works_insert(w, o, r, &why, &heading))
 		return false;
 	*stands = why == NULL;
 	if (why == NULL) {
@@ -277,7 +309,7 @@ works_object(Works *w, const Object *o, Row *r, bool *stands)
 			return false;
 	}
 	if (why != NULL)
-		works_file(w, HEAD_FAILED, o->name, verb, why);
+		works_file(w, heading, o->name, verb, why);
 	w->good += why == NULL;
 	return true;
 }
@@ -401,11 +433,12 @@ works_rule(Ctx *cx, Pg *pg, const Placement *at, const Model *m, WorksRule *rule
 	for (size_t i = 0; good && !met && i < m->objects.n; i++) {
 		Row r = { 0 };
 		const char *why;
+		Heading unused;
 
 		met = strcmp(order[i]->name, rule->object) == 0;
 		good = met ? rule_row(&w, order[i], rule)
 			   : place_driver(at->mode)->map(cx, at, m, order[i]->name, &r.to) &&
-			works_insert(&w, order[i], &r, &why);
+			works_insert(&w, order[i], &r, &why, &unused);
 	}
 	pg_rollback(pg);
 	return good;

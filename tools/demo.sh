@@ -180,8 +180,8 @@ print_next() {
 		  eval "\$(tools/demo.sh env)"      # sets PATH, COPYHOLD_HOME, MANIFESTS...
 		  copyhold tenant show acme
 		  copyhold plan -f "\$MANIFESTS"
-		  psql "\$(copyhold route resolve globex)" -c 'SELECT count(*) FROM account'
-		  psql "\$(copyhold route resolve acme)" -c 'SELECT count(*) FROM activity'
+		  psql "\$(copyhold route resolve globex --direct)" -c 'SELECT count(*) FROM account'
+		  psql "\$(copyhold route resolve acme --direct)" -c 'SELECT count(*) FROM activity'
 		  copyhold login rotate globex app
 		  copyhold data load initech --from "\$SOURCE"
 		  copyhold run list

@@ -1,5 +1,6 @@
 #include "compliance/audit/canon.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "lib/adapters/js.h"
@@ -12,24 +13,30 @@ typedef struct Scan {
 #define ONES  UINT64_C(0x0101010101010101)
 #define HIGHS UINT64_C(0x8080808080808080)
 
-/* Eight characters: not 0 if one is a quote, a backslash, a control or beyond ASCII, or may be one. */
+/* Eight characters: 0 if none is a quote, a backslash, a control or beyond ASCII, else the lowest bit
+ * set is the highest of the first such one. */
 static uint64_t
 special(const unsigned char *at)
 {
 	uint64_t w, quote, slash;
 
 	memcpy(&w, at, 8);
+	w = le64toh(w);
 	quote = w ^ ONES * '"';
 	slash = w ^ ONES * '\\';
 	return (w | (w - ONES * 0x20) | (quote - ONES) | (slash - ONES)) & HIGHS;
 }
 
-/* Sixteen at a time as long as they are all plain. */
 static const unsigned char *
 plain(const unsigned char *at, const unsigned char *end)
 {
+	uint64_t found;
+
 	while (end - at >= 16 && !(special(at) | special(at + 8)))
 		at += 16;
+	for (; end - at >= 8; at += 8)
+		if ((found = special(at)) != 0)
+			return at + __builtin_ctzll(found) / 8;
 	while (at < end && *at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\')
 		at++;
 	return at;

@@ -103,9 +103,15 @@ bool	 log_proof(Ctx *cx, Home *home, const Log *log, uint64_t index, bool entry,
 
 /* A home restored from an older backup: takes entries that the published files have and the catalogue
  * lacks back into the catalogue; where other events have taken their places, or the files are gone, the
- * log is closed and a successor begins, whose first event names the last checkpoint of the closed one. */
+ * log is closed and a successor begins, whose first event names the last checkpoint of the closed one.
+ * The witnesses are asked before anything is changed: FAIL_FORKED if one of them knows more of a log, or
+ * another history, or does not answer. */
+typedef struct RecoverAsk {
+	const char	*copy;	/* of published files, or NULL */
+	bool		 close;	/* the logs of which the witnesses do not all agree are closed too */
+} RecoverAsk;
 typedef struct Recovery { uint64_t taken_back, moved, logs, successors, found; } Recovery;
-bool	 log_recover(Ctx *cx, Home *home, const char *copy, Recovery *out);	/* copy: of published files, or NULL */
+bool	 log_recover(Ctx *cx, Home *home, const RecoverAsk *ask, Recovery *out);
 /* The files that a web server can serve, of one log (with its latest checkpoint last); what is there is kept. */
 bool	 log_copy(Ctx *cx, const Log *log, const char *to, uint64_t *files);
 

@@ -12,6 +12,7 @@
 #include "compliance/audit/log_intern.h"
 #include "compliance/audit/log.sql.h"
 #include "compliance/audit/tile.h"
+#include "compliance/audit/witness.h"
 #include "lib/adapters/js.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
@@ -19,6 +20,9 @@
 #define RECOVER_WAIT_MS 10000
 #define REBUILD_ENTRIES 65536
 #define COPY_HINT       "Give a copy of the published files: copyhold audit recover --from DIR."
+#define DOUBT_HINT \
+	"Give a copy of the published files that has more: copyhold audit recover --from DIR. If " \
+	"there is none, --close ends each such log as far as it is known, and a successor begins."
 
 typedef struct Patient {
 	Home *home;
@@ -26,6 +30,7 @@ typedef struct Patient {
 	Head top;         /* the largest tree that is known to have been signed */
 	const char *from; /* folder that has its entries, or NULL */
 	bool blind;       /* more may have been signed than is known */
+	bool close;       /* so it is if a witness says so, or none can say that it is not */
 	bool split;       /* two trees of one size were signed */
 	uint64_t same;    /* so many first entries of files and catalogue are equal */
 	Recovery *out;
@@ -279,6 +284,75 @@ catalogue_has(Ctx *cx, Patient *p, bool *has)
 	return true;
 }
 
+/* --- what witnesses know ----------------------------------------------------------------------------- */
+
+static bool
+subtree_of_events(Ctx *cx, void *ptr, int level, uint64_t index, Hash *out)
+{
+	Patient *p = ptr;
+	uint64_t begin = index << level, end = begin + ((uint64_t)1 << level);
+	Range r;
+
+	range_begin(&r, begin);
+	if (!log_each(cx, p->home, &p->log, begin, end, range_entry, &r))
+		return false;
+	if (r.end != end)
+		return fail(
+		    cx, FAIL_FORKED, NULL, "entries of the log \"%s\" are missing", p->log.origin);
+	*out = r.at[0];
+	return true;
+}
+
+/* From the tiles; where they are damaged, from the entries. */
+static bool
+subtree_known(Ctx *cx, void *ptr, int level, uint64_t index, Hash *out)
+{
+	Patient *p = ptr;
+	Log log = p->log;
+	Ctx own = ctx_new(cx->mem);
+
+	log.dir = p->from ? p->from : log.dir;
+	HashSource tiles = log_hashes(own.mem, &log, p->top.size);
+	bool done = tiles.subtree(&own, tiles.ptr, level, index, out);
+	arena_free(own.mem);
+	return done || subtree_of_events(cx, ptr, level, index, out);
+}
+
+/* The tree that was signed last, signed again: nothing that was not signed before. */
+static bool
+offer(Ctx *cx, Patient *p, WitnessTree *out)
+{
+	const Checkpoint c = { .origin = p->log.origin, .size = p->top.size, .root = p->top.root };
+	Note note = { .text = checkpoint_text(cx->mem, &c) };
+	NoteSigner sign;
+
+	note.n = strlen(note.text);
+	if (!log_signer(cx, p->home, &p->log, KEY_ED25519, &sign) ||
+	    !note_sign(cx, &note, &sign, 0))
+		return false;
+	*out = (WitnessTree){ p->top.size, note_text(cx->mem, &note), { subtree_known, p } };
+	return true;
+}
+
+static bool
+ask_witnesses(Ctx *cx, Patient *p, WitnessProbe *probe)
+{
+	WitnessTree tree;
+	const char *doubt;
+
+	if (p->blind || p->split || p->log.closed || !witness_probe_any(probe))
+		return true;
+	if (!p->top.known)
+		merkle_empty(&p->top.root);
+	if (!offer(cx, p, &tree))
+		return false;
+	witness_doubt(cx, probe, &tree, &doubt);
+	p->blind = doubt && p->close;
+	return !doubt || p->close ||
+	    fail(cx, FAIL_FORKED, DOUBT_HINT, "the log \"%s\" cannot go on: %s", p->log.origin,
+		doubt);
+}
+
 /* --- files again ----------------------------------------------------------------------------------- */
 
 typedef struct Rebuild {
@@ -388,13 +462,37 @@ treat(Ctx *cx, Patient *p)
 }
 
 static bool
-recover_log(Ctx *cx, Home *home, const Log *log, const char *copy, bool blind, Recovery *out)
+examine(Ctx *cx, Patient *p, const char *copy, WitnessProbe *probe)
 {
-	Patient p = { .home = home, .log = *log, .blind = blind, .out = out };
 	NoteKey key;
 
-	return log_key(cx, home, log, KEY_ED25519, &key) && look(cx, &p, copy, &key) &&
-	    (treat(cx, &p) || fail_in(cx, "recovering the log \"%s\"", log->origin));
+	return log_key(cx, p->home, &p->log, KEY_ED25519, &key) && look(cx, p, copy, &key) &&
+	    ask_witnesses(cx, p, probe);
+}
+
+/* All are looked at before the first is changed: a refusal leaves everything as it is. */
+static bool
+recover_logs(
+    Ctx *cx, Home *home, const Logs *logs, const RecoverAsk *ask, bool blind, Recovery *out)
+{
+	Patient *all = arena_alloc(cx->mem, logs->n * sizeof *all);
+	WitnessProbe *probe;
+
+	if (!witness_probe(cx, home, &probe))
+		return false;
+	for (size_t i = 0; i < logs->n; i++) {
+		all[i] = (Patient){ .home = home,
+			.log = logs->at[i],
+			.blind = blind,
+			.close = ask->close,
+			.out = out };
+		if (!examine(cx, &all[i], ask->copy, probe))
+			return false;
+	}
+	for (size_t i = 0; i < logs->n; i++)
+		if (!treat(cx, &all[i]))
+			return fail_in(cx, "recovering the log \"%s\"", all[i].log.origin);
+	return true;
 }
 
 /* --- logs that the catalogue does not know -------------------------------------------------------------- */
@@ -515,8 +613,9 @@ tell(Ctx *cx, Home *home, const Recovery *r)
 }
 
 static bool
-recover_all(Ctx *cx, Home *home, const char *copy, Recovery *out)
+recover_all(Ctx *cx, Home *home, const RecoverAsk *ask, Recovery *out)
 {
+	const char *copy = ask->copy;
 	char *audit = log_audit_dir(cx->mem, home);
 	Batch *b = batch_new(cx->mem, audit);
 	bool any = false;
@@ -527,9 +626,8 @@ recover_all(Ctx *cx, Home *home, const char *copy, Recovery *out)
 	for (size_t i = 0; i < logs.n; i++)
 		any = any || logs.at[i].size > 0;
 	bool blind = any && !file_exists(arena_printf(cx->mem, "%s/high-water", audit));
-	for (size_t i = 0; i < logs.n; i++)
-		if (!recover_log(cx, home, &logs.at[i], copy, blind, out))
-			return false;
+	if (!recover_logs(cx, home, &logs, ask, blind, out))
+		return false;
 	if (logs.n > 0 &&
 	    (!adopt_all(cx, home, audit, out) || (copy && !adopt_all(cx, home, copy, out))))
 		return false;
@@ -538,7 +636,7 @@ recover_all(Ctx *cx, Home *home, const char *copy, Recovery *out)
 }
 
 bool
-log_recover(Ctx *cx, Home *home, const char *copy, Recovery *out)
+log_recover(Ctx *cx, Home *home, const RecoverAsk *ask, Recovery *out)
 {
 	Recovery r = { 0 };
 	Ed25519 *private;
@@ -549,7 +647,7 @@ log_recover(Ctx *cx, Home *home, const char *copy, Recovery *out)
 	if (fd < 0)
 		return fail(cx, FAIL_LEASED, "Stop audit run, then try again.",
 		    "another process writes the logs of \"%s\"", home->dir);
-	bool done = recover_all(cx, home, copy, &r);
+	bool done = recover_all(cx, home, ask, &r);
 	log_unlock(fd);
 	if (done)
 		*out = r;

@@ -61,9 +61,8 @@ range_add(Range *r, const Hash *leaf)
 	range_push(r, 0, leaf);
 }
 
-/* The largest perfect aligned subtree that begins at `at` and ends before `end`. */
-static int
-subtree_level(uint64_t at, uint64_t end)
+int
+merkle_subtree(uint64_t at, uint64_t end)
 {
 	int fits = 63 - __builtin_clzll(end - at);
 	int aligned = at ? __builtin_ctzll(at) : 63;
@@ -79,7 +78,7 @@ range_join(Range *left, const Range *right)
 	if (left->end != right->begin)
 		return false;
 	for (size_t i = 0; i < right->n; i++) {
-		int level = subtree_level(at, right->end);
+		int level = merkle_subtree(at, right->end);
 		range_push(left, level, &right->at[i]);
 		at += (uint64_t)1 << level;
 	}
@@ -105,7 +104,7 @@ merkle_compact(Ctx *cx, const HashSource *from, uint64_t begin, uint64_t end, Ra
 
 	range_begin(&r, begin);
 	while (r.end < end) {
-		int level = subtree_level(r.end, end);
+		int level = merkle_subtree(r.end, end);
 		Hash root;
 		if (!from->subtree(cx, from->ptr, level, r.end >> level, &root))
 			return false;

@@ -24,6 +24,7 @@ void	 merkle_leaf(const void *entry, size_t n, Hash *out);
 void	 merkle_node(const Hash *left, const Hash *right, Hash *out);
 void	 merkle_empty(Hash *out);
 bool	 hash_same(const Hash *a, const Hash *b);
+int	 merkle_subtree(uint64_t at, uint64_t end);	/* level of the largest perfect aligned one that begins at `at` and ends by `end`, which is larger */
 
 typedef struct Range { uint64_t begin, end; Hash at[128]; size_t n; } Range;
 void	 range_begin(Range *r, uint64_t begin);		/* empty, at a place */

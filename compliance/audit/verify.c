@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "compliance/audit/leaves.h"
 #include "compliance/audit/page.h"
 #include "lib/base/clock.h"
 
@@ -212,8 +213,8 @@ static bool
 read_events(Check *c, Range *range)
 {
 	const EvidenceEvent *e;
+	Leaves *leaves = leaves_new(c->cx->mem, range);
 	EvidenceWalk *w;
-	Hash leaf;
 
 	range_begin(range, c->proof.left.end);
 	if (!walk(c, &w))
@@ -222,13 +223,14 @@ read_events(Check *c, Range *range)
 		if (!evidence_next(c->cx, w, &e))
 			return false;
 		if (!e)
-			return true;
+			break;
 		if (e->index == c->proof.right.begin)
 			return WRONG(c, "there are more events than \"%s\" says", EVIDENCE_PROOF);
-		merkle_leaf(e->bytes.at, e->bytes.n, &leaf);
-		range_add(range, &leaf);
+		leaves_add(leaves, e->bytes);
 		evidence_tally(c->cx->mem, &c->facts, &c->proof, e, &c->tally);
 	}
+	leaves_end(leaves);
+	return true;
 }
 
 static bool

@@ -68,3 +68,14 @@ bool	 witness_round(Ctx *cx, Home *home, int64_t deadline_ms, size_t *asked);
 void	 witness_catch_up(Ctx *cx, Home *home, int64_t budget_ms);
 /* Rounds until SIGTERM: a lane of its own beside the one that publishes, so that no log waits for a network. */
 void	 witness_watch(Ctx *cx, Home *home);
+/* Before a restored home signs anything new: does any witness know more of a log than this tree, which was
+ * signed before, or another history of it?  A witness that does not answer cannot be known to agree. */
+typedef struct WitnessProbe WitnessProbe;
+typedef struct WitnessTree {
+	uint64_t	 size;
+	const char	*note;	/* its checkpoint with the log's signature */
+	HashSource	 from;	/* for the proof that it continues what the witness has */
+} WitnessTree;
+bool	 witness_probe(Ctx *cx, Home *home, WitnessProbe **out);
+void	 witness_doubt(Ctx *cx, WitnessProbe *p, const WitnessTree *tree, const char **doubt);	/* NULL: all agree, or none is configured */
+bool	 witness_probe_any(const WitnessProbe *p);	/* is there one to ask? */

@@ -29,6 +29,7 @@ static const struct {
 	{ "tenant", "tenant %s", NULL },
 	{ "login", "login %s", "login %s of tenant %s" },
 	{ "cluster", "cluster %s", NULL },
+	{ "gateway", "gateway %s", NULL },
 	{ "region", "region %s", NULL },
 	{ "model", "model %s", NULL },
 	{ "secret", "secret %s", NULL },

@@ -1,6 +1,7 @@
 /*
  * crypto.h - what Copyhold needs of OpenSSL 3, and nothing by hand except the
- * published subkey derivation of XAES-256-GCM (C2SP XAES-256-GCM).
+ * published subkey derivation of XAES-256-GCM (C2SP XAES-256-GCM).  SHA-256 of
+ * many texts at once is in sha_many.h.
  *
  * Envelope (docs/formats.md, from the first commit the form that field values
  * will have): 0x54 | version 1 | suite | key id u32 BE | generation u16 BE |

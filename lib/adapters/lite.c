@@ -32,6 +32,10 @@ struct Lite {
 	int depth;   /* of begins without their end */
 	bool doomed; /* an inner one was rolled back: nothing may commit */
 	int64_t changes;
+	const char *told_table; /* whoever wants to be told of its writes */
+	void (*told)(void *ptr);
+	void *told_ptr;
+	bool wrote; /* it, since the last commit */
 };
 
 struct LiteRows {
@@ -414,6 +418,37 @@ lite_bind(Ctx *cx, LiteRows *rows, const char *types, va_list ap)
 	return false;
 }
 
+static void
+lite_wrote(void *ptr, int what, const char *schema, const char *table, sqlite3_int64 row)
+{
+	Lite *db = ptr;
+
+	(void)what;
+	(void)schema;
+	(void)row;
+	db->wrote = db->wrote || strcmp(table, db->told_table) == 0;
+}
+
+void
+lite_on_write(Lite *db, const char *table, void (*fn)(void *ptr), void *ptr)
+{
+	db->told_table = arena_dup(db->mem, table);
+	db->told = fn;
+	db->told_ptr = ptr;
+	sqlite3_update_hook(db->db, lite_wrote, db);
+}
+
+/* Once nothing is open: then it is committed, or gone. */
+static void
+lite_tell(Lite *db, bool done)
+{
+	if (!db->wrote || db->depth > 0)
+		return;
+	db->wrote = false;
+	if (done)
+		db->told(db->told_ptr);
+}
+
 bool
 lite_do(Ctx *cx, Lite *db, const Sql *sql, const char *types, ...)
 {
@@ -430,7 +465,9 @@ lite_do(Ctx *cx, Lite *db, const Sql *sql, const char *types, ...)
 	while (lite_next(&rows))
 		;
 	db->changes = sqlite3_changes64(db->db);
-	return lite_end(cx, &rows);
+	bool done = lite_end(cx, &rows);
+	lite_tell(db, done);
+	return done;
 }
 
 bool
@@ -516,6 +553,17 @@ lite_begin(Ctx *cx, Lite *db)
 }
 
 bool
+lite_begin_read(Ctx *cx, Lite *db)
+{
+	if (db->depth > 0 || db->doomed)
+		return fail(cx, FAIL_CATALOG, NULL, "a transaction stands already");
+	if (!lite_exec(cx, db, "BEGIN", "starting to read"))
+		return false;
+	db->depth = 1;
+	return true;
+}
+
+bool
 lite_try_begin(Ctx *cx, Lite *db, int wait_ms, bool *got)
 {
 	*got = false;
@@ -551,6 +599,7 @@ lite_commit(Ctx *cx, Lite *db)
 		return false;
 	}
 	db->depth = 0;
+	lite_tell(db, true);
 	return true;
 }
 
@@ -564,6 +613,7 @@ lite_rollback(Lite *db)
 		sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
 	db->depth--;
 	db->doomed = db->depth > 0;
+	db->wrote = false;
 }
 
 int

@@ -34,7 +34,10 @@ bool	 lite_begin(Ctx *cx, Lite *db);		/* BEGIN IMMEDIATE; nests by counting: an 
 				 * rollback undoes all, and the outer ones can then only roll back */
 /* The outermost one, if it can begin within so many ms; *got false: another process is writing. */
 bool	 lite_try_begin(Ctx *cx, Lite *db, int wait_ms, bool *got);
+bool	 lite_begin_read(Ctx *cx, Lite *db);	/* reads that see one moment, until lite_rollback(); holds up nobody */
 bool	 lite_commit(Ctx *cx, Lite *db);
+/* fn after each commit of this handle that wrote rows of `table` (one with a rowid); one table a handle. */
+void	 lite_on_write(Lite *db, const char *table, void (*fn)(void *ptr), void *ptr);
 void	 lite_rollback(Lite *db);
 
 /* Numbered forward migrations: migrations[i] brings user_version i to i + 1.  A higher

@@ -14,6 +14,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "lib/adapters/loop_intern.h"
 #include "lib/base/clock.h"
 #include "lib/base/lane.h"
 #include "lib/base/log.h"
@@ -58,7 +59,7 @@ serve_close(void *ptr)
 		bufferevent_decref(s->conns.at[i].bev);
 	if (s->tick)
 		event_free(s->tick);
-	if (s->base)
+	if (s->base && !s->spec.loop)
 		event_base_free(s->base);
 	SSL_CTX_free(s->tls);
 }
@@ -227,7 +228,9 @@ serve_address(Ctx *cx, const ServeSpec *spec, struct sockaddr_storage *at, int *
 		    "\"%s\" is no address to listen on", spec->listen);
 	if (!spec->cert && !spec->plain_anywhere && !serve_is_loopback(at))
 		return fail(cx, FAIL_REFUSED,
-		    "Give --cert and --key, or put a TLS proxy before it and say --insecure-http.",
+		    spec->plain_hint ? spec->plain_hint
+				     : "Give --cert and --key, or put a TLS proxy before it and say "
+				       "--insecure-http.",
 		    "plain HTTP on \"%s\" could be reached from elsewhere", spec->listen);
 	return true;
 }
@@ -298,7 +301,7 @@ serve_start(Ctx *cx, Serve *s)
 	const struct timeval tick = { 0, SERVE_TICK_MS * 1000 };
 
 	event_set_log_callback(serve_said);
-	s->base = event_base_new();
+	s->base = s->spec.loop ? loop_base(s->spec.loop) : event_base_new();
 	s->http = s->base ? evhttp_new(s->base) : NULL;
 	s->tick = s->base ? event_new(s->base, -1, EV_PERSIST, serve_tick, s) : NULL;
 	if (!s->http || !s->tick || event_add(s->tick, &tick) != 0)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "lib/adapters/crypto.h"
+#include "lib/adapters/loop.h"
 
 typedef struct ServeRequest {
 	const char	*method;	/* GET, POST */
@@ -26,11 +27,13 @@ typedef struct ServeSpec {
 	const char	*listen;	/* "127.0.0.1:8480", "[::1]:8480"; port 0: any free one */
 	const char	*cert, *key;	/* PEM files: TLS; NULL: plain HTTP */
 	bool		 plain_anywhere;	/* plain HTTP also where others can reach it */
+	const char	*plain_hint;	/* where it is refused; NULL: one that names --cert and --insecure-http */
 	size_t		 body_max;
 	int64_t		 deadline_ms;	/* 0: 30 s */
 	/* false: 500, and the Fail is noted; each request has a Ctx of its own */
 	bool		 (*answer)(Ctx *cx, void *ptr, const ServeRequest *request, ServeAnswer *out);
 	void		*ptr;
+	Loop		*loop;		/* it answers in this one, beside others, and serve_run() is not called; NULL: its own */
 } ServeSpec;
 
 typedef struct Serve Serve;

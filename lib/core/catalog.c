@@ -6,12 +6,13 @@
 #include "lib/adapters/map.h"
 #include "lib/base/clock.h"
 #include "lib/core/catalog.sql.h"
+#include "lib/core/catalog_gateway.sql.h"
 #include "lib/core/event.sql.h"
 #include "lib/core/manifest.h"
 #include "lib/core/witness.sql.h"
 
 const Sql *const catalog_migrations[] = { &SQL_MIGRATE_1, &SQL_MIGRATE_2, &SQL_MIGRATE_3,
-	&SQL_MIGRATE_4 };
+	&SQL_MIGRATE_4, &SQL_MIGRATE_5 };
 const int catalog_migrations_n = (int)LENGTH(catalog_migrations);
 
 static const char *const states[] = {
@@ -105,7 +106,8 @@ bool
 catalog_object_put(
     Ctx *cx, Home *home, const char *kind, const char *name, const char *spec, const char *hash)
 {
-	return lite_do(cx, home->db, &SQL_OBJECT_PUT, "tttt", kind, name, spec, hash);
+	return lite_do(cx, home->db, &SQL_OBJECT_PUT, "tttt", kind, name, spec, hash) &&
+	    (strcmp(kind, "Tenant") != 0 || catalog_gateway_spec(cx, home, name, spec));
 }
 
 bool
@@ -328,6 +330,8 @@ placement_logins(Ctx *cx, Home *home, Placement *p)
 			.read_only = strcmp(lite_text(rows, 2), "ro") == 0,
 			.verifier = lite_text(rows, 3),
 			.on = lite_int(rows, 4) != 0,
+			.valid_until = lite_int(rows, 5),
+			.max_conns = lite_int(rows, 6),
 		};
 		vec_push(cx->mem, &p->logins, login);
 	}
@@ -433,18 +437,6 @@ login_place(const char *tenant, const char *user)
 }
 
 bool
-catalog_login_put(
-    Ctx *cx, Home *home, const char *tenant, const Login *login, const Secret *password)
-{
-	SealPlace place = login_place(tenant, login->user);
-	Bytes sealed;
-
-	return home_seal(cx, home, &place, password, &sealed) &&
-	    lite_do(cx, home->db, &SQL_LOGIN_PUT, "tttttbi", tenant, login->user, login->role,
-		login->read_only ? "ro" : "rw", login->verifier, sealed, (int64_t)login->on);
-}
-
-bool
 catalog_login_on(Ctx *cx, Home *home, const char *tenant, const char *user, bool on)
 {
 	return lite_do(cx, home->db, &SQL_LOGIN_ON, "tti", tenant, user, (int64_t)on);
@@ -522,14 +514,21 @@ catalog_secret_remove(Ctx *cx, Home *home, const char *name)
 static RouteRecord
 route_row(LiteRows *rows)
 {
-	return (RouteRecord){
+	RouteRecord r = {
 		.tenant = lite_text(rows, 0),
 		.epoch = lite_int(rows, 1),
 		.seq = lite_int(rows, 2),
 		.state = lite_text(rows, 3),
 		.cluster = lite_text(rows, 4),
 		.dbname = lite_text(rows, 5),
+		.parked_until = lite_int(rows, 6),
 	};
+
+	if (strcmp(r.state, "park") == 0 && r.parked_until <= clock_wall_ms()) {
+		r.state = "open";
+		r.parked_until = 0;
+	}
+	return r;
 }
 
 bool

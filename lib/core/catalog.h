@@ -51,8 +51,9 @@ typedef struct SharedRecords { SharedRecord *at; size_t n, cap; } SharedRecords;
 typedef struct RouteRecord {
 	const char	*tenant;
 	int64_t		 epoch, seq;
-	const char	*state;		/* open park off */
+	const char	*state;		/* open park off; a park whose time is over reads as open */
 	const char	*cluster, *dbname;
+	int64_t		 parked_until;	/* wall ms; 0: not parked */
 } RouteRecord;
 typedef struct RouteRecords { RouteRecord *at; size_t n, cap; } RouteRecords;
 
@@ -104,11 +105,30 @@ bool	 catalog_placement(Ctx *cx, Home *home, const char *tenant, Placement **out
 
 bool	 catalog_placement_of(Ctx *cx, Home *home, const TenantRecord *t, Placement **out);
 
-/* logins: the password is sealed here; the verifier is not a secret to us but is never printed */
+/* logins: the password is sealed here; the verifier is not a secret to us but is never printed.  A new
+ * login is given a password for the gateway, too; one that is there keeps that and its limits. */
 bool	 catalog_login_put(Ctx *cx, Home *home, const char *tenant, const Login *login, const Secret *password);
 bool	 catalog_login_on(Ctx *cx, Home *home, const char *tenant, const char *user, bool on);
 bool	 catalog_login_remove(Ctx *cx, Home *home, const char *tenant, const char *user);
 bool	 catalog_login_password(Ctx *cx, Home *home, const char *tenant, const char *user, Secret *out);
+
+/* What an application logs in with at a gateway; the login's own password is the role's on the server.
+ * A login of before has none: the role's counts (`own` false). */
+typedef struct LoginClient {
+	const char	*verifier;	/* for clients */
+	const char	*role_verifier;	/* what the server stores: by its salt an asked one is known */
+	bool		 own;
+	int64_t		 valid_until, max_conns;	/* 0: none */
+} LoginClient;
+typedef struct ClientPassword { const char *verifier; Secret password; } ClientPassword;	/* verifier NULL: none */
+ClientPassword catalog_client_draw(Arena *mem);
+bool	 catalog_login_put_as(Ctx *cx, Home *home, const char *tenant, const Login *login,
+	    const Secret *password, const ClientPassword *client);
+bool	 catalog_client_put(Ctx *cx, Home *home, const char *tenant, const char *user, const ClientPassword *client);
+bool	 catalog_client(Ctx *cx, Home *home, const char *tenant, const char *user, LoginClient *out, bool *found);
+bool	 catalog_client_password(Ctx *cx, Home *home, const char *tenant, const char *user, Secret *out, bool *own);
+bool	 catalog_login_limits(Ctx *cx, Home *home, const char *tenant, const char *user, int64_t valid_until,
+	    int64_t max_conns);
 
 /* secrets of the store (secretRef "store:NAME"), sealed under the master key */
 bool	 catalog_secret_put(Ctx *cx, Home *home, const char *name, const Secret *value);
@@ -122,6 +142,8 @@ bool	 catalog_routes(Ctx *cx, Home *home, RouteRecords *out);
  * above the targets' fences is above every epoch given out, too. */
 bool	 catalog_route_set(Ctx *cx, Home *home, const char *tenant, int64_t fence, const char *state,
 	    const char *cluster, const char *dbname);
+bool	 catalog_route_park(Ctx *cx, Home *home, const char *tenant, int64_t until_ms, bool *parked);	/* false: not open */
+bool	 catalog_route_release(Ctx *cx, Home *home, const char *tenant, bool *was_parked);
 bool	 catalog_raise_floors(Ctx *cx, Home *home, int64_t seen);	/* fences and epochs start above `seen` */
 bool	 catalog_fence_highest(Ctx *cx, Home *home, int64_t *out);	/* that was ever given out here */
 
@@ -130,3 +152,62 @@ bool	 catalog_meta(Ctx *cx, Home *home, const char *key, char **value);
 bool	 catalog_meta_int(Ctx *cx, Home *home, const char *key, int64_t *value);	/* 0 if none */
 bool	 catalog_serial(Ctx *cx, Home *home, int64_t *serial);	/* grows with every recorded change */
 bool	 catalog_serial_bump(Ctx *cx, Home *home);
+
+/* --- what gateways read (catalog_gateway.c) ------------------------------------------ */
+
+/*
+ * A change of a route, a login, a tenant's settings for the gateway or a cluster
+ * adds a row to route_log by a trigger, whoever writes it; a cluster's change is
+ * told under "@NAME".  The newest row of each is kept.
+ */
+typedef struct GateRoute {
+	const char	*tenant;
+	int64_t		 number;	/* small, its own as long as it has a route */
+	int64_t		 epoch, seq;
+	const char	*state;		/* open park off */
+	int64_t		 parked_until;
+	int64_t		 cluster;	/* number; 0: unknown */
+	const char	*dbname;
+	bool		 suspended;
+	bool		 transaction;	/* pool mode; else session */
+	bool		 guarded;
+	int64_t		 cap;
+} GateRoute;
+typedef struct GateLogin {
+	const char	*tenant, *user, *role;
+	bool		 on;
+	int64_t		 valid_until, max_conns;
+} GateLogin;
+typedef struct GateChange { int64_t seq; const char *name; } GateChange;	/* a tenant, or "@CLUSTER" */
+typedef struct GateFigures { int64_t seq, routes, logins, highest; } GateFigures;	/* seq: of the last change; highest route number */
+typedef struct GateCluster { int64_t number, seq; const char *name; } GateCluster;
+
+typedef struct GateRoutes { GateRoute *at; size_t n, cap; } GateRoutes;
+typedef struct GateLogins { GateLogin *at; size_t n, cap; } GateLogins;
+typedef struct GateChanges { GateChange *at; size_t n, cap; } GateChanges;
+typedef struct GateClusters { GateCluster *at; size_t n, cap; } GateClusters;
+
+/* tenant NULL: all, by tenant and user.  Several calls see one moment between lite_begin_read() and
+ * lite_rollback(). */
+bool	 catalog_gate_figures(Ctx *cx, Home *home, GateFigures *out);
+bool	 catalog_gate_routes(Ctx *cx, Home *home, const char *tenant, GateRoutes *out);
+bool	 catalog_gate_logins(Ctx *cx, Home *home, const char *tenant, GateLogins *out);
+bool	 catalog_gate_changes(Ctx *cx, Home *home, int64_t since, GateChanges *out);	/* in order */
+bool	 catalog_gate_clusters(Ctx *cx, Home *home, GateClusters *out);
+
+/* What a tenant's spec says for gateways goes into its record; catalog_object_put() does it. */
+bool	 catalog_gateway_spec(Ctx *cx, Home *home, const char *tenant, const char *spec);
+
+typedef struct GatewayRecord {
+	const char	*id;		/* its sockets are run/gateway/ID.sock and ID.ring of the home */
+	int64_t		 pid;
+	const char	*address;	/* HOST:PORT, or the folder of a unix socket and its port: "/run/x:6432" */
+	bool		 tls;
+	const char	*ca;		/* file by which clients check its certificate, or NULL */
+	int64_t		 since, lease_until;
+} GatewayRecord;
+typedef struct GatewayRecords { GatewayRecord *at; size_t n, cap; } GatewayRecords;
+bool	 catalog_gateway_put(Ctx *cx, Home *home, const GatewayRecord *g);
+bool	 catalog_gateway_renew(Ctx *cx, Home *home, const char *id, int64_t lease_until, bool *there);
+bool	 catalog_gateway_remove(Ctx *cx, Home *home, const char *id);
+bool	 catalog_gateways(Ctx *cx, Home *home, GatewayRecords *out);	/* whose lease stands, the oldest first */

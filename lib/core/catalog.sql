@@ -193,11 +193,13 @@ INSERT INTO slot (tenant, object, spare, field, generation) VALUES (?1, ?2, ?3, 
 DELETE FROM slot WHERE tenant = ?1;
 
 -- name: login_list server: lite
-SELECT client_user, role, access, scram_verifier, on_now FROM login WHERE tenant = ?1 ORDER BY client_user;
+SELECT client_user, role, access, scram_verifier, on_now, valid_until, max_conns
+FROM login WHERE tenant = ?1 ORDER BY client_user;
 
 -- name: login_put server: lite
-INSERT INTO login (tenant, client_user, role, access, scram_verifier, sealed, on_now)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+INSERT INTO login (tenant, client_user, role, access, scram_verifier, sealed, on_now, valid_until,
+	max_conns, client_verifier, client_sealed)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, nullif(?8, 0), nullif(?9, 0), ?10, ?11)
 ON CONFLICT (tenant, client_user) DO UPDATE SET
 	role = excluded.role, access = excluded.access, scram_verifier = excluded.scram_verifier,
 	sealed = excluded.sealed, on_now = excluded.on_now;
@@ -224,10 +226,10 @@ DELETE FROM secret WHERE name = ?1;
 SELECT name FROM secret ORDER BY name;
 
 -- name: route_get server: lite
-SELECT tenant, epoch, seq, state, cluster, dbname FROM route WHERE tenant = ?1;
+SELECT tenant, epoch, seq, state, cluster, dbname, parked_until FROM route WHERE tenant = ?1;
 
 -- name: route_list server: lite
-SELECT tenant, epoch, seq, state, cluster, dbname FROM route ORDER BY tenant;
+SELECT tenant, epoch, seq, state, cluster, dbname, parked_until FROM route ORDER BY tenant;
 
 -- name: route_log server: lite
 INSERT INTO route_log (tenant, epoch)
@@ -235,12 +237,13 @@ VALUES (?1, max(?2, 1 + coalesce((SELECT epoch FROM route WHERE tenant = ?1),
 	(SELECT epoch FROM route_log WHERE tenant = ?1 ORDER BY seq DESC LIMIT 1), 0)));
 
 -- name: route_set server: lite
-INSERT INTO route (tenant, epoch, seq, state, cluster, dbname)
-SELECT tenant, epoch, seq, ?2, ?3, ?4 FROM route_log WHERE seq = (SELECT max(seq) FROM route_log)
+INSERT INTO route (tenant, epoch, seq, state, cluster, dbname, number)
+SELECT tenant, epoch, seq, ?2, ?3, ?4, (SELECT coalesce(max(number), 0) + 1 FROM route)
+FROM route_log WHERE seq = (SELECT max(seq) FROM route_log)
 	AND tenant = ?1
 ON CONFLICT (tenant) DO UPDATE SET
 	epoch = excluded.epoch, seq = excluded.seq, state = excluded.state,
-	cluster = excluded.cluster, dbname = excluded.dbname;
+	cluster = excluded.cluster, dbname = excluded.dbname, parked_until = 0;
 
 -- name: route_remove server: lite
 DELETE FROM route WHERE tenant = ?1;

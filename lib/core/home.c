@@ -15,6 +15,7 @@
 #include "lib/base/log.h"
 #include "lib/core/catalog.h"
 #include "lib/core/catalog.sql.h"
+#include "lib/core/ring.h"
 
 #define MASTER_KEY_ID 1
 
@@ -285,6 +286,8 @@ home_open(Ctx *cx, const char *dir, Access access, Home **out)
 		    "the catalogue in \"%s\" has no home id", dir);
 	if (access == ACCESS_WRITES && !open_leases(cx, home))
 		return false;
+	if (access == ACCESS_WRITES)
+		lite_on_write(home->db, "route_log", ring_gateways, home);
 	*out = home;
 	return true;
 }
@@ -358,6 +361,12 @@ char *
 home_passfile(Arena *mem, const Home *home, const char *tenant, const char *user)
 {
 	return arena_printf(mem, "%s/run/pass/%s.%s", home->dir, tenant, user);
+}
+
+char *
+home_gateway_passfile(Arena *mem, const Home *home, const char *tenant, const char *user)
+{
+	return arena_printf(mem, "%s.gateway", home_passfile(mem, home, tenant, user));
 }
 
 static bool

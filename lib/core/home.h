@@ -48,6 +48,7 @@ bool	 home_seal(Ctx *cx, Home *home, const SealPlace *place, const Secret *plain
 bool	 home_unseal(Ctx *cx, Home *home, const SealPlace *place, Bytes sealed, Secret *plain);
 bool	 home_tenant_id(Ctx *cx, Home *home, const char *tenant, char **id);	/* 12 letters, opaque, never used twice */
 char	*home_passfile(Arena *mem, const Home *home, const char *tenant, const char *user);	/* of a printed URI; may not be there */
+char	*home_gateway_passfile(Arena *mem, const Home *home, const char *tenant, const char *user);	/* the same, for a gateway */
 bool	 secret_resolve(Ctx *cx, Home *home, const SecretRef *ref, Secret *out);	/* env: file: store: ; a missing one is FAIL_SECRET naming the reference */
 
 /* A lease: one byte of run/lease, dead with its holder, and the tenant's fence, one higher than any before. */

@@ -122,6 +122,19 @@ journal_later(Ctx *cx, Home *home, const char *scope, int64_t after_run, int64_t
 }
 
 bool
+journal_last(Ctx *cx, Home *home, const char *scope, const char *kind, int64_t *run)
+{
+	LiteRows *rows;
+
+	*run = 0;
+	if (!lite_query(cx, home->db, &SQL_SCOPE_LAST, &rows, "tt", scope, kind))
+		return false;
+	if (lite_next(rows))
+		*run = lite_int(rows, 0);
+	return lite_end(cx, rows);
+}
+
+bool
 journal_open(Ctx *cx, Home *home, const char *scope, int64_t not_run, int64_t *run)
 {
 	LiteRows *rows;

@@ -21,6 +21,8 @@ bool	 journal_close_superseded(Ctx *cx, Home *home, int64_t before_run);
 bool	 journal_event(Ctx *cx, Home *home, int64_t run, const StepRow *row, const char *outcome);
 const char *scope_tenant(const char *scope);	/* "acme" of "tenant/acme", or NULL */
 const char *scope_shared(const char *scope);	/* "bj-1/crm" of "shared/bj-1/crm", or NULL */
+/* The last run in which a step of this kind was done in the scope; 0: none. */
+bool	 journal_last(Ctx *cx, Home *home, const char *scope, const char *kind, int64_t *run);
 /* Another run that has yet to do something in the scope; 0: none. */
 bool	 journal_open(Ctx *cx, Home *home, const char *scope, int64_t not_run, int64_t *run);
 /* Another run that has yet to record a tenant of a shared database, and the scope of that; 0: none. */

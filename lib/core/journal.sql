@@ -49,6 +49,9 @@ WHERE scope = ?1 AND run < ?2 AND state = 'waiting';
 SELECT run FROM step WHERE scope = ?1 AND run > ?2 AND state NOT IN ('waiting','abandoned','undone')
 ORDER BY run LIMIT 1;
 
+-- name: scope_last server: lite
+SELECT coalesce(max(run), 0) FROM step WHERE scope = ?1 AND kind = ?2 AND state = 'done';
+
 -- name: scope_open server: lite
 SELECT run FROM step WHERE scope = ?1 AND run <> ?2 AND state NOT IN ('done','undone','abandoned')
 ORDER BY run LIMIT 1;

@@ -266,6 +266,17 @@ load_bool(Ctx *cx, const Key *k, const Node *n, bool *out)
 }
 
 static bool
+load_maybe(Ctx *cx, const Key *k, const Node *n, Maybe *out)
+{
+	bool yes;
+
+	if (!load_bool(cx, k, n, &yes))
+		return false;
+	*out = yes ? YES : NO;
+	return true;
+}
+
+static bool
 load_span(Ctx *cx, const Key *k, const Node *n, int64_t *out)
 {
 	int64_t ms;
@@ -507,6 +518,8 @@ load_value(Ctx *cx, const Key *k, const Node *n, void *slot)
 		return load_int(cx, k, n, slot);
 	case KEY_BOOL:
 		return load_bool(cx, k, n, slot);
+	case KEY_MAYBE:
+		return load_maybe(cx, k, n, slot);
 	case KEY_ENUM:
 		return load_enum(cx, k, n, slot);
 	case KEY_SPAN:

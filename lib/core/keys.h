@@ -21,6 +21,7 @@ typedef enum KeyType {
 	KEY_IDENT,	/* const char *; ident_valid() */
 	KEY_INT,	/* int64_t in min..max */
 	KEY_BOOL,	/* bool; only true and false */
+	KEY_MAYBE,	/* Maybe: the same, or not said */
 	KEY_ENUM,	/* int; index into words */
 	KEY_SPAN,	/* int64_t ms: 30d, 12h */
 	KEY_SECRET,	/* SecretRef: {secretRef: "env:NAME"} */

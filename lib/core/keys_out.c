@@ -129,6 +129,15 @@ dump_bool(Arena *mem, const Key *k, bool v)
 }
 
 static Js *
+dump_maybe(Arena *mem, const void *slot)
+{
+	Maybe v;
+
+	memcpy(&v, slot, sizeof v);
+	return v == MAYBE ? NULL : js_bool(mem, v == YES);
+}
+
+static Js *
 dump_part(Arena *mem, const KeyTable *t, const void *in)
 {
 	Js *part = keys_dump(mem, t, in);
@@ -161,6 +170,8 @@ dump_value(Arena *mem, const Key *k, const void *slot)
 		return dump_int(mem, k, int_at(slot));
 	case KEY_BOOL:
 		return dump_bool(mem, k, *(const bool *)slot);
+	case KEY_MAYBE:
+		return dump_maybe(mem, slot);
 	case KEY_ENUM:
 		return dump_enum(mem, k, slot);
 	case KEY_SPAN:
@@ -323,6 +334,7 @@ value_schema(Arena *mem, const Key *k)
 	case KEY_INT:
 		return int_schema(mem, k);
 	case KEY_BOOL:
+	case KEY_MAYBE:
 		return typed(mem, "boolean");
 	case KEY_ENUM:
 		return words_schema(mem, k->words);
@@ -434,6 +446,7 @@ add_type(Buf *b, const Key *k)
 		add_range(b, k);
 		return;
 	case KEY_BOOL:
+	case KEY_MAYBE:
 		buf_add(b, "`true` or `false`");
 		return;
 	case KEY_ENUM:

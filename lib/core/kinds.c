@@ -22,6 +22,7 @@ const char *const type_words[] = { "", "text", "integer", "number", "boolean", "
 const char *const on_delete_words[] = { "restrict", "cascade", "set-null", NULL };
 static const char *const sslmode_words[] = { "disable", "prefer", "require", "verify-ca",
 	"verify-full", NULL };
+static const char *const pool_words[] = { "session", "transaction", NULL };
 static const char *const api_words[] = { "copyhold/v1", NULL };
 static const char *const kind_words[] = { "Region", "Cluster", "Model", "Tenant", NULL };
 
@@ -91,6 +92,15 @@ static const KeyTable connect_table = {
 	"connect", sizeof(Connect), -1, connect_keys, "How the server is reached"
 };
 
+static const Key cluster_gateway_keys[] = {
+	{ KEY_INT, "connections", .offset = 0, .max = 100000, .fallback = "0",
+	  .doc = "so many server connections at most, over all tenants, of each gateway; 0: no limit" },
+	KEYS_END
+};
+static const KeyTable cluster_gateway_table = {
+	"gateway", sizeof(int64_t), -1, cluster_gateway_keys, "What the gateway may take of the server"
+};
+
 static const Key cluster_keys[] = {
 	{ KEY_NAME, "region", AT(Cluster, region), .required = true,
 	  .doc = "the Region that the server stands in" },
@@ -108,6 +118,8 @@ static const Key cluster_keys[] = {
 	  .doc = "shared: with more bytes than this a tenant has outgrown the mode" },
 	{ KEY_PART, "connect", AT(Cluster, connect), .required = true, .table = &connect_table,
 	  .doc = "how the server is reached" },
+	{ KEY_PART, "gateway", AT(Cluster, gateway_connections), .table = &cluster_gateway_table,
+	  .doc = "what the gateway may take of the server" },
 	KEYS_END
 };
 static const KeyTable cluster_table = {
@@ -238,6 +250,20 @@ static const KeyTable own_fields_table = {
 	"The tenant's own fields of one object of the model"
 };
 
+static const Key tenant_gateway_keys[] = {
+	{ KEY_ENUM, "pool", AT(TenantGateway, pool), .words = pool_words, .fallback = "session",
+	  .doc = "how long a client keeps a server connection" },
+	{ KEY_MAYBE, "guard", AT(TenantGateway, guard),
+	  .doc = "refuse what a server cannot bound by itself: LOCK, LISTEN, NOTIFY, deep savepoints, "
+		 "session settings; usual in mode shared" },
+	{ KEY_INT, "connections", AT(TenantGateway, connections), .max = 10000, .fallback = "0",
+	  .doc = "its server connections at most, in each gateway; 0: the gateway's own default" },
+	KEYS_END
+};
+static const KeyTable tenant_gateway_table = {
+	"gateway", sizeof(TenantGateway), -1, tenant_gateway_keys, "How the gateway serves the tenant"
+};
+
 static const Key tenant_keys[] = {
 	{ KEY_NAME, "model", AT(Tenant, model), .required = true,
 	  .doc = "the Model of its application" },
@@ -259,6 +285,8 @@ static const Key tenant_keys[] = {
 	  .max = MODEL_OBJECTS_MAX, .doc = "its own fields: object of the model -> fields" },
 	{ KEY_NAMES, "drop", AT(Tenant, drop), .max = 97,
 	  .doc = "own objects and fields (`x_tag`, `account.x_tier`) whose data may be removed" },
+	{ KEY_PART, "gateway", AT(Tenant, gateway), .table = &tenant_gateway_table,
+	  .doc = "how the gateway serves it" },
 	{ KEY_BOOL, "acceptVisibleNames", AT(Tenant, accept_visible_names),
 	  .doc = "shared: the names of its own objects and fields may be seen by the other tenants of the database" },
 	{ KEY_TEXT, "database", AT(Tenant, database), .max = 63,

@@ -23,6 +23,8 @@ const char	*type_name(FieldType t);
 
 typedef enum OnDelete { ON_DELETE_RESTRICT, ON_DELETE_CASCADE, ON_DELETE_SET_NULL } OnDelete;
 
+typedef enum Maybe { MAYBE, YES, NO } Maybe;	/* of a manifest: MAYBE is not said */
+
 typedef struct Names { const char **at; size_t n, cap; } Names;
 
 typedef struct Field {
@@ -85,6 +87,7 @@ typedef struct Cluster {
 	int64_t		 connections;	/* jobs side by side, 1..16 */
 	int64_t		 tenant_rows, tenant_bytes;	/* shared: past these a tenant has outgrown the mode */
 	Connect		 connect;
+	int64_t		 gateway_connections;	/* of the gateways to it, over all tenants; 0 = no limit */
 	Place		 place;
 } Cluster;
 
@@ -93,6 +96,13 @@ typedef struct OwnFields {	/* a tenant's own fields of one object of the model *
 	struct { Field *at; size_t n, cap; } fields;
 	Place		 place;
 } OwnFields;
+
+typedef enum PoolWord { POOL_WORD_SESSION, POOL_WORD_TRANSACTION } PoolWord;
+typedef struct TenantGateway {	/* how the gateway serves it: catalog_gateway_spec() reads it of the record's text */
+	int		 pool;		/* PoolWord */
+	Maybe		 guard;		/* MAYBE: in mode shared */
+	int64_t		 connections;	/* to servers; 0: the gateway's default */
+} TenantGateway;
 
 typedef struct Tenant {
 	const char	*name, *display;
@@ -107,6 +117,7 @@ typedef struct Tenant {
 	struct { Object *at; size_t n, cap; } objects;		/* own objects */
 	struct { OwnFields *at; size_t n, cap; } fields;	/* own fields */
 	Names		 drop;		/* as in Model, for own objects and fields */
+	TenantGateway	 gateway;
 	bool		 accept_visible_names;	/* shared: its own objects' and fields' names may be seen by other tenants */
 	Place		 place;
 } Tenant;

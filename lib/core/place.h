@@ -23,6 +23,8 @@ typedef struct Login {
 	bool		 read_only;
 	const char	*verifier;	/* SCRAM-SHA-256$...; what the server stores */
 	bool		 on;		/* LOGIN allowed */
+	int64_t		 valid_until;	/* at the gateway: wall ms; 0: for ever */
+	int64_t		 max_conns;	/* there: clients; 0: no limit */
 } Login;
 
 /* A shared database: the tenants of one model on one cluster.  Names on the server are made of the id. */
@@ -240,6 +242,9 @@ typedef struct PlaceDriver {
 	bool		(*setup_script)(Ctx *cx, Home *home, const Placement *at, Buf *out);	/* NULL: none needed */
 	/* mode shared alone, NULL elsewhere: the shared database, `at` being of LAYOUT_WIDE */
 	bool		(*shared_observe)(Ctx *cx, Conns *conns, const Placement *at, Items *out);
+	/* of at->logins, here those of its tenants, the roles that may log in where they should not, or not
+	 * where they should, or are not in their one group */
+	bool		(*shared_odd)(Ctx *cx, Conns *conns, const Placement *at, Names *out);
 	bool		(*shared_steps)(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps);
 	bool		(*shared_drop_steps)(Ctx *cx, const Placement *at, Steps *steps);
 	bool		(*map)(Ctx *cx, const Placement *at, const Model *m, const char *object, Relation *out);

@@ -127,15 +127,38 @@ place_new(Planner *p, Work *w)
 	return true;
 }
 
+/* A verb has moved the tenant, and the manifest still says on this point what it said then: it is
+ * neither a mistake nor a wish.  *run: the verb's; 0: it is not so. */
+static bool
+moved_by(Planner *p, const Tenant *t, int64_t *run)
+{
+	char *spec, *hash;
+	void *was = NULL;
+
+	*run = 0;
+	if (!catalog_object(p->cx, p->home, "Tenant", t->name, &spec, &hash) ||
+	    (spec && !manifest_from_json(p->cx, "Tenant", t->name, spec, &was)))
+		return false;
+	const char *said = was ? ((const Tenant *)was)->cluster : NULL;
+	if (!said || strcmp(said, t->cluster) != 0)
+		return true;
+	return journal_last(
+	    p->cx, p->home, arena_printf(p->cx->mem, "tenant/%s", t->name), "switch.move", run);
+}
+
 /* apply changes a tenant where it is; it never moves data. */
 static bool
 place_old(Planner *p, Work *w)
 {
 	const Tenant *t = w->spec;
 	const TenantRecord *r = &w->record;
+	bool elsewhere = t->cluster && strcmp(t->cluster, r->cluster) != 0;
+	int64_t run = 0;
 	Cluster *named;
 
-	if (t->mode != r->mode || (t->cluster && strcmp(t->cluster, r->cluster) != 0)) {
+	if (elsewhere && !moved_by(p, t, &run))
+		return false;
+	if (t->mode != r->mode || (elsewhere && !run)) {
 		fail(p->cx, FAIL_REFUSED,
 		    "apply does not move data: put the manifest back, or delete "
 		    "the tenant and provision it anew.",
@@ -151,9 +174,12 @@ place_old(Planner *p, Work *w)
 		w->at->cluster = named;
 	if (r->shared)
 		w->shared = map_get(p->shareds, r->shared);
-	plan_entry_at(p, w->entry)->note = arena_printf(p->cx->mem, "%s on %s%s%s",
+	plan_entry_at(p, w->entry)->told = run != 0;
+	plan_entry_at(p, w->entry)->note = arena_printf(p->cx->mem, "%s on %s%s%s%s",
 	    mode_name(r->mode), r->cluster, r->state == TENANT_ACTIVE ? "" : ", ",
-	    r->state == TENANT_ACTIVE ? "" : tenant_state_name(r->state));
+	    r->state == TENANT_ACTIVE ? "" : tenant_state_name(r->state),
+	    run ? arena_printf(p->cx->mem, ", placement differs since run %lld", (long long)run)
+		: "");
 	return true;
 }
 
@@ -280,14 +306,14 @@ is_settled(Planner *p, const TenantRecord *r, const Work *w, bool *settled)
 }
 
 /* A tenant of the common views alone, of which nothing was changed, goes with its shared database and
- * needs no look of its own, unless it was asked for by name. */
+ * needs no look of its own, unless it was asked for by name or its login is odd. */
 static bool
 goes_along(Planner *p, const Tenant *t, const TenantRecord *r, const Work *w)
 {
 	bool asked = p->options->only && p->options->only->n;
 
 	if (!r || asked || w->spec_differs || !is_plain(t) || !plan_shared_follows(r) ||
-	    (r->state != TENANT_ACTIVE && r->state != TENANT_SUSPENDED))
+	    map_get(p->odd, t->name) || (r->state != TENANT_ACTIVE && r->state != TENANT_SUSPENDED))
 		return false;
 	SharedWork *s = map_get(p->shareds, r->shared);
 	s->tenants++;
@@ -572,6 +598,35 @@ plan_absent(Planner *p)
 	}
 }
 
+/* Where tenants were named and none of them can be planned, nothing else is done for their sake: no new
+ * version of a model is recorded that nobody took. */
+static void
+plan_for_nobody(Planner *p)
+{
+	const OptList *only = p->options->only;
+	bool failed = false;
+
+	for (size_t i = 0; i < p->plan->entries.n; i++) {
+		const PlanEntry *e = plan_entry_at(p, i);
+		if (strcmp(e->kind, "tenant") != 0)
+			continue;
+		if (!e->fail && !e->nothing)
+			return;
+		failed = failed || e->fail;
+	}
+	if (!only || !only->n || !failed)
+		return;
+	p->plan->steps.n = 0;
+	for (size_t i = 0; i < p->plan->entries.n; i++) {
+		PlanEntry *e = plan_entry_at(p, i);
+		if (e->fail || e->nothing)
+			continue;
+		e->nothing = true;
+		e->steps = 0;
+		e->changes.n = 0;
+	}
+}
+
 /* --- the whole ----------------------------------------------------------------------- */
 
 static void
@@ -604,6 +659,7 @@ plan_tenants(Planner *p)
 	const MapItem *it;
 	size_t first = p->plan->entries.n;
 
+	plan_odd(p);
 	for (it = map_next(p->m->tenants, NULL); it; it = map_next(p->m->tenants, it))
 		if (wanted(p, it->key) && !consider(p, it->value))
 			return false;
@@ -613,6 +669,7 @@ plan_tenants(Planner *p)
 	for (size_t i = 0; i < p->work.n; i++)
 		plan_work(p, &p->work.at[i]);
 	plan_absent(p);
+	plan_for_nobody(p);
 	return true;
 }
 

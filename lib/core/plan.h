@@ -18,6 +18,7 @@ typedef struct PlanEntry {	/* one region, cluster, model or tenant */
 	const char	*kind, *name;	/* "tenant", "acme" */
 	ChangeOp	 op;
 	bool		 nothing;	/* as it should be */
+	bool		 told;		/* its note is for people, even so */
 	const char	*note;		/* "dedicated on bj-1: ...", or NULL */
 	Changes		 changes;	/* within it */
 	Fail		*fail;		/* it could not be planned, or NULL */
@@ -51,5 +52,6 @@ bool	 plan_same(Ctx *cx, const Home *home, const char *saved, size_t n, const Pl
 /* Steps of the verbs that need no manifest, each ready for run_start(). */
 typedef enum TenantVerb { VERB_SUSPEND, VERB_RESUME, VERB_SEAL, VERB_PURGE, VERB_HAND_BACK } TenantVerb;
 bool	 plan_verb(Ctx *cx, Home *home, const char *tenant, TenantVerb verb, Plan **out);
-bool	 plan_login(Ctx *cx, Home *home, const char *tenant, const char *user, const char *verb,
-	    bool read_only, Plan **out);
+/* add, rotate, remove; of a new one `wanted` says what it may, of the others their user alone. */
+bool	 plan_login(Ctx *cx, Home *home, const char *tenant, const Login *wanted, const char *verb,
+	    Plan **out);

@@ -30,6 +30,7 @@ typedef struct SharedWork {	/* one shared database */
 	struct { size_t *at; size_t n, cap; } followers;	/* entries of tenants without steps of their own */
 	size_t		 tenants;	/* of the manifests that are planned for */
 	Items		*observed;
+	const Fail	*unseen;	/* why its tenants' logins could not be looked at, or NULL */
 	Fail		*fail;
 	bool		 seen;
 } SharedWork;
@@ -63,6 +64,8 @@ typedef struct Planner {
 	Map			*bodies;	/* shapes that the run's steps name */
 	Map			*down;		/* cluster -> Fail *: no use to knock again */
 	Map			*used;		/* cluster -> int64_t *: tenants there, planned ones too */
+	Map			*odd;		/* tenant: its login in a shared database is not as it should be */
+	const MapItem		*next_odd;
 	Map			*shareds;	/* name -> SharedWork * */
 	struct { SharedWork **at; size_t n, cap; } shared_list;	/* those with an entry, by name */
 	size_t			 next_shared;
@@ -81,6 +84,9 @@ void	 plan_need_body(Planner *p, const Model *m, const char *shape);
 
 bool	 plan_check_versions(Planner *p);
 bool	 plan_objects(Planner *p, const char *kind, const Map *loaded);
+const Fail *plan_known_down(Planner *p, const char *cluster, Ctx *own);	/* NULL: it is not; else copied into own */
+void	 plan_note_down(Planner *p, const char *cluster, const Fail *why);	/* a copy, if it was unreachable */
+void	 plan_odd(Planner *p);	/* fills p->odd where servers are looked at and no tenant was named */
 bool	 plan_observe(Planner *p);	/* fills each SharedWork's and Work's observed, or its fail */
 
 bool	 plan_shared_load(Planner *p);

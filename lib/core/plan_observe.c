@@ -41,14 +41,14 @@ observe_one(Ctx *cx, Planner *p, Conns *conns, Work *w)
 }
 
 /* What a login can change of itself and no catalogue of the server shows us: its password.  A shared
- * database may have thousands: there it is tried of those that were asked for by name. */
+ * database may have thousands: there it is tried of those that were asked for by name, or are odd. */
 static bool
 observe_logins(Ctx *cx, Planner *p, Work *w)
 {
 	const PlaceDriver *d = place_driver(w->at->mode);
 	bool asked = p->options->only && p->options->only->n;
 
-	if (w->shared && !asked)
+	if (w->shared && !asked && !map_get(p->odd, w->at->tenant))
 		return true;
 	for (size_t i = 0; w->record.state == TENANT_ACTIVE && i < w->at->logins.n; i++) {
 		const Login *login = &w->at->logins.at[i];
@@ -67,8 +67,8 @@ observe_logins(Ctx *cx, Planner *p, Work *w)
 }
 
 /* One answer is enough of a cluster that cannot be reached: every try would wait for its deadline. */
-static const Fail *
-known_down(Planner *p, const char *cluster, Ctx *own)
+const Fail *
+plan_known_down(Planner *p, const char *cluster, Ctx *own)
 {
 	const Fail *down = map_get(p->down, cluster);
 
@@ -77,11 +77,16 @@ known_down(Planner *p, const char *cluster, Ctx *own)
 	return down;
 }
 
-static void
-note_down(Planner *p, const char *cluster, Fail *why)
+void
+plan_note_down(Planner *p, const char *cluster, const Fail *why)
 {
-	if (why->kind == FAIL_UNREACHABLE && !map_get(p->down, cluster))
-		map_set(p->down, cluster, why);
+	Ctx from = { .fail = (Fail *)(uintptr_t)why }, to = { .mem = p->cx->mem };
+
+	if (why->kind != FAIL_UNREACHABLE || map_get(p->down, cluster))
+		return;
+	to.fail = arena_alloc(p->cx->mem, sizeof *to.fail);
+	fail_copy(&to, &from);
+	map_set(p->down, cluster, to.fail);
 }
 
 static void
@@ -90,11 +95,11 @@ look_at(Ctx *cx, Planner *p, Conns *conns, Work *w)
 	const char *cluster = w->at->cluster->name;
 	Ctx own = ctx_new(cx->mem);
 
-	if (known_down(p, cluster, &own) || !observe_one(&own, p, conns, w) ||
+	if (plan_known_down(p, cluster, &own) || !observe_one(&own, p, conns, w) ||
 	    !observe_logins(&own, p, w)) {
 		plan_entry_fail(p, w->entry, own.fail);
 		w->fail = plan_entry_at(p, w->entry)->fail;
-		note_down(p, cluster, w->fail);
+		plan_note_down(p, cluster, w->fail);
 	}
 	arena_free(own.mem);
 }
@@ -105,6 +110,10 @@ observe_shared(Ctx *cx, Planner *p, Conns *conns, SharedWork *s)
 	const PlaceDriver *d = place_driver(MODE_SHARED);
 	Items seen = { 0 };
 
+	if (s->unseen) {
+		fail_copy(cx, &(Ctx){ .fail = (Fail *)(uintptr_t)s->unseen });
+		return fail_in(cx, "looking at shared database \"%s\"", s->name);
+	}
 	if (!d->preflight(cx, conns, s->place, s->exists) ||
 	    (s->record.active && !d->shared_observe(cx, conns, s->place, &seen)))
 		return fail_in(cx, "looking at shared database \"%s\"", s->name);
@@ -119,9 +128,9 @@ look_at_shared(Ctx *cx, Planner *p, Conns *conns, SharedWork *s)
 	const char *cluster = s->at->cluster->name;
 	Ctx own = ctx_new(cx->mem);
 
-	if (known_down(p, cluster, &own) || !observe_shared(&own, p, conns, s)) {
+	if (plan_known_down(p, cluster, &own) || !observe_shared(&own, p, conns, s)) {
 		plan_shared_fail(p, s, own.fail);
-		note_down(p, cluster, s->fail);
+		plan_note_down(p, cluster, s->fail);
 	}
 	arena_free(own.mem);
 }

@@ -403,7 +403,10 @@ kept_change(Planner *p, SharedWork *s, const char *object, const char *field)
 	    ? arena_printf(mem, "tenant \"%s\" still has it: apply again when it has not", holder)
 	    : names_have(&s->common->drop, name)
 	    ? "listed in drop: --prune removes it"
-	    : arena_printf(mem, "add \"%s\" to drop and say --prune to remove it", name);
+	    : arena_printf(mem,
+		  "the views do not show it any more; add \"%s\" to drop and say --prune "
+		  "to remove it",
+		  name);
 	vec_push(mem, &plan_entry_at(p, s->entry)->changes, c);
 }
 

@@ -155,6 +155,10 @@ login_step(Arena *mem, const Placement *at, const Login *login, const char *kind
 	js_set_text(args, "user", login->user);
 	js_set_text(args, "role", login->role);
 	js_set_bool(args, "readOnly", login->read_only);
+	if (login->valid_until)
+		js_set_int(args, "validUntil", login->valid_until);
+	if (login->max_conns)
+		js_set_int(args, "connections", login->max_conns);
 	steps_add(mem, steps, arena_printf(mem, "tenant/%s", at->tenant), kind, args, "%s \"%s\"",
 	    title, login->user);
 }
@@ -181,13 +185,13 @@ login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, 
 }
 
 bool
-plan_login(Ctx *cx, Home *home, const char *tenant, const char *user, const char *verb,
-    bool read_only, Plan **out)
+plan_login(Ctx *cx, Home *home, const char *tenant, const Login *wanted, const char *verb, Plan **out)
 {
 	bool add = strcmp(verb, "add") == 0;
+	const char *user = wanted->user;
 	TenantRecord t;
 	Placement *at;
-	Login login = { .user = user, .read_only = read_only, .on = true };
+	Login login = *wanted;
 
 	if (!catalog_tenant(cx, home, tenant, &t) || !catalog_placement_of(cx, home, &t, &at))
 		return false;
@@ -201,10 +205,12 @@ plan_login(Ctx *cx, Home *home, const char *tenant, const char *user, const char
 		return fail(cx, FAIL_NOT_FOUND,
 		    arena_printf(cx->mem, "See: copyhold login list %s.", tenant),
 		    "tenant \"%s\" has no login \"%s\"", tenant, user);
-	if (!add)
+	if (!add) {
 		login = *known;
-	else
+	} else {
 		login.role = place_login_role(cx->mem, at, user);
+		login.on = true;
+	}
 	Plan *plan = plan_for(cx, arena_printf(cx->mem, "login %s", verb), &t);
 	if (!login_steps(cx, at, &login, verb, &plan->steps))
 		return false;

@@ -428,7 +428,10 @@ records_tenant_forget(Arena *mem, const TenantRecord *t, Steps *steps)
 static bool
 forget_passfile(Ctx *cx, StepEnv *env, const char *user)
 {
-	return file_remove(cx, home_passfile(cx->mem, env->home, arg(env, "tenant"), user));
+	const char *tenant = arg(env, "tenant");
+
+	return file_remove(cx, home_passfile(cx->mem, env->home, tenant, user)) &&
+	    file_remove(cx, home_gateway_passfile(cx->mem, env->home, tenant, user));
 }
 
 static bool
@@ -448,16 +451,30 @@ previous_password_name(Arena *mem, const char *tenant, const char *user)
 	return arena_printf(mem, "previous/%s/%s", tenant, user);
 }
 
-static bool
-put_login(Ctx *cx, StepEnv *env, const Secret *password)
+static char *
+previous_client_name(Arena *mem, const char *tenant, const char *user)
 {
-	Login login = {
+	return arena_printf(mem, "previous/%s/%s/client", tenant, user);
+}
+
+static Login
+login_of(Arena *mem, const StepEnv *env, const Secret *password)
+{
+	return (Login){
 		.user = arg(env, "user"),
 		.role = arg(env, "role"),
 		.on = true,
 		.read_only = js_get_bool(env->step->args, "readOnly", false),
-		.verifier = scram_verifier(cx->mem, password),
+		.verifier = scram_verifier(mem, password),
+		.valid_until = js_get_int(env->step->args, "validUntil", 0),
+		.max_conns = js_get_int(env->step->args, "connections", 0),
 	};
+}
+
+static bool
+put_login(Ctx *cx, StepEnv *env, const Secret *password)
+{
+	Login login = login_of(cx->mem, env, password);
 
 	return catalog_login_put(cx, env->home, arg(env, "tenant"), &login, password);
 }
@@ -479,15 +496,49 @@ login_forget(Ctx *cx, StepEnv *env)
 	    catalog_login_remove(cx, env->home, arg(env, "tenant"), arg(env, "user"));
 }
 
-/* The old password is kept until the server has the new one, so that a rotation can be undone. */
+/* The old passwords are kept until the server has the new one, so that a rotation can be undone. */
+static bool
+keep_client(Ctx *cx, StepEnv *env)
+{
+	const char *tenant = arg(env, "tenant"), *user = arg(env, "user");
+	Secret old;
+	bool own;
+
+	return catalog_client_password(cx, env->home, tenant, user, &old, &own) &&
+	    (!own ||
+		catalog_secret_put(
+		    cx, env->home, previous_client_name(cx->mem, tenant, user), &old));
+}
+
 static bool
 login_renew(Ctx *cx, StepEnv *env)
 {
-	char *name = previous_password_name(cx->mem, arg(env, "tenant"), arg(env, "user"));
+	const char *tenant = arg(env, "tenant"), *user = arg(env, "user");
+	char *name = previous_password_name(cx->mem, tenant, user);
 	Secret old, fresh = random_password(cx->mem);
+	ClientPassword client = catalog_client_draw(cx->mem);
 
-	return catalog_login_password(cx, env->home, arg(env, "tenant"), arg(env, "user"), &old) &&
-	    catalog_secret_put(cx, env->home, name, &old) && put_login(cx, env, &fresh);
+	return catalog_login_password(cx, env->home, tenant, user, &old) &&
+	    catalog_secret_put(cx, env->home, name, &old) && keep_client(cx, env) &&
+	    put_login(cx, env, &fresh) &&
+	    catalog_client_put(cx, env->home, tenant, user, &client);
+}
+
+/* A login of before had none of its own, and has none again. */
+static bool
+client_back(Ctx *cx, StepEnv *env)
+{
+	const char *tenant = arg(env, "tenant"), *user = arg(env, "user");
+	char *name = previous_client_name(cx->mem, tenant, user);
+	ClientPassword old = { 0 };
+	bool found;
+
+	if (!catalog_secret_get(cx, env->home, name, &old.password, &found))
+		return false;
+	if (found)
+		old.verifier = scram_verifier(cx->mem, &old.password);
+	return catalog_client_put(cx, env->home, tenant, user, &old) &&
+	    catalog_secret_remove(cx, env->home, name);
 }
 
 static bool
@@ -499,14 +550,19 @@ login_renew_undo(Ctx *cx, StepEnv *env)
 
 	if (!catalog_secret_get(cx, env->home, name, &old, &found))
 		return false;
-	return !found || (put_login(cx, env, &old) && catalog_secret_remove(cx, env->home, name));
+	return !found ||
+	    (put_login(cx, env, &old) && client_back(cx, env) &&
+		catalog_secret_remove(cx, env->home, name));
 }
 
 static bool
 login_renewed(Ctx *cx, StepEnv *env)
 {
+	const char *tenant = arg(env, "tenant"), *user = arg(env, "user");
+
 	return catalog_secret_remove(
-	    cx, env->home, previous_password_name(cx->mem, arg(env, "tenant"), arg(env, "user")));
+		   cx, env->home, previous_password_name(cx->mem, tenant, user)) &&
+	    catalog_secret_remove(cx, env->home, previous_client_name(cx->mem, tenant, user));
 }
 
 /* --- routes ------------------------------------------------------------------------ */

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "lib/base/clock.h"
 #include "region/gateway/worker_intern.h"
@@ -1092,6 +1093,21 @@ readable(Client *c)
 	} while (can_take(c) && stream_has_more(&c->conn.io));
 }
 
+/* Who waits says nothing, as a rule, and stays watched so that its leaving is noticed; what it says all
+ * the same is left to the kernel. */
+static void
+heard_waiting(Client *c)
+{
+	char byte;
+
+	if (recv(c->conn.io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+		client_close(c);
+		return;
+	}
+	c->conn.deaf = true;
+	conn_watch(&c->conn);
+}
+
 static void
 client_event(void *ptr, int events)
 {
@@ -1100,6 +1116,8 @@ client_event(void *ptr, int events)
 
 	if (c->state == CLIENT_TLS)
 		tls_step(c);
+	else if (c->waits && events & LOOP_READ)
+		heard_waiting(c);
 	else if (events & LOOP_READ || (can_take(c) && stream_has_more(&c->conn.io)))
 		readable(c);
 	else

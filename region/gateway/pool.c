@@ -127,7 +127,6 @@ wait_in_pool(Client *c)
 	c->wait_next = NULL;
 	*(w->waiting_last ? &w->waiting_last->wait_next : &w->waiting) = c;
 	w->waiting_last = c;
-	c->conn.deaf = true;
 }
 
 void
@@ -347,10 +346,11 @@ ring_serve(Worker *w, uint32_t cluster)
 
 /* --- giving ---------------------------------------------------------------------------------- */
 
-/* What the server must be told so that it is as the client left it.  NULL: nothing. */
-static const char *
-settings_text(Arena *mem, const Client *c, Server *s)
+/* The server is told what it must know to be as the client left it. */
+static void
+say_settings(Server *s, const Client *c)
 {
+	Arena *mem = arena_new(s->conn.w->mem);
 	Buf b = buf_new(mem);
 
 	for (int i = 0; i < VARS; i++) {
@@ -365,7 +365,8 @@ settings_text(Arena *mem, const Client *c, Server *s)
 		buf_addc(&b, ';');
 		s->var[i] = c->var[i];
 	}
-	return b.len ? b.text : NULL;
+	server_say(s, b.text);
+	arena_free(mem);
 }
 
 static void
@@ -394,9 +395,6 @@ idle_take(Pool *p, Server *s)
 static void
 give(Client *c, Server *s)
 {
-	Arena *mem = arena_new(s->conn.w->mem);
-	const char *settings = settings_text(mem, c, s);
-
 	s->state = SERVER_LINKED;
 	s->client = c;
 	c->server = s;
@@ -404,9 +402,8 @@ give(Client *c, Server *s)
 	s->tx = 'I';
 	s->refused = 0;
 	c->conn.deaf = false;
-	if (settings)
-		server_say(s, settings);
-	arena_free(mem);
+	if (memcmp(c->var, s->var, sizeof c->var) != 0)
+		say_settings(s, c);
 }
 
 /* Another connection for those who wait: if there is a place for it. */

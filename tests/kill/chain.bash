@@ -153,10 +153,12 @@ chain_psql() {
 		-U postgres -d "$2" -c "$3"
 }
 
-# N: the opaque role of each login that there ever was.
+# N: the opaque role of each login that there ever was, and what the ledger calls its tenants.
 chain_note_roles() {
 	sqlite3 -readonly -separator ' ' "$COPYHOLD_HOME/catalog.db" \
 		"SELECT role, client_user FROM login WHERE tenant = 'd-$1'" >>"$TEST_DIR/chain/$1/roles"
+	sqlite3 -readonly "$COPYHOLD_HOME/catalog.db" \
+		"SELECT id FROM tenant WHERE name IN ('d-$1', 'c-$1')" >>"$TEST_DIR/chain/$1/tenants"
 }
 
 # N: takes out of stdin what differs between equal chains.
@@ -229,13 +231,15 @@ chain_tables() {
 		SELECT 'invalid', indexrelid::regclass FROM pg_index WHERE NOT indisvalid"
 }
 
-# CLUSTER DATABASE TENANT: of the ledger, how often each kind of step took effect.
+# CLUSTER DATABASE N: of the ledger, how often each kind of step took effect.  What was found built has
+# no row there: chain_statements counts those.
 chain_applied() {
 	[ "$2" = copyhold ] || [ -n "$(chain_psql "$1" postgres \
 		"SELECT 1 FROM pg_database WHERE datname = '$2'")" ] || return 0
 	[ -z "$(chain_psql "$1" "$2" "SELECT to_regclass('copyhold.applied')")" ] ||
 		chain_psql "$1" "$2" "SELECT 'applied', kind, count(*) FROM copyhold.applied
-			WHERE tenant LIKE '%$3' GROUP BY 2 ORDER BY 2"
+			WHERE tenant = ANY ('{$(sort -u "$TEST_DIR/chain/$3/tenants" | paste -sd ,)}')
+				AND kind NOT IN ('index.build', 'unique.build') GROUP BY 2 ORDER BY 2"
 }
 
 # N: all of it.
@@ -247,9 +251,9 @@ chain_state() {
 		chain_catalogue "$1"
 		chain_roles vendor "$id" "^$id(_.*)?\$"
 		chain_roles customer "db_$1" "^(db_$1(_.*)?|owner_$1)\$"
-		chain_applied vendor copyhold "d-$1"
-		chain_applied vendor "$id" "d-$1"
-		chain_applied customer "db_$1" "c-$1"
+		chain_applied vendor copyhold "$1"
+		chain_applied vendor "$id" "$1"
+		chain_applied customer "db_$1" "$1"
 	} | chain_normal "$1" | sort
 	{
 		chain_tables vendor "$id"

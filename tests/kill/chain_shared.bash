@@ -123,7 +123,7 @@ chain_fill() {
 	local tenant
 	local -A own=([o]="UPDATE account SET x_note = 'note ' || code" [t]="UPDATE account SET x_code = code")
 	for tenant in s o t n; do
-		psql -X -q -v ON_ERROR_STOP=1 "$(copyhold -q route resolve "$tenant-$1")" <<-SQL
+		psql -X -q -v ON_ERROR_STOP=1 "$(copyhold -q route resolve "$tenant-$1" --direct)" <<-SQL
 			INSERT INTO account (id, name, code, old) SELECT
 				('00000000-0000-4000-8000-00000000000' || i)::uuid, 'n' || i, 'c' || i, 'o'
 				FROM generate_series(1, 3) i;

@@ -88,7 +88,7 @@ shop_database() { copyhold shared list -o json | jq -r '.[0].database'; }
 state_of() { copyhold tenant show "$1" -o json | jq -r "$2"; }
 
 # TENANT SQL [LOGIN]
-as() { psql -XAtq -v ON_ERROR_STOP=1 "$(copyhold route resolve "$1" ${3:+--login "$3"})" -c "$2"; }
+as() { psql -XAtq -v ON_ERROR_STOP=1 "$(copyhold route resolve "$1" --direct ${3:+--login "$3"})" -c "$2"; }
 
 # SQL: as the superuser in the shared database.
 inside() { su_psql vendor "$1" "$(shop_database)"; }

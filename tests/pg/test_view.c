@@ -298,7 +298,8 @@ own_fields_are_renamed_get_another_default_and_are_given_up(void **state)
 	Planned q = own_plan(w, 0, &b, &c, true);
 	assert_string_equal(changes_text(w->s.p.cx.mem, &q.changes),
 	    "- field account.x_tel: text -> - data kept "
-	    "(add \"account.x_tel\" to drop and say --prune to remove it)\n");
+	    "(the views do not show it any more; add \"account.x_tel\" to drop and say --prune "
+	    "to remove it)\n");
 	must(&w->s.p, own_run(w, 0, &q.steps, &done));
 	own_is(w, 0, &c);
 	d.effective = c.effective;

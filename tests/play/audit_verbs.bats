@@ -2,6 +2,7 @@ load ../lib/home
 load ../lib/cluster
 load ../lib/estate
 load ../lib/wait
+load ../lib/gateway
 
 # Every command that may write the catalogue tells of what it did, in an event: each row of the
 # command table is played once.  A row without a play is a failure.
@@ -16,6 +17,7 @@ setup_file() {
 }
 
 teardown_file() {
+	gateways_stop
 	clusters_remove
 	home_teardown
 }
@@ -51,7 +53,10 @@ plays() {
 		tenant setup-script|setup.script
 		cluster setup-script|setup.script
 		tenant verify|tenant.verify
-		route resolve|secret.read
+		route resolve|route.direct
+		gateway run|gateway.start gateway.stop secret.read
+		route hold|route.hold
+		route release|route.release
 		secret set|secret.set
 		secret remove|secret.remove
 		login add|login.register
@@ -87,7 +92,14 @@ play() {
 	"tenant setup-script") copyhold tenant setup-script acme -f "$MANIFESTS" ;;
 	"cluster setup-script") copyhold cluster setup-script bj-1 -f "$MANIFESTS" ;;
 	"tenant verify") copyhold tenant verify globex ;;
-	"route resolve") copyhold route resolve globex ;;
+	"route resolve") copyhold route resolve globex --direct ;;
+	"gateway run")
+		gateway_start gw
+		copyhold route resolve globex
+		gateway_stop gw
+		;;
+	"route hold") copyhold route hold globex --max 1m ;;
+	"route release") copyhold route release globex ;;
 	"secret set") copyhold secret set thing <<<value ;;
 	"secret remove") copyhold secret remove thing ;;
 	"login add") copyhold login add globex batch ;;
@@ -130,7 +142,7 @@ play() {
 play_watch() {
 	local tenant session
 	tenant=$(copyhold tenant list -o json | jq -r '[.[] | select(.mode == "shared")][0].name')
-	psql -X -q "$(copyhold route resolve "$tenant")" -c "SELECT pg_sleep(60)" >/dev/null 2>&1 3>&- &
+	psql -X -q "$(copyhold route resolve "$tenant" --direct)" -c "SELECT pg_sleep(60)" >/dev/null 2>&1 3>&- &
 	session=$!
 	until_true sleeping
 	copyhold shared watch bj-1 --once --max-transaction 1ms

@@ -94,7 +94,7 @@ expected() {
 conforms() {
 	local watcher
 	watcher="host=$(cluster_socket "$2") port=$(cluster_port "$2") user=postgres dbname=postgres"
-	"$(dirname "$COPYHOLD_BIN")/tests/lib/conform" "$(copyhold route resolve "$1")" "$watcher" \
+	"$(dirname "$COPYHOLD_BIN")/tests/lib/conform" "$(copyhold route resolve "$1" --direct)" "$watcher" \
 		"$REPO/tests/conformance/$3.sql" >"$BATS_TEST_TMPDIR/got"
 	diff -u <(expected "$2" "${4-$3}") "$BATS_TEST_TMPDIR/got"
 }
@@ -117,7 +117,7 @@ conforms() {
 
 # A neighbour with the keys that the scripts use: every statement passes it by.
 stand_by() {
-	psql -X -q -v ON_ERROR_STOP=1 "$(copyhold route resolve bystander)" <<-'END'
+	psql -X -q -v ON_ERROR_STOP=1 "$(copyhold route resolve bystander --direct)" <<-'END'
 		INSERT INTO country (code, name, area) VALUES ('DE', 'Deutschland', 1), ('CN', '中国', 2), ('FR', 'France', 3),
 			('IT', 'Italia', 4), ('PT', 'Portugal', 5);
 		INSERT INTO person (id, handle, country, chief) VALUES
@@ -133,7 +133,7 @@ stand_by() {
 stands() {
 	local object
 	for object in country person course enrolment "(SELECT id, a_text, random FROM sample)"; do
-		psql -X -At "$(copyhold route resolve bystander)" -c "SELECT * FROM $object o ORDER BY o::text"
+		psql -X -At "$(copyhold route resolve bystander --direct)" -c "SELECT * FROM $object o ORDER BY o::text"
 	done
 }
 

@@ -119,7 +119,7 @@ data.load|ok"
 }
 
 @test "the application reads what was loaded" {
-	run psql -X -At "$(copyhold route resolve acme)" -c "SELECT a.name, count(*) FROM artist a
+	run psql -X -At "$(copyhold route resolve acme --direct)" -c "SELECT a.name, count(*) FROM artist a
 		JOIN album USING (artist_id) GROUP BY a.name ORDER BY 2 DESC, 1 LIMIT 2"
 	assert_out "Iron Maiden|21
 Led Zeppelin|14"

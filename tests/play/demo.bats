@@ -25,21 +25,21 @@ demo() { "$REPO/tools/demo.sh" "$@"; }
 
 @test "its environment leads to a tenant's data" {
 	eval "$(demo env)"
-	try route resolve acme
+	try route resolve acme --direct
 	assert_exit 0
 	assert_lacks "$ACME_DB_PASSWORD"
 	assert_equal "$(psql -X -At "$output" -c "SELECT count(*) FROM contact")" 600
-	try route resolve globex
+	try route resolve globex --direct
 	assert_exit 0
 	assert_equal "$(psql -X -At "$output" -c "SELECT count(*) FROM activity")" 1500
 }
 
 @test "two tenants of one shared database see their own rows alone" {
 	eval "$(demo env)"
-	try route resolve hooli
+	try route resolve hooli --direct
 	assert_exit 0
 	assert_equal "$(psql -X -At "$output" -c "SELECT count(*) FROM contact")" 0
-	try route resolve vandelay
+	try route resolve vandelay --direct
 	assert_exit 0
 	assert_equal "$(psql -X -At "$output" -c "SELECT count(*) FROM contact")" 600
 	assert_equal "$(psql -X -At "$output" -c "SELECT DISTINCT x_segment FROM account")" new
@@ -60,7 +60,7 @@ demo() { "$REPO/tools/demo.sh" "$@"; }
 	assert_exit 0
 	assert_contains "acme: nothing to do, its data is loaded"
 	eval "$(demo env)"
-	try route resolve acme
+	try route resolve acme --direct
 	assert_equal "$(psql -X -At "$output" -c "SELECT count(*) FROM contact")" 600
 }
 

@@ -213,19 +213,19 @@ drift_kept() {
 	drift "ALTER ROLE $ROLE VALID UNTIL '2001-01-01'" \
 		"    ~ role $ROLE: login, connections 50, valid until 2001-01-01 00:00 -> login, connections 50 (changed by hand)
     ~ password app (changed by hand)"
-	assert_equal "$(psql -X -At "$(copyhold route resolve globex)" -c "SELECT 1")" 1
+	assert_equal "$(psql -X -At "$(copyhold route resolve globex --direct)" -c "SELECT 1")" 1
 }
 
 @test "a password that the login changed itself is set again, in both modes" {
 	local tenant uri
 	for tenant in globex acme; do
-		uri=$(copyhold route resolve "$tenant")
+		uri=$(copyhold route resolve "$tenant" --direct)
 		psql -X "$uri" -c "ALTER ROLE CURRENT_USER PASSWORD 'stolen'"
 		run psql -X -At "$uri" -c "SELECT 1"
 		assert_exit 2
 		assert_plan "$tenant" "    ~ password app (changed by hand)"
 		assert_mended
-		uri=$(copyhold route resolve "$tenant")
+		uri=$(copyhold route resolve "$tenant" --direct)
 		assert_equal "$(psql -X -At "$uri" -c "SELECT 1")" 1
 	done
 }
@@ -292,7 +292,7 @@ drift_kept() {
 	assert_contains "    + role $ROLE: login, connections 50 (changed by hand)"
 	assert_contains "    ~ password app (changed by hand)"
 	assert_mended
-	assert_equal "$(psql -X -At "$(copyhold route resolve globex)" -c "SELECT current_user")" "$ROLE"
+	assert_equal "$(psql -X -At "$(copyhold route resolve globex --direct)" -c "SELECT current_user")" "$ROLE"
 }
 
 @test "a database that is gone is never made again silently" {

@@ -27,7 +27,7 @@ teardown() {
 # Writes until it is told to end; what fails goes to $TEST_DIR/TENANT.failed.
 writer() {
 	local uri
-	uri=$(copyhold route resolve "$1")
+	uri=$(copyhold route resolve "$1" --direct)
 	while [ ! -e "$TEST_DIR/enough" ]; do
 		echo "BEGIN; INSERT INTO account (name, country) VALUES ('w', 'DE');
 			UPDATE account SET country = 'CN' WHERE id = (SELECT id FROM account LIMIT 1); COMMIT;"

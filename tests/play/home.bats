@@ -62,7 +62,7 @@ canaries() {
 @test "no secret is in the home, the journal, a plan, a log, the servers' logs or an error" {
 	local canary place
 	for tenant in globex initech acme; do
-		copyhold route resolve "$tenant" >/dev/null
+		copyhold route resolve "$tenant" --direct >/dev/null
 	done
 	copyhold login add globex second
 	copyhold login rotate globex second
@@ -165,7 +165,7 @@ canaries() {
 	assert_contains "error[forked]: " "$stderr"
 	copyhold audit recover --yes
 	for tenant in globex initech acme; do
-		assert_equal "$(psql -X -At "$(copyhold route resolve "$tenant")" -c "SELECT count(*) FROM account")" 0
+		assert_equal "$(psql -X -At "$(copyhold route resolve "$tenant" --direct)" -c "SELECT count(*) FROM account")" 0
 	done
 	[ "$(copyhold tenant show globex -o json | jq -r .epoch)" -gt "$epoch" ]
 	try plan -f "$MANIFESTS" --detailed-exitcode

@@ -86,7 +86,7 @@ manifests() {
 # TENANT [ARGUMENT...]: psql as its login.
 as_tenant() {
 	local uri
-	uri=$(copyhold route resolve "$1")
+	uri=$(copyhold route resolve "$1" --direct)
 	psql -XqAt "$uri" "${@:2}"
 }
 
@@ -150,7 +150,7 @@ no_canary_but() {
 
 @test "a dump brings a tenant's rows at most" {
 	local uri
-	uri=$(copyhold route resolve acme)
+	uri=$(copyhold route resolve acme --direct)
 	pg_dump "$uri" >"$BATS_TEST_TMPDIR/dump" 2>&1 || true
 	pg_dump --enable-row-security "$uri" >>"$BATS_TEST_TMPDIR/dump" 2>&1 || true
 	no_canary_but acme "$BATS_TEST_TMPDIR/dump"
@@ -190,7 +190,7 @@ no_canary_but() {
 
 @test "a tenant with a database of its own cannot enter the shared one" {
 	local uri
-	uri=$(copyhold route resolve rented)
+	uri=$(copyhold route resolve rented --direct)
 	PGPASSWORD=$(cut -d: -f5 "$COPYHOLD_HOME/run/pass/rented.app")
 	export PGPASSWORD
 	run psql -XqAt "$uri" -c "\\connect $DB"

@@ -19,7 +19,7 @@ teardown_file() {
 setup() { export COPYHOLD_HOME=$TEST_DIR/home; }
 
 state_of() { copyhold tenant show "$1" -o json | jq -r "$2"; }
-as_tenant() { psql -X -q -At "$(copyhold route resolve "$1" ${3:+--login "$3"})" -c "$2"; }
+as_tenant() { psql -X -q -At "$(copyhold route resolve "$1" --direct ${3:+--login "$3"})" -c "$2"; }
 
 # --- provisioning -----------------------------------------------------------------------
 
@@ -52,7 +52,7 @@ initech  Initech Économie S.A.R.L.  dedicated    bj-1     active  crm          
 }
 
 @test "the URI that is resolved names a passfile of mode 0600 and holds no password" {
-	try route resolve globex
+	try route resolve globex --direct
 	assert_exit 0
 	assert_contains "passfile="
 	local file=${output##*passfile=}
@@ -111,16 +111,16 @@ initech  Initech Économie S.A.R.L.  dedicated    bj-1     active  crm          
 	try login add globex report --read-only
 	assert_exit 0
 	assert_equal "$(as_tenant globex "SELECT count(*) FROM account" report)" 1
-	run psql -X "$(copyhold route resolve globex --login report)" -c "DELETE FROM account"
+	run psql -X "$(copyhold route resolve globex --direct --login report)" -c "DELETE FROM account"
 	assert_exit 1
 	assert_contains "cannot execute DELETE in a read-only transaction"
-	run psql -X "$(copyhold route resolve globex --login report)" \
+	run psql -X "$(copyhold route resolve globex --direct --login report)" \
 		-c "SET default_transaction_read_only = off" -c "DELETE FROM account"
 	assert_exit 1
 	assert_contains "permission denied for table account"
 
 	local uri
-	uri=$(copyhold route resolve globex --login report)
+	uri=$(copyhold route resolve globex --direct --login report)
 	cp "$COPYHOLD_HOME"/run/pass/* "$TEST_DIR/" && chmod 600 "$TEST_DIR"/*
 	try login rotate globex report
 	assert_exit 0
@@ -135,7 +135,7 @@ initech  Initech Économie S.A.R.L.  dedicated    bj-1     active  crm          
   hint:  Choose another name, or: copyhold login rotate."
 	try login remove globex report --yes
 	assert_exit 0
-	try route resolve globex --login report
+	try route resolve globex --direct --login report
 	assert_exit 1
 	try login remove globex report --yes
 	assert_exit 1
@@ -146,7 +146,7 @@ initech  Initech Économie S.A.R.L.  dedicated    bj-1     active  crm          
 
 # A session of a tenant that sleeps in the background: its id is in $SESSION.
 begin_session() {
-	psql -X -q "$(copyhold route resolve "$1")" -c "SELECT pg_sleep(600)" >/dev/null 2>&1 3>&- &
+	psql -X -q "$(copyhold route resolve "$1" --direct)" -c "SELECT pg_sleep(600)" >/dev/null 2>&1 3>&- &
 	SESSION=$!
 	until_true session_runs "$2" "$3"
 }
@@ -160,7 +160,7 @@ session_runs() {
 	local tenant cluster uri
 	for tenant in globex acme; do
 		cluster=$(state_of "$tenant" .cluster)
-		uri=$(copyhold route resolve "$tenant")
+		uri=$(copyhold route resolve "$tenant" --direct)
 		begin_session "$tenant" "$cluster" "$(state_of "$tenant" '.logins[0].role')"
 		try tenant suspend "$tenant" --yes
 		assert_exit 0
@@ -169,7 +169,7 @@ session_runs() {
 			WHERE query = 'SELECT pg_sleep(600)'")" 0
 		run psql -X "$uri" -c "SELECT 1"
 		assert_exit 2
-		try route resolve "$tenant"
+		try route resolve "$tenant" --direct
 		assert_exit 1
 		assert_equal "$(state_of "$tenant" '.route + " " + .state')" "off suspended"
 		try tenant suspend "$tenant" --yes

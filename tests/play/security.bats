@@ -185,7 +185,7 @@ rival() {
 @test "a login cannot keep its tenant from being looked at and mended" {
 	local role uri
 	role=$(copyhold tenant show globex -o json | jq -r '.logins[0].role')
-	uri=$(copyhold route resolve globex)
+	uri=$(copyhold route resolve globex --direct)
 	psql -qX "$uri" -c "ALTER ROLE $role SET idle_in_transaction_session_timeout = 1" \
 		-c "ALTER ROLE $role SET local_preload_libraries = 'nothing'"
 	try apply -f "$MANIFESTS" --yes
@@ -199,7 +199,7 @@ rival() {
 	local role uri
 	copyhold login add globex clinging
 	role=$(copyhold tenant show globex -o json | jq -r '.logins[] | select(.user == "clinging").role')
-	uri=$(copyhold route resolve globex --login clinging)
+	uri=$(copyhold route resolve globex --direct --login clinging)
 	psql -qX "$uri" -c "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC" \
 		-c "ALTER ROLE $role SET work_mem = '1MB'"
 	try login remove globex clinging --yes
@@ -213,7 +213,7 @@ rival() {
 
 @test "the passfile of a login goes with the login" {
 	copyhold login add globex report
-	copyhold route resolve globex --login report >/dev/null
+	copyhold route resolve globex --direct --login report >/dev/null
 	[ -f "$COPYHOLD_HOME/run/pass/globex.report" ]
 	copyhold login remove globex report --yes
 	[ ! -e "$COPYHOLD_HOME/run/pass/globex.report" ]

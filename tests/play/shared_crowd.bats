@@ -116,12 +116,12 @@ PYTHON=/usr/bin/python3
 fits() { "$PYTHON" "$REPO/tests/lib/schema.py" "$REPO/manifests/schema/output-v1.json" "$@"; }
 
 # TENANT SQL
-as() { psql -XAtq -v ON_ERROR_STOP=1 "$(copyhold route resolve "$1")" -c "$2"; }
+as() { psql -XAtq -v ON_ERROR_STOP=1 "$(copyhold route resolve "$1" --direct)" -c "$2"; }
 
 # FD TENANT: a session of the tenant that reads from that descriptor; what it says is in hold.FD.out.
 open_session() {
 	local uri
-	uri=$(copyhold route resolve "$2")
+	uri=$(copyhold route resolve "$2" --direct)
 	mkfifo "$TEST_DIR/hold.$1"
 	psql -XAtq "$uri" <"$TEST_DIR/hold.$1" >"$TEST_DIR/hold.$1.out" 2>&1 3>&- 7>&- 8>&- &
 	eval "exec $1>\"\$TEST_DIR/hold.$1\""
@@ -179,7 +179,7 @@ events() {
 # TENANT: all connections that there are left.
 take_connections() {
 	local uri i
-	uri=$(copyhold route resolve "$1")
+	uri=$(copyhold route resolve "$1" --direct)
 	for ((i = 0; i < 40; i++)); do
 		psql -XAtq "$uri" -c "SELECT pg_sleep(600)" >/dev/null 2>&1 3>&- 7>&- 8>&- &
 		TAKERS+=($!)

@@ -121,11 +121,11 @@ edges() {
 }
 
 # TENANT SQL: as its login.
-as() { psql -X -At "$(copyhold route resolve "$1")" -c "$2"; }
+as() { psql -X -At "$(copyhold route resolve "$1" --direct)" -c "$2"; }
 
 # TENANT: its rows go.
 empty() {
-	psql -X -q -v ON_ERROR_STOP=1 "$(copyhold route resolve "$1")" <<-'END'
+	psql -X -q -v ON_ERROR_STOP=1 "$(copyhold route resolve "$1" --direct)" <<-'END'
 		DELETE FROM playlist_track; DELETE FROM playlist; DELETE FROM invoice_line; DELETE FROM invoice;
 		DELETE FROM customer; DELETE FROM employee; DELETE FROM track; DELETE FROM album; DELETE FROM artist;
 		DELETE FROM genre; DELETE FROM media_type;
@@ -218,7 +218,7 @@ breaks() {
 @test "a bad row beyond the first thousands is found too" {
 	local dsn
 	dsn=$(changed bad "ALTER TABLE seat ALTER letter TYPE text; UPDATE seat SET letter = 'canary' WHERE row_number = 7003" edges)
-	psql -X -q "$(copyhold route resolve edgy)" -c "DELETE FROM seat" -c "UPDATE tail SET head = NULL" \
+	psql -X -q "$(copyhold route resolve edgy --direct)" -c "DELETE FROM seat" -c "UPDATE tail SET head = NULL" \
 		-c "DELETE FROM head" -c "DELETE FROM tail" -c "DELETE FROM thing" -c "UPDATE node SET twin = NULL, parent = id" \
 		-c "DELETE FROM node"
 	try data load edgy --from "$dsn"
@@ -289,7 +289,7 @@ waits_for_lock() {
 @test "a load during which the tenant's own sessions write is refused" {
 	local id line loader status
 	empty flat
-	id=$(copyhold route resolve flat | sed 's/.*:\/\/t_\([a-z2-7]*\)_.*/\1/')
+	id=$(copyhold route resolve flat --direct | sed 's/.*:\/\/t_\([a-z2-7]*\)_.*/\1/')
 	coproc HOLD { "$REPO/tools/cluster.sh" psql "$CLUSTERS" vendor -d "$DB" -At 2>&1; }
 	echo "BEGIN; INSERT INTO wide.playlist (_tenant, playlist_id) VALUES ('$id', 5); SELECT 'held';" >&"${HOLD[1]}"
 	while read -r line <&"${HOLD[0]}"; do
@@ -314,7 +314,7 @@ waits_for_lock() {
 
 @test "a newer holder has fenced a load off" {
 	local id
-	id=$(copyhold route resolve flat | sed 's/.*:\/\/t_\([a-z2-7]*\)_.*/\1/')
+	id=$(copyhold route resolve flat --direct | sed 's/.*:\/\/t_\([a-z2-7]*\)_.*/\1/')
 	su_psql vendor "UPDATE copyhold.fence SET fence = fence + 1000 WHERE tenant = '$id'" "$DB"
 	try data load flat --from "$SOURCE"
 	assert_exit 6

@@ -34,7 +34,7 @@ teardown() {
 # Writes until it is told to end; what fails goes to $TEST_DIR/TENANT.failed.
 writer() {
 	local uri
-	uri=$(copyhold route resolve "$1")
+	uri=$(copyhold route resolve "$1" --direct)
 	while [ ! -e "$TEST_DIR/enough" ]; do
 		echo "BEGIN; INSERT INTO account (name) VALUES ('w');
 			UPDATE account SET city = 'X' WHERE id = (SELECT id FROM account LIMIT 1);
@@ -132,7 +132,7 @@ invalid_indexes() { inside "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
 	try plan -f "$MANIFESTS"
 	assert_exit 0
 	assert_contains "    - field account.code (kept)
-        add \"account.code\" to drop and say --prune to remove it"
+        the views do not show it any more; add \"account.code\" to drop and say --prune to remove it"
 	model 's/^  version: 6/  version: 6\n  drop: [account.code]/'
 	apply --prune
 	assert_exit 1
@@ -175,6 +175,7 @@ invalid_indexes() { inside "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
 	assert_contains 'error[refused]: version 8 of model "shop" changes "account.name", which the tenants of a shared database can only do together
   hint:  Apply it for all of them: leave --tenant out.' "$stderr"
 	assert_equal "$(catalogue "SELECT DISTINCT model_version FROM tenant")" 7
+	assert_equal "$(catalogue "SELECT json_extract(spec, '$.spec.version') FROM object WHERE kind = 'Model'")" 7
 	assert_applied
 	assert_equal "$(catalogue "SELECT DISTINCT model_version FROM tenant")" 8
 }
@@ -201,7 +202,7 @@ invalid_indexes() { inside "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
 	model 's/version: 9/version: 10/; s/{name: zip, type: text, maxLength: 20, default: none}/{name: zip, type: text, maxLength: 20, default: none, unique: true}/'
 	all "DELETE FROM note; DELETE FROM account" >/dev/null
 	as acme "INSERT INTO account (name, zip) VALUES ('a', 'same')"
-	uri=$(copyhold route resolve acme)
+	uri=$(copyhold route resolve acme --direct)
 	mkfifo "$TEST_DIR/hold"
 	psql -X -q "$uri" <"$TEST_DIR/hold" >/dev/null 2>&1 3>&- &
 	exec 7>"$TEST_DIR/hold"
@@ -239,7 +240,7 @@ index_is_building() {
 @test "a lock that a tenant holds is waited for in short portions, and others write meanwhile" {
 	model 's/version: 10/version: 11/; s/- {name: city, .*/&\n        - {name: fax, type: text}/'
 	mkfifo "$TEST_DIR/hold2"
-	psql -X -q "$(copyhold route resolve globex)" <"$TEST_DIR/hold2" >/dev/null 2>&1 3>&- &
+	psql -X -q "$(copyhold route resolve globex --direct)" <"$TEST_DIR/hold2" >/dev/null 2>&1 3>&- &
 	exec 7>"$TEST_DIR/hold2"
 	echo "BEGIN; LOCK TABLE account IN ACCESS SHARE MODE;" >&7
 	until_true lock_is_held
@@ -262,3 +263,20 @@ lock_is_held() {
 }
 
 lock_was_missed() { cluster_log vendor | grep -q "canceling statement due to lock timeout"; }
+
+@test "what another run has begun with a shared database is said in full once, not for each tenant" {
+	local run said
+	model 's/version: .*/version: 12/; s/- {name: city, .*/&\n        - {name: telex, type: text}/'
+	hold_at 6 first apply -f "$MANIFESTS" --yes
+	run=$(copyhold run list --limit 1 -o json | jq -r '.[0].id')
+	said="run $run has not finished with shared database \"vendor/shop\""
+	shop_tenant hooli
+	try apply -f "$MANIFESTS" -t hooli --yes
+	assert_exit 1
+	assert_err "error[refused]: $said
+  hint:  Finish it: copyhold run resume $run, or take it back: copyhold run undo $run.
+error[refused]: tenant \"hooli\", as above: $said"
+	let_go "$HOLDER"
+	HOLDER=
+	assert_applied
+}

@@ -131,7 +131,7 @@ last_run() { copyhold run list --limit 1 -o json | jq -r '.[0].id'; }
 	run as acme "DELETE FROM account" report
 	assert_exit 1
 	assert_contains "permission denied for view account"
-	uri=$(copyhold route resolve acme --login report)
+	uri=$(copyhold route resolve acme --direct --login report)
 	mkdir "$TEST_DIR/old" && cp "$COPYHOLD_HOME"/run/pass/* "$TEST_DIR/old" && chmod 600 "$TEST_DIR"/old/*
 	try login rotate acme report
 	assert_exit 0
@@ -145,7 +145,7 @@ last_run() { copyhold run list --limit 1 -o json | jq -r '.[0].id'; }
   hint:  Choose another name, or: copyhold login rotate.'
 	try login remove acme report --yes
 	assert_exit 0
-	try route resolve acme --login report
+	try route resolve acme --direct --login report
 	assert_exit 1
 	assert_equal "$(su_psql vendor "SELECT count(*) FROM pg_roles WHERE rolname LIKE 't_%'")" 3
 	assert_settled
@@ -167,7 +167,7 @@ last_run() { copyhold run list --limit 1 -o json | jq -r '.[0].id'; }
 
 # TENANT: a session of it that sleeps in the background: its id is in $SESSION.
 begin_session() {
-	psql -X -q "$(copyhold route resolve "$1")" -c "SELECT pg_sleep(600)" >/dev/null 2>&1 3>&- &
+	psql -X -q "$(copyhold route resolve "$1" --direct)" -c "SELECT pg_sleep(600)" >/dev/null 2>&1 3>&- &
 	SESSION=$!
 	until_true session_runs "$(state_of "$1" '.logins[0].role')"
 }
@@ -179,7 +179,7 @@ session_runs() {
 
 @test "suspend ends the tenant's sessions and no other's, and its route is closed" {
 	local uri other
-	uri=$(copyhold route resolve acme)
+	uri=$(copyhold route resolve acme --direct)
 	begin_session globex
 	other=$SESSION
 	begin_session acme
@@ -189,7 +189,7 @@ session_runs() {
 	run psql -X "$uri" -c "SELECT 1"
 	assert_exit 2
 	assert_contains "is not permitted to log in"
-	try route resolve acme
+	try route resolve acme --direct
 	assert_exit 1
 	assert_equal "$(state_of acme '.route + " " + .state')" "off suspended"
 	session_runs "$(state_of globex '.logins[0].role')"

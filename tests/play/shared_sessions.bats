@@ -97,8 +97,8 @@ answers() {
 	watcher="host=$(cluster_socket vendor) port=$(cluster_port vendor) user=postgres dbname=postgres"
 	levels "$1" | while read -r level; do
 		sed "s/LEVEL LEVEL/LEVEL $level/" "$REPO/tests/conformance/$1.sql" >"$BATS_TEST_TMPDIR/script.sql"
-		"$(dirname "$COPYHOLD_BIN")/tests/lib/conform" "$(copyhold route resolve "$2")" "$watcher" \
-			"$BATS_TEST_TMPDIR/script.sql" ${3:+"$(copyhold route resolve "$3")"} </dev/null
+		"$(dirname "$COPYHOLD_BIN")/tests/lib/conform" "$(copyhold route resolve "$2" --direct)" "$watcher" \
+			"$BATS_TEST_TMPDIR/script.sql" ${3:+"$(copyhold route resolve "$3" --direct)"} </dev/null
 	done >"$said"
 	if [ -f "${expected%.out}.since-18.sed" ] &&
 		[ "$(su_psql vendor "SELECT current_setting('server_version_num')::int / 10000")" -ge 18 ]; then

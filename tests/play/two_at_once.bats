@@ -51,6 +51,25 @@ assert_state() { assert_equal "$(copyhold tenant show "$1" -o json | jq -r .stat
 	assert_out "nothing to do: 8 as they should be"
 }
 
+@test "a second apply for a tenant that another run has begun with says so once, as text and as JSON" {
+	local run since said
+	sed -i 's/maxLength: 41}/maxLength: 42}/' "$MANIFESTS/model-crm.yaml"
+	hold_at 4 first apply -f "$MANIFESTS" -t acme --yes
+	run=$(last_run)
+	said="run $run has not finished with tenant \"acme\""
+	try apply -f "$MANIFESTS" -t acme --yes
+	assert_exit 1
+	assert_err "error[refused]: $said
+  hint:  Finish it: copyhold run resume $run, or take it back: copyhold run undo $run."
+	try apply -f "$MANIFESTS" -t acme --yes -o json
+	assert_exit 1
+	assert_equal "$(jq -r .error.what <<<"$stderr")" "$said"
+	assert_equal "$(jq -r '.entries[] | select(.name == "acme") | .error' <<<"$output")" "$said"
+	let_go "$HOLDER"
+	assert_equal "$status" 0
+	copyhold apply -f "$MANIFESTS" --yes
+}
+
 @test "another tenant is not waited for" {
 	hold_at 3 first tenant suspend globex --yes
 	try tenant suspend initech --yes
@@ -121,6 +140,6 @@ assert_state() { assert_equal "$(copyhold tenant show "$1" -o json | jq -r .stat
 	let_go "$HOLDER"
 	assert_equal "$status" 6
 	assert_contains "error[fenced]: " "$(cat "$TEST_DIR/first.err")"
-	uri=$(copyhold --home "$TEST_DIR/elsewhere" route resolve globex)
+	uri=$(copyhold --home "$TEST_DIR/elsewhere" route resolve globex --direct)
 	assert_equal "$(psql -X -At "$uri" -c "SELECT 1")" 1
 }

@@ -516,6 +516,79 @@ a_backup_is_a_whole_private_copy(void **state)
 	assert_failed(r, FAIL_EXISTS, arena_printf(r->cx.mem, "\"%s\" is there already", to), NULL);
 }
 
+static const Sql MAKE_OTHER = { "make_other", "CREATE TABLE other (id INTEGER PRIMARY KEY)", 0 };
+static const Sql MAKE_TRIGGER = { "make_trigger",
+	"CREATE TRIGGER t_other AFTER INSERT ON other WHEN NEW.id = 7 BEGIN "
+	"INSERT INTO t (name) VALUES ('by trigger'); END",
+	0 };
+static const Sql ADD_OTHER = { "add_other", "INSERT INTO other (id) VALUES (?1)", 1 };
+
+static void
+count_call(void *ptr)
+{
+	++*(int *)ptr;
+}
+
+static void
+add_other(Room *r, Lite *db, int64_t id)
+{
+	assert_true(lite_do(&r->cx, db, &ADD_OTHER, "i", id));
+}
+
+static void
+a_commit_that_wrote_the_table_is_told_once_and_no_other(void **state)
+{
+	Room *r = *state;
+	Lite *db = create(r);
+	int told = 0;
+
+	assert_true(lite_do(&r->cx, db, &MAKE_OTHER, ""));
+	assert_true(lite_do(&r->cx, db, &MAKE_TRIGGER, ""));
+	lite_on_write(db, "t", count_call, &told);
+	add_other(r, db, 1);
+	assert_int_equal(told, 0);
+	assert_true(add(r, db, "a"));
+	assert_int_equal(told, 1);
+	add_other(r, db, 7);
+	assert_int_equal(told, 2);
+	assert_true(lite_begin(&r->cx, db));
+	assert_true(lite_begin(&r->cx, db));
+	assert_true(add(r, db, "b"));
+	assert_true(add(r, db, "c"));
+	assert_true(lite_commit(&r->cx, db));
+	assert_int_equal(told, 2);
+	assert_true(lite_commit(&r->cx, db));
+	assert_int_equal(told, 3);
+	assert_true(lite_begin(&r->cx, db));
+	assert_true(add(r, db, "d"));
+	lite_rollback(db);
+	add_other(r, db, 8);
+	assert_int_equal(told, 3);
+	assert_false(add(r, db, "b"));
+	fail_clear(&r->cx);
+	add_other(r, db, 9);
+	assert_int_equal(told, 3);
+}
+
+static void
+reads_of_one_moment_hold_up_no_writer_and_see_nothing_of_it(void **state)
+{
+	Room *r = *state;
+	Lite *db = create(r), *reader;
+
+	assert_true(lite_open(&r->cx, r->path, LITE_WRITE, &reader));
+	assert_true(lite_begin_read(&r->cx, reader));
+	assert_int_equal(count(&r->cx, reader), 0);
+	assert_true(add(r, db, "new"));
+	assert_int_equal(count(&r->cx, db), 1);
+	assert_int_equal(count(&r->cx, reader), 0);
+	assert_false(lite_begin_read(&r->cx, reader));
+	assert_string_equal(r->cx.fail->what, "a transaction stands already");
+	fail_clear(&r->cx);
+	lite_rollback(reader);
+	assert_int_equal(count(&r->cx, reader), 1);
+}
+
 int
 main(void)
 {
@@ -539,6 +612,8 @@ main(void)
 		CASE(a_failed_migration_leaves_the_version_before_it),
 		CASE(a_newer_version_is_refused),
 		CASE(a_backup_is_a_whole_private_copy),
+		CASE(a_commit_that_wrote_the_table_is_told_once_and_no_other),
+		CASE(reads_of_one_moment_hold_up_no_writer_and_see_nothing_of_it),
 	};
 
 	return cmocka_run_group_tests_name("lite", tests, NULL, NULL);

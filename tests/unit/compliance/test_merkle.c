@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "compliance/audit/merkle.h"
+#include "compliance/audit/leaves.h"
 #include "tests/unit/unit.h"
 
 /* The vectors are those of transparency-dev/merkle (Apache 2.0): testonly, proof and compact. */
@@ -469,6 +469,40 @@ a_proof_outside_of_the_tree_is_refused(void **state)
 	assert_string_equal(cx->fail->what, "a tree of 4 is no part of a tree of 3");
 }
 
+/* Entries of every size: some fill the room for a batch, some are larger than it. */
+static void
+leaves_that_are_taken_together_make_the_same_range(void **state)
+{
+	Ctx *cx = *state;
+	static const uint64_t begins[] = { 0, 1, 255, 256, 1000 };
+	static const size_t counts[] = { 0, 1, 2, 255, 256, 257, 700, 1025 };
+	unsigned char *entry = arena_alloc(cx->mem, (size_t)600 << 10);
+	Range one, many;
+	Hash leaf;
+
+	memset(entry, 'x', (size_t)600 << 10);
+	for (size_t b = 0; b < LENGTH(begins); b++)
+		for (size_t c = 0; c < LENGTH(counts); c++) {
+			Leaves *l = leaves_new(cx->mem, &many);
+			range_begin(&one, begins[b]);
+			range_begin(&many, begins[b]);
+			for (size_t i = 0; i < counts[c]; i++) {
+				size_t n = i == 300 ? (size_t)600 << 10
+				    : i % 64 == 7   ? (size_t)65535
+						    : i % 200;
+				memcpy(entry, &i, sizeof i);
+				merkle_leaf(entry, n, &leaf);
+				range_add(&one, &leaf);
+				leaves_add(l, (Bytes){ entry, n });
+			}
+			leaves_end(l);
+			assert_int_equal(many.begin, one.begin);
+			assert_int_equal(many.end, one.end);
+			assert_int_equal(many.n, one.n);
+			assert_memory_equal(many.at, one.at, one.n * sizeof one.at[0]);
+		}
+}
+
 int
 main(void)
 {
@@ -485,6 +519,7 @@ main(void)
 		T(every_proof_of_every_small_tree_holds_and_fits_no_other_place),
 		T(ranges_join_wherever_they_were_cut),
 		T(a_proof_outside_of_the_tree_is_refused),
+		T(leaves_that_are_taken_together_make_the_same_range),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

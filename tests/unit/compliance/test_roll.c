@@ -444,7 +444,7 @@ an_old_backup_gets_its_entries_back_from_the_files(void **state)
 	    arena_printf(r->cx.mem,
 		"the log \"%s\" would fork: the catalogue has 300 entries of it and 701 were signed",
 		log.origin));
-	ok(&r->cx, log_recover(&r->cx, home, NULL, &done));
+	ok(&r->cx, log_recover(&r->cx, home, &(RecoverAsk){ 0 }, &done));
 	assert_int_equal(done.taken_back, 401 + 4 + 5);
 	assert_int_equal(done.successors, 0);
 	assert_int_equal(done.found, 1);
@@ -486,7 +486,7 @@ what_was_written_since_the_restore_comes_after_what_was_signed(void **state)
 	Log log = log_named(&r->cx, home, NULL);
 	assert_false(log_publish(&r->cx, home, &log, HEARTBEAT_IF_GROWN));
 	fail_clear(&r->cx);
-	ok(&r->cx, log_recover(&r->cx, home, NULL, &done));
+	ok(&r->cx, log_recover(&r->cx, home, &(RecoverAsk){ 0 }, &done));
 	assert_int_equal(done.taken_back, 401);
 	assert_int_equal(done.moved, 7);
 	assert_int_equal(done.successors, 0);
@@ -498,7 +498,7 @@ what_was_written_since_the_restore_comes_after_what_was_signed(void **state)
 		assert_int_equal(
 		    memmem(bytes.at, bytes.n, "test.since", 10) != NULL, i > 0 && i < 8);
 	}
-	ok(&r->cx, log_recover(&r->cx, home, NULL, &done));
+	ok(&r->cx, log_recover(&r->cx, home, &(RecoverAsk){ 0 }, &done));
 	assert_int_equal(done.taken_back + done.moved + done.successors + done.found, 0);
 }
 
@@ -517,7 +517,7 @@ a_home_without_its_files_closes_its_logs(void **state)
 	Home *home = restored(r, file, true);
 	assert_false(log_ready(&r->cx, home));
 	fail_clear(&r->cx);
-	ok(&r->cx, log_recover(&r->cx, home, NULL, &done));
+	ok(&r->cx, log_recover(&r->cx, home, &(RecoverAsk){ 0 }, &done));
 	assert_int_equal(done.successors, 2);
 	assert_int_equal(done.moved, 2);
 	assert_int_equal(done.taken_back, 0);
@@ -544,7 +544,7 @@ a_home_without_its_files_closes_its_logs(void **state)
 	second.dir = arena_printf(r->cx.mem, "%s/second", r->dir);
 	assert_int_equal(mkdir(second.dir, 0700), 0);
 	home = restored(r, backup_of(&second), true);
-	ok(&r->cx, log_recover(&r->cx, home, NULL, &done));
+	ok(&r->cx, log_recover(&r->cx, home, &(RecoverAsk){ 0 }, &done));
 	assert_int_equal(done.successors, 2);
 	ok(&r->cx, log_of_origin(&r->cx, home, was.origin, &log));
 	assert_int_equal(check(&r->cx, home, &log).size, 300);
@@ -568,7 +568,7 @@ a_home_without_its_files_takes_back_what_was_published_elsewhere(void **state)
 	for (size_t i = 0; i < logs.n; i++)
 		ok(&r->cx, log_copy(&r->cx, &logs.at[i], web, &files));
 	Home *home = restored(r, file, true);
-	ok(&r->cx, log_recover(&r->cx, home, web, &done));
+	ok(&r->cx, log_recover(&r->cx, home, &(RecoverAsk){ .copy = web }, &done));
 	assert_int_equal(done.taken_back, 401 + 5);
 	assert_int_equal(done.found, 1);
 	assert_int_equal(done.successors, 1); /* more may have been signed than was published */
@@ -591,7 +591,7 @@ files_that_were_damaged_are_made_again(void **state)
 	refused(&r->cx, log_publish(&r->cx, r->home, &log, HEARTBEAT_IF_GROWN), FAIL_HOME,
 	    arena_printf(
 		r->cx.mem, "the file \"%s/tile/0/001.p/44\" of the log is damaged", log.dir));
-	ok(&r->cx, log_recover(&r->cx, r->home, NULL, &done));
+	ok(&r->cx, log_recover(&r->cx, r->home, &(RecoverAsk){ 0 }, &done));
 	assert_int_equal(done.successors, 0);
 	assert_int_equal(check(&r->cx, r->home, &log).size, 302);
 }
@@ -650,7 +650,7 @@ child(const char *dir, const char *word)
 		done = done && log_publish(&cx, home, &log, HEARTBEAT_IF_GROWN);
 	} else if (strcmp(word, "recover") == 0) {
 		Recovery r;
-		done = done && log_recover(&cx, home, NULL, &r);
+		done = done && log_recover(&cx, home, &(RecoverAsk){ 0 }, &r);
 	}
 	int code = done ? 0 : (int)fail_exit(cx.fail->kind);
 	arena_free(cx.mem);

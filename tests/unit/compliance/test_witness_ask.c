@@ -394,6 +394,115 @@ a_home_that_was_set_back_is_told_so_by_the_witness(void **state)
 	assert_true(is_cosigned(&log, &key));
 }
 
+/* Asked before anything is changed. */
+static void
+not_recovered(const Log *log, const char *why)
+{
+	Recovery done;
+	Log now;
+
+	assert_false(log_recover(&cx, home, &(RecoverAsk){ 0 }, &done));
+	assert_int_equal(cx.fail->kind, FAIL_FORKED);
+	assert_string_equal(cx.fail->what,
+	    arena_printf(cx.mem, "the log \"%s\" cannot go on: the witness \"%s\": %s", log->origin,
+		record().url, why));
+	assert_string_equal(cx.fail->hint,
+	    "Give a copy of the published files that has more: copyhold audit recover --from DIR. "
+	    "If there is none, --close ends each such log as far as it is known, and a successor "
+	    "begins.");
+	fail_clear(&cx);
+	ok(log_of_origin(&cx, home, log->origin, &now));
+	assert_false(now.closed);
+	assert_int_equal(now.size, log->size);
+	assert_int_equal(now.next, log->next);
+}
+
+static void
+recovery_asks_the_witnesses_before_it_signs(void **state)
+{
+	Log log = write_events(NULL, 4);
+	Recovery done;
+	Logs logs;
+
+	(void)state;
+	with_witness(&log);
+	log = write_events(NULL, 0);
+	ok(witness_ask(&cx, home, &log, 60000));
+	copy_home("home", "older");
+	tick();
+	log = write_events(NULL, 3);
+	ok(witness_ask(&cx, home, &log, 60000));
+
+	/* One that agrees stops nothing. */
+	ok(log_recover(&cx, home, &(RecoverAsk){ 0 }, &done));
+	assert_int_equal(done.successors, 0);
+
+	copy_home("older", "smaller");
+	reopen("smaller");
+	ok(log_of(&cx, home, NULL, &log));
+	not_recovered(&log, "it has cosigned 8 entries, and 5 are known here");
+
+	copy_home("older", "other");
+	reopen("other");
+	tick();
+	log = write_events(NULL, 3);
+	not_recovered(&log, "it has cosigned another tree of 8 entries");
+
+	copy_home("older", "larger");
+	reopen("larger");
+	tick();
+	log = write_events(NULL, 9);
+	not_recovered(&log, "its tree of 8 entries is not the beginning of ours");
+
+	/* What is given up is closed, and nothing is signed under its name again. */
+	reopen("smaller");
+	ok(log_recover(&cx, home, &(RecoverAsk){ .close = true }, &done));
+	assert_int_equal(done.successors, 1);
+	ok(log_all(&cx, home, &logs));
+	assert_int_equal(logs.n, 2);
+	assert_true(logs.at[0].closed);
+	assert_int_equal(logs.at[0].size, 5);
+	assert_false(logs.at[1].closed);
+	assert_true(logs.at[1].size > 0);
+}
+
+static void
+a_log_that_was_never_signed_here_and_that_a_witness_knows_is_not_begun_anew(void **state)
+{
+	Event e = { .tenant = "acme", .verb = "secret.set", .object = "secret/x", .outcome = "ok" };
+	Log logs[2];
+
+	(void)state;
+	logs[0] = write_events(NULL, 1);
+	ok(event_write(&cx, home, &e));
+	ok(log_of(&cx, home, "acme", &logs[1]));
+	assert_int_equal(logs[1].size, 0);
+	NoteKey key = make_witness("w1.example", logs, 2);
+	ok(witness_remember(&cx, home, start_witness("w1.example"), &key, NULL));
+	copy_home("home", "fresh");
+	logs[1] = write_events("acme", 2);
+	ok(witness_ask(&cx, home, &logs[1], 60000));
+	reopen("fresh");
+	ok(log_of(&cx, home, "acme", &logs[1]));
+	assert_int_equal(logs[1].size, 0);
+	not_recovered(&logs[1], "it has cosigned 3 entries, and 0 are known here");
+}
+
+static void
+recovery_waits_for_a_witness_that_is_down(void **state)
+{
+	Log log = write_events(NULL, 3);
+	NoteKey key = make_witness("w1.example", &log, 1);
+	Recovery done;
+
+	(void)state;
+	ok(witness_remember(&cx, home, "http://127.0.0.1:1", &key, NULL));
+	ok(log_of(&cx, home, NULL, &log));
+	not_recovered(&log, "Couldn't connect to server");
+	ok(log_recover(&cx, home, &(RecoverAsk){ .close = true }, &done));
+	assert_int_equal(done.successors, 1);
+}
+
 /* --- witnesses that do not help --------------------------------------------------------------- */
 
 static void
@@ -612,6 +721,9 @@ main(void)
 		TEST(who_has_not_been_asked_before_is_found_out_by_its_answer),
 		TEST(a_round_offers_all_logs_to_all_witnesses),
 		TEST(a_home_that_was_set_back_is_told_so_by_the_witness),
+		TEST(recovery_asks_the_witnesses_before_it_signs),
+		TEST(a_log_that_was_never_signed_here_and_that_a_witness_knows_is_not_begun_anew),
+		TEST(recovery_waits_for_a_witness_that_is_down),
 		TEST(one_that_is_down_is_asked_again_later_and_stops_nothing),
 		TEST(one_that_is_down_does_not_hold_up_another),
 		TEST(answers_that_are_none_are_kept_as_errors_and_change_nothing),

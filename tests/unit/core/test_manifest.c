@@ -470,7 +470,7 @@ a_broken_manifest_among_many_is_found(void **state)
 	    "  while: reading Tenant \"b\"\n"
 	    "  where: m.yaml:46:37\n"
 	    "  hint:  Did you mean \"region\"? Known are model, mode, cluster, region, residency, "
-	    "retention, login, objects, fields, drop, acceptVisibleNames, database, ownerRole.\n");
+	    "retention, login, objects, fields, drop, gateway, acceptVisibleNames, database, ownerRole.\n");
 }
 
 static void

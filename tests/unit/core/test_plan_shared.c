@@ -277,7 +277,7 @@ a_field_that_is_gone_stays_until_it_is_dropped(void **state)
 	assert_int_equal(plan->kept, 1);
 	assert_string_equal(entry(plan, "eu-1/crm")->changes.at[0].name, "account.fax");
 	assert_string_equal(entry(plan, "eu-1/crm")->changes.at[0].note,
-	    "add \"account.fax\" to drop and say --prune to remove it");
+	    "the views do not show it any more; add \"account.fax\" to drop and say --prune to remove it");
 	assert_int_equal(estate_run(r, plan).exit, EXIT_DONE);
 	assert_non_null(wide_field(r, "fax"));
 	plan = estate_plan(r, drop);

@@ -155,7 +155,7 @@ a_rotated_password_can_be_taken_back(void **state)
 
 	estate_run(r, tenant_plan(r));
 	ok(&r->cx, catalog_login_password(&r->cx, r->home, "acme", "app", &before));
-	ok(&r->cx, plan_login(&r->cx, r->home, "acme", "app", "rotate", false, &plan));
+	ok(&r->cx, plan_login(&r->cx, r->home, "acme", &(Login){ .user = "app" }, "rotate", &plan));
 	ok(&r->cx, recorded(r, &plan->steps, 0, false));
 	ok(&r->cx, catalog_login_password(&r->cx, r->home, "acme", "app", &after));
 	assert_string_not_equal(before.text, after.text);
@@ -175,9 +175,9 @@ a_read_only_login_stays_read_only_when_its_password_changes(void **state)
 	int n = 0;
 
 	estate_run(r, tenant_plan(r));
-	ok(&r->cx, plan_login(&r->cx, r->home, "acme", "report", "add", true, &plan));
+	ok(&r->cx, plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report", .read_only = true }, "add", &plan));
 	estate_run(r, plan);
-	ok(&r->cx, plan_login(&r->cx, r->home, "acme", "report", "rotate", false, &plan));
+	ok(&r->cx, plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report" }, "rotate", &plan));
 	estate_run(r, plan);
 	ok(&r->cx, lite_query(&r->cx, r->home->db, &LOGINS, &rows, ""));
 	for (; lite_next(rows); n++)
@@ -197,9 +197,9 @@ a_route_is_resolved_without_a_password_in_its_text(void **state)
 
 	estate_run(r, tenant_plan(r));
 	ok(&r->cx, catalog_login_password(&r->cx, r->home, "acme", "app", &password));
-	ok(&r->cx, route_resolve(&r->cx, r->home, "acme", NULL, ROUTE_URI, &uri));
-	ok(&r->cx, route_resolve(&r->cx, r->home, "acme", "app", ROUTE_ENV, &env));
-	ok(&r->cx, route_resolve(&r->cx, r->home, "acme", NULL, ROUTE_JSON, &json));
+	ok(&r->cx, route_resolve(&r->cx, r->home, "acme", NULL, true, ROUTE_URI, &uri));
+	ok(&r->cx, route_resolve(&r->cx, r->home, "acme", "app", true, ROUTE_ENV, &env));
+	ok(&r->cx, route_resolve(&r->cx, r->home, "acme", NULL, true, ROUTE_JSON, &json));
 	assert_null(strstr(uri, password.text));
 	assert_null(strstr(env, password.text));
 	assert_null(strstr(json, password.text));
@@ -223,13 +223,13 @@ a_route_that_is_not_open_or_a_login_that_is_not_there_is_said(void **state)
 	char *text;
 
 	estate_run(r, tenant_plan(r));
-	refused(&r->cx, route_resolve(&r->cx, r->home, "acme", "nobody", ROUTE_URI, &text),
+	refused(&r->cx, route_resolve(&r->cx, r->home, "acme", "nobody", true, ROUTE_URI, &text),
 	    FAIL_NOT_FOUND, "tenant \"acme\" has no login \"nobody\"");
 	ok(&r->cx, plan_verb(&r->cx, r->home, "acme", VERB_SUSPEND, &plan));
 	estate_run(r, plan);
-	refused(&r->cx, route_resolve(&r->cx, r->home, "acme", NULL, ROUTE_URI, &text),
+	refused(&r->cx, route_resolve(&r->cx, r->home, "acme", NULL, true, ROUTE_URI, &text),
 	    FAIL_REFUSED, "the route of tenant \"acme\" is off");
-	refused(&r->cx, route_resolve(&r->cx, r->home, "nobody", NULL, ROUTE_URI, &text),
+	refused(&r->cx, route_resolve(&r->cx, r->home, "nobody", NULL, true, ROUTE_URI, &text),
 	    FAIL_NOT_FOUND, "there is no tenant \"nobody\"");
 }
 

@@ -1,0 +1,547 @@
+/*
+ * The steps of a switch.  While a tenant is parked each commit of the catalogue
+ * counts: what needs no server is recorded with its neighbours.
+ */
+#include "region/route/switch.h"
+
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/lane.h"
+#include "lib/base/log.h"
+#include "region/gateway/ask.h"
+#include "region/route/switch.sql.h"
+#include "region/route/switch_intern.h"
+
+#define ACK_MS    3000  /* gateways have so long to take a change in */
+#define SETTLE_MS 10000 /* one that is silent for so long has lost its lease */
+#define END_MS    2000  /* sessions that were ended have so long to go */
+#define POLL_MS   1
+#define POLL_CAP  10
+
+/* Until when the run of this process has its tenant parked (mono).  A resumed run has no such
+ * moment: it parks anew. */
+static struct {
+	int64_t run, until;
+} parked;
+
+static const char *
+arg(const StepEnv *env, const char *key)
+{
+	const char *value = js_get_text(env->step->args, key);
+
+	return value ? value : "";
+}
+
+static int64_t
+span(const StepEnv *env, const char *key, int64_t otherwise)
+{
+	return js_get_int(env->step->args, key, otherwise);
+}
+
+/* --- the gate --------------------------------------------------------------------- */
+
+static bool
+park(Ctx *cx, StepEnv *env)
+{
+	int64_t max = span(env, "max", ACK_MS);
+	bool open;
+
+	if (!catalog_route_park(cx, env->home, arg(env, "tenant"), clock_wall_ms() + max, &open))
+		return false;
+	if (!open)
+		return fail(cx, FAIL_REFUSED, "See: copyhold route show.",
+		    "the route of tenant \"%s\" is not open", arg(env, "tenant"));
+	parked.run = env->run;
+	parked.until = clock_mono_ms() + max;
+	return true;
+}
+
+static bool
+release(Ctx *cx, StepEnv *env)
+{
+	bool was;
+
+	return catalog_route_release(cx, env->home, arg(env, "tenant"), &was);
+}
+
+static bool
+park_now(Ctx *cx, StepEnv *env)
+{
+	if (lite_begin(cx, env->home->db) && park(cx, env) && lite_commit(cx, env->home->db))
+		return true;
+	lite_rollback(env->home->db);
+	return false;
+}
+
+static bool
+acked(Ctx *cx, StepEnv *env, int64_t ms)
+{
+	const char *why;
+	bool all;
+
+	if (!ask_wait(cx, env->home, 0, ms, &all, &why))
+		return false;
+	return all ||
+	    fail(cx, FAIL_LIMIT, "See: copyhold gateway status.",
+		"not every gateway has parked tenant \"%s\": %s", arg(env, "tenant"), why);
+}
+
+static bool
+late(Ctx *cx, const StepEnv *env)
+{
+	return fail(cx, FAIL_LIMIT, "Give it more time: --max.",
+	    "tenant \"%s\" was parked for %s and the switch was not over", arg(env, "tenant"),
+	    clock_human(cx->mem, span(env, "max", ACK_MS)));
+}
+
+static bool
+hold(Ctx *cx, StepEnv *env)
+{
+	return parked.run == env->run || (park_now(cx, env) && acked(cx, env, ACK_MS));
+}
+
+/* The tenant is parked, and not for too long yet: else nothing more is taken away from it. */
+static bool
+hold_in_time(Ctx *cx, StepEnv *env)
+{
+	return hold(cx, env) && (clock_mono_ms() < parked.until || late(cx, env));
+}
+
+/* --- drain ------------------------------------------------------------------------- */
+
+typedef struct Drain {
+	int64_t holding, pinned;
+	bool sure;
+} Drain;
+
+static bool
+drained(Ctx *cx, StepEnv *env, int64_t deadline, Drain *d)
+{
+	int64_t pause = POLL_MS;
+
+	for (;;) {
+		Ctx own = ctx_new(cx->mem);
+		bool ok = ask_drained(
+		    &own, env->home, arg(env, "tenant"), &d->holding, &d->pinned, &d->sure);
+		if (!ok)
+			fail_copy(cx, &own);
+		arena_free(own.mem);
+		if (!ok)
+			return false;
+		if ((d->sure && d->holding == 0) || clock_mono_ms() >= deadline)
+			return true;
+		lane_sleep(pause);
+		pause = pause * 2 > POLL_CAP ? POLL_CAP : pause * 2;
+	}
+}
+
+static bool
+not_drained(Ctx *cx, const StepEnv *env, const Drain *d)
+{
+	const char *tenant = arg(env, "tenant");
+
+	if (!d->sure)
+		return fail(cx, FAIL_LIMIT, "See: copyhold gateway status.",
+		    "a gateway does not say whether sessions of tenant \"%s\" are left", tenant);
+	return fail(cx, FAIL_LIMIT,
+	    arena_printf(cx->mem,
+		"See them: copyhold gateway clients %s; give them more time with --drain, or "
+		"end them with --end-sessions.",
+		tenant),
+	    "%lld session%s of tenant \"%s\" did not come to an end of %s transaction in %s",
+	    (long long)d->holding, d->holding == 1 ? "" : "s", tenant,
+	    d->holding == 1 ? "its" : "their", clock_human(cx->mem, span(env, "drain", 0)));
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static bool
+drain_act(Ctx *cx, StepEnv *env)
+{
+	int64_t ended;
+	Drain d;
+
+	if (!hold_in_time(cx, env) || !acked(cx, env, ACK_MS) ||
+	    !drained(cx, env, earlier(clock_mono_ms() + span(env, "drain", 0), parked.until), &d))
+		return false;
+	if (d.sure && d.holding == 0)
+		return true;
+	if (!js_get_bool(env->step->args, "end", false))
+		return not_drained(cx, env, &d);
+	if (!ask_end(cx, env->home, arg(env, "tenant"), &ended) ||
+	    !drained(cx, env, earlier(clock_mono_ms() + END_MS, parked.until), &d))
+		return false;
+	return (d.sure && d.holding == 0) || not_drained(cx, env, &d);
+}
+
+/* What only waits is done again. */
+static bool
+never_done(Ctx *cx, StepEnv *env, Probe *out)
+{
+	(void)cx;
+	(void)env;
+	*out = PROBE_NOT_DONE;
+	return true;
+}
+
+/* --- the fence: what suspending and resuming a tenant does --------------------------- */
+
+typedef bool (*StepsFn)(Ctx *cx, const Placement *at, Steps *steps);
+
+/* The one step kind of the driver's; how a door is closed is known there alone. */
+static const StepKind *
+door(Ctx *cx, const Placement *at, StepsFn steps_of)
+{
+	Steps steps = { 0 };
+
+	if (!steps_of(cx, at, &steps))
+		return NULL;
+	const StepKind *kind = steps.n == 1 ? step_kind(steps.at[0].kind) : NULL;
+	if (!kind)
+		fail(cx, FAIL_REFUSED, NULL, "mode %s has no door that a switch could close",
+		    mode_name(at->mode));
+	return kind;
+}
+
+static const StepKind *
+closing(Ctx *cx, const StepEnv *env)
+{
+	return door(cx, env->at, place_driver(env->at->mode)->suspend_steps);
+}
+
+static const StepKind *
+opening(Ctx *cx, const StepEnv *env)
+{
+	return door(cx, env->at, place_driver(env->at->mode)->resume_steps);
+}
+
+static bool
+older_left(Ctx *cx, Pg *pg, const char *ids, int64_t *left)
+{
+	PgRows rows;
+
+	if (!pg_query(cx, pg, &SQL_SWITCH_OLDER_LEFT, &rows, &ids))
+		return false;
+	*left = pg_int(&rows, 0, 0);
+	pg_rows_free(&rows);
+	return true;
+}
+
+static bool
+prepared_left(Ctx *cx, const StepEnv *env)
+{
+	return fail(cx, FAIL_DATA, "COMMIT PREPARED or ROLLBACK PREPARED it, then switch again.",
+	    "a prepared transaction is left in \"%s\" of tenant \"%s\"", env->at->dbname,
+	    env->at->tenant);
+}
+
+static bool
+older_now(Ctx *cx, StepEnv *env, Pg *pg, const char **ids)
+{
+	PgRows rows;
+
+	if (!pg_query(cx, pg, &SQL_SWITCH_OLDER, &rows, &env->at->dbname))
+		return false;
+	bool prepared = pg_int(&rows, 0, 1) > 0;
+	*ids = arena_dup(cx->mem, pg_text(&rows, 0, 0));
+	pg_rows_free(&rows);
+	return !prepared || prepared_left(cx, env);
+}
+
+/* No transaction that began before the fence is left, of whoever it is. */
+static bool
+older_gone(Ctx *cx, StepEnv *env)
+{
+	const char *ids;
+	int64_t left;
+	Pg *pg;
+
+	if (!switch_side(cx, env->conns, env->at, env->at->cluster, &pg) ||
+	    !older_now(cx, env, pg, &ids))
+		return false;
+	if (strcmp(ids, "{}") == 0)
+		return true;
+	for (;; lane_sleep(POLL_CAP)) {
+		if (!older_left(cx, pg, ids, &left))
+			return false;
+		if (!left)
+			return true;
+		if (clock_mono_ms() > parked.until)
+			return fail(cx, FAIL_LIMIT, "See pg_stat_activity there.",
+			    "%lld transactions that are older than the fence do not end in \"%s\"",
+			    (long long)left, env->at->dbname);
+	}
+}
+
+/* The guards open what is needed while the tenant is parked, and ask what will be asked then: a
+ * server's first answer takes longer. */
+static bool
+fence_guard(Ctx *cx, StepEnv *env)
+{
+	const char *ids;
+	Pg *pg;
+
+	return closing(cx, env) && switch_side(cx, env->conns, env->at, env->at->cluster, &pg) &&
+	    older_now(cx, env, pg, &ids);
+}
+
+static bool
+fence_act(Ctx *cx, StepEnv *env)
+{
+	const StepKind *kind = closing(cx, env);
+
+	return kind && hold_in_time(cx, env) && kind->act(cx, env) && older_gone(cx, env);
+}
+
+static bool
+fence_probe(Ctx *cx, StepEnv *env, Probe *out)
+{
+	const StepKind *kind = closing(cx, env);
+
+	return kind && hold(cx, env) && kind->probe(cx, env, out) &&
+	    (*out != PROBE_DONE || older_gone(cx, env));
+}
+
+static bool
+fence_undo(Ctx *cx, StepEnv *env)
+{
+	const StepKind *kind = closing(cx, env);
+
+	return kind && kind->undo(cx, env);
+}
+
+/* --- the new side ------------------------------------------------------------------------ */
+
+static bool
+sides(Ctx *cx, StepEnv *env, SwitchSides *out)
+{
+	Cluster *to;
+
+	if (!catalog_cluster(cx, env->home, arg(env, "to"), &to))
+		return false;
+	*out = (SwitchSides){
+		.conns = env->conns,
+		.at = env->at,
+		.to = to,
+		.deadline = parked.until,
+	};
+	return true;
+}
+
+/* The way of a step; never NULL: the plan has chosen one of the table. */
+static const SwitchBy *
+way(const StepEnv *env)
+{
+	const SwitchBy *by = switch_by(arg(env, "by"));
+
+	return by ? by : switch_by("same");
+}
+
+static bool
+follow_act(Ctx *cx, StepEnv *env)
+{
+	SwitchSides s;
+
+	return hold_in_time(cx, env) && sides(cx, env, &s) && way(env)->catch_up(cx, &s);
+}
+
+static bool
+promote_act(Ctx *cx, StepEnv *env)
+{
+	SwitchSides s;
+
+	return sides(cx, env, &s) && way(env)->finish(cx, &s);
+}
+
+static bool
+promote_probe(Ctx *cx, StepEnv *env, Probe *out)
+{
+	SwitchSides s;
+	bool finished;
+
+	if (!sides(cx, env, &s) || !way(env)->finished(cx, &s, &finished))
+		return false;
+	*out = finished ? PROBE_DONE : PROBE_NOT_DONE;
+	return true;
+}
+
+/* A row in the new side's ledger: it takes writes, and our fence is raised there. */
+static bool
+writes(Ctx *cx, StepEnv *env, const Cluster *to)
+{
+	Buf b = buf_new(cx->mem);
+	Ledger ledger;
+	Pg *pg;
+
+	if (!switch_side(cx, env->conns, env->at, to, &pg) || !pg_begin(cx, pg))
+		return false;
+	buf_add(&b, "SET LOCAL ROLE ");
+	buf_ident(&b, env->at->owner);
+	if ((env->at->mode != MODE_CUSTOMER_DB || pg_script(cx, pg, b.text)) &&
+	    ledger_enter(cx, pg, env, &ledger) && pg_commit(cx, pg))
+		return true;
+	pg_rollback(pg);
+	return fail_in(cx, "writing on \"%s\"", to->name);
+}
+
+/* Where nothing has to be promoted the catching up is here: a step less while parked. */
+static bool
+check_act(Ctx *cx, StepEnv *env)
+{
+	const SwitchBy *by = way(env);
+	SwitchSides s;
+
+	return (by->finish || hold_in_time(cx, env)) && sides(cx, env, &s) &&
+	    (by->finish || by->catch_up(cx, &s)) && writes(cx, env, s.to);
+}
+
+static bool
+check_guard(Ctx *cx, StepEnv *env)
+{
+	SwitchSides s;
+	Pg *pg;
+
+	return sides(cx, env, &s) && switch_side(cx, s.conns, s.at, s.to, &pg) &&
+	    (way(env)->finish || way(env)->catch_up(cx, &s));
+}
+
+/* --- move, open, release ------------------------------------------------------------------ */
+
+/* The tenant stays parked: the logins are not open yet. */
+static bool
+move_record(Ctx *cx, StepEnv *env)
+{
+	TenantRecord t;
+
+	if (!catalog_tenant(cx, env->home, arg(env, "tenant"), &t))
+		return false;
+	t.cluster = arg(env, "to");
+	return catalog_tenant_put(cx, env->home, &t) &&
+	    catalog_route_set(cx, env->home, t.name, env->fence, "park", t.cluster, t.dbname) &&
+	    park(cx, env);
+}
+
+static bool
+open_act(Ctx *cx, StepEnv *env)
+{
+	const StepKind *kind = opening(cx, env);
+
+	return kind && (parked.run == env->run || park_now(cx, env)) && kind->act(cx, env);
+}
+
+static bool
+open_probe(Ctx *cx, StepEnv *env, Probe *out)
+{
+	const StepKind *kind = opening(cx, env);
+
+	return kind && kind->probe(cx, env, out);
+}
+
+/* One that is silent parks by itself when its lease is over, and the old side is closed to it. */
+static bool
+settle_act(Ctx *cx, StepEnv *env)
+{
+	const char *why;
+	bool all;
+
+	if (!ask_wait(cx, env->home, 0, SETTLE_MS, &all, &why))
+		return false;
+	if (!all)
+		log_say("%s: %s", env->step->scope, why);
+	return true;
+}
+
+static const StepRow *
+row_of(const StepRows *rows, const char *kind)
+{
+	for (size_t i = 0; i < rows->n; i++)
+		if (strcmp(rows->at[i].step.kind, kind) == 0)
+			return &rows->at[i];
+	return NULL;
+}
+
+bool
+switch_parked_ms(Ctx *cx, Home *home, int64_t run, int64_t *ms)
+{
+	StepRows rows = { 0 };
+
+	if (!run_steps(cx, home, run, &rows))
+		return false;
+	const StepRow *from = row_of(&rows, "switch.park"), *to = row_of(&rows, "switch.settle");
+	int64_t end = to && to->ended ? to->ended : clock_wall_ms();
+
+	*ms = from && end > from->ended ? end - from->ended : 0;
+	return true;
+}
+
+static bool
+settle_record(Ctx *cx, StepEnv *env)
+{
+	int64_t ms;
+
+	if (!switch_parked_ms(cx, env->home, env->run, &ms))
+		return false;
+	Event e = { .tenant = arg(env, "tenant"),
+		.run = env->run,
+		.step = env->step->id,
+		.verb = "route.switched",
+		.object = arena_printf(cx->mem, "route/%s", arg(env, "tenant")),
+		.outcome = "ok",
+		.before = arg(env, "from"),
+		.after = arena_printf(
+		    cx->mem, "%s, parked %lld ms", arg(env, "to"), (long long)ms) };
+	return event_write(cx, env->home, &e);
+}
+
+const StepKind switch_kinds[] = {
+	{ .name = "switch.park",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = park,
+	    .unrecord = release },
+	{ .name = "switch.drain",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .act = drain_act,
+	    .probe = never_done },
+	{ .name = "switch.fence",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .guard = fence_guard,
+	    .act = fence_act,
+	    .probe = fence_probe,
+	    .undo = fence_undo },
+	{ .name = "switch.follow",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .act = follow_act,
+	    .probe = never_done },
+	{ .name = "switch.promote",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .act = promote_act,
+	    .probe = promote_probe },
+	/* its row in the new side's ledger may stay: it opens nothing, and an undo needs the old side alone */
+	{ .name = "switch.check",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .guard = check_guard,
+	    .act = check_act,
+	    .probe = never_done },
+	{ .name = "switch.move",
+	    .undo_class = UNDO_IRREVERSIBLE,
+	    .pivot = true,
+	    .record = move_record },
+	{ .name = "switch.open",
+	    .undo_class = UNDO_COMPENSABLE,
+	    .act = open_act,
+	    .probe = open_probe },
+	{ .name = "switch.release", .undo_class = UNDO_REVERSIBLE, .record = release },
+	{ .name = "switch.settle",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .act = settle_act,
+	    .probe = never_done,
+	    .record = settle_record },
+	{ .name = NULL },
+};

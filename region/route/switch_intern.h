@@ -1,0 +1,44 @@
+/*
+ * switch_intern.h - what the plan of a switch (switch_plan.c), its steps
+ * (switch.c) and the ways of catching up (switch_by.c) share.
+ */
+#pragma once
+
+#include "region/route/switch.h"
+
+typedef struct SwitchIdentity {		/* of a server and a database on it */
+	const char	*system, *oid;	/* oid "": there is no such database */
+	const char	*locale;
+	bool		 standby;
+	int64_t		 version;
+} SwitchIdentity;
+
+typedef struct SwitchSides {
+	Conns		*conns;
+	const Placement	*at;		/* where the tenant is */
+	const Cluster	*to;
+	int64_t		 deadline;	/* mono; 0 in a plan */
+} SwitchSides;
+
+typedef struct SwitchBy {		/* a way in which the new side gets what the old one has */
+	const char	*name;
+	const char	*says;		/* for people */
+	bool		(*check)(Ctx *cx, const SwitchSides *s, SwitchPlan *plan);	/* adds findings */
+	bool		(*catch_up)(Ctx *cx, const SwitchSides *s);	/* behind the fence; only now a position is read */
+	bool		(*finish)(Ctx *cx, const SwitchSides *s);	/* no way back after it; NULL: there is nothing to do */
+	bool		(*finished)(Ctx *cx, const SwitchSides *s, bool *out);
+} SwitchBy;
+
+const SwitchBy *switch_by(const char *name);	/* NULL: none of that name */
+/* The one that fits two servers; NULL: none does. */
+const SwitchBy *switch_by_fit(const SwitchIdentity *from, const SwitchIdentity *to);
+
+/* Where the fence and the ledger of a placement are on a cluster: the cluster's own database, or the
+ * customer's. */
+bool	 switch_side(Ctx *cx, Conns *conns, const Placement *at, const Cluster *cluster, Pg **out);
+bool	 switch_identity(Ctx *cx, Conns *conns, const Placement *at, const Cluster *cluster, SwitchIdentity *out);
+void	 switch_found(Ctx *cx, SwitchPlan *plan, const char *what, const char *hint, const char *fmt, ...)
+	    __attribute__((format(printf, 5, 6)));	/* hint NULL: it is as it should be */
+char	*switch_roles(Arena *mem, const Placement *at);	/* of its logins, as a parameter of type name[] */
+/* The new side has seen the fence that was raised on the old one: it holds the same data. */
+bool	 switch_fence_seen(Ctx *cx, const SwitchSides *s);

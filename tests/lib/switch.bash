@@ -1,0 +1,200 @@
+# shellcheck shell=bash
+# switch.bash - for bats files: a tenant that is switched from one cluster to another.
+#
+#   load ../lib/home
+#   load ../lib/cluster
+#   load ../lib/wait
+#   load ../lib/switch
+#   setup_file() { clusters_setup; cluster_start old; home_setup; switch_setup; }
+#   setup() { export COPYHOLD_HOME=$TEST_DIR/home; }
+#   teardown_file() { gateway_stop; clusters_remove; home_teardown; }
+#
+# switch_setup leaves a home, server "old" set up, and $MANIFESTS, applied: cluster old, cluster "new",
+# which is the same server at another address, and tenant acme on old.
+
+switch_setup() {
+	export MANIFESTS=$TEST_DIR/manifests VENDOR_PASSWORD=switch-canary-71d0
+	mkdir "$MANIFESTS"
+	switch_place >"$MANIFESTS/place.yaml"
+	switch_cluster old 127.0.0.1 "$(cluster_port old)" >"$MANIFESTS/old.yaml"
+	switch_cluster new localhost "$(cluster_port old)" >"$MANIFESTS/new.yaml"
+	switch_tenant acme >"$MANIFESTS/acme.yaml"
+	copyhold init
+	copyhold cluster setup-script old -f "$MANIFESTS" | su_psql old -
+	copyhold apply -f "$MANIFESTS" --yes
+}
+
+switch_place() {
+	cat <<-YAML
+		apiVersion: copyhold/v1
+		kind: Region
+		metadata: {name: here}
+		spec: {country: CN}
+		---
+		apiVersion: copyhold/v1
+		kind: Region
+		metadata: {name: abroad}
+		spec: {country: SG}
+		---
+		apiVersion: copyhold/v1
+		kind: Model
+		metadata: {name: notes}
+		spec: {version: 1, objects: [{name: note, fields: [{name: n, type: integer, required: true}]}]}
+	YAML
+}
+
+# NAME HOST PORT [REGION]
+switch_cluster() {
+	cat <<-YAML
+		apiVersion: copyhold/v1
+		kind: Cluster
+		metadata: {name: $1}
+		spec:
+		  region: ${4:-here}
+		  modes: [dedicated]
+		  capacity: 100
+		  connect: {host: $2, port: $3, password: {secretRef: "env:VENDOR_PASSWORD"}}
+	YAML
+}
+
+# NAME [CLUSTER]
+switch_tenant() {
+	cat <<-YAML
+		apiVersion: copyhold/v1
+		kind: Tenant
+		metadata: {name: $1}
+		spec: {model: notes, mode: dedicated, cluster: ${2:-old}, residency: {country: CN}}
+	YAML
+}
+
+# NAME: server NAME is a streaming standby of server old.
+standby_start() {
+	local data=$CLUSTERS/$1/data hba=$CLUSTERS/old/data/pg_hba.conf
+	cluster_start "$1"
+	cluster_stop "$1"
+	grep -q replication "$hba" || echo "local replication postgres peer map=starter" >>"$hba"
+	su_psql old "SELECT pg_reload_conf()" >/dev/null
+	as_server find "$data" -mindepth 1 -delete
+	as_server /usr/lib/postgresql/15/bin/pg_basebackup -D "$data" -R --checkpoint=fast --no-sync \
+		-h "$(cluster_socket old)" -p "$(cluster_port old)" -U postgres
+	cluster_start "$1"
+}
+
+# COMMAND...: as the user that the servers run as.
+as_server() {
+	if [ "$(id -u)" = 0 ]; then
+		(cd / && runuser -u postgres -- "$@")
+	else
+		"$@"
+	fi
+}
+
+catalogue() { sqlite3 -readonly "$COPYHOLD_HOME/catalog.db" "$1"; }
+
+# TENANT: its database, the role of its login.
+database_of() { catalogue "SELECT dbname FROM tenant WHERE name = '$1'"; }
+role_of() { catalogue "SELECT role FROM login WHERE tenant = '$1' AND client_user = 'app'"; }
+
+# SERVER TENANT SQL: as the superuser, in the tenant's database.
+rows_of() { su_psql "$1" "$3" "$(database_of "$2")"; }
+
+# --- a gateway ----------------------------------------------------------------------------
+
+gateway_start() {
+	GATEWAY_PORT=$(free_port)
+	export GATEWAY_PORT
+	"$COPYHOLD_BIN" gateway run --listen "127.0.0.1:$GATEWAY_PORT" "$@" \
+		>"$TEST_DIR/gateway.log" 2>&1 3>&- &
+	GATEWAY=$!
+	until_true gateway_listens || {
+		cat "$TEST_DIR/gateway.log"
+		return 1
+	}
+}
+
+gateway_listens() {
+	kill -0 "$GATEWAY" && [ -n "$(catalogue "SELECT id FROM gateway")" ] &&
+		(exec 8<>"/dev/tcp/127.0.0.1/$GATEWAY_PORT")
+}
+
+gateway_stop() {
+	[ -n "${GATEWAY-}" ] || return 0
+	kill "$GATEWAY" 2>/dev/null || true
+	wait "$GATEWAY" 2>/dev/null || true
+	GATEWAY=
+}
+
+free_port() {
+	local port
+	for _ in {1..100}; do
+		port=$((20000 + RANDOM % 12000))
+		if ! (exec 8<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+			echo "$port"
+			return
+		fi
+	done
+}
+
+# --- switches that are killed ---------------------------------------------------------------
+
+last_run() { catalogue "SELECT max(id) FROM run"; }
+boundaries() { wc -l <"$TEST_DIR/boundaries"; }
+name_of() { sed -n "$1p" "$TEST_DIR/boundaries"; }
+
+# N TO: killed there.
+kill_at() {
+	local status=0
+	COPYHOLD_FAULT=kill:$1 copyhold route switch acme --to "$2" --yes >"$TEST_DIR/said" 2>&1 || status=$?
+	[ "$status" = 137 ] || {
+		echo "not killed at $1, $(name_of "$1"), but ended with $status" && cat "$TEST_DIR/said"
+		return 1
+	}
+}
+
+# VERB: what the last run ends with when it is gone on with.
+go_on() {
+	local status=0
+	copyhold run "$1" "$(last_run)" --yes >"$TEST_DIR/said" 2>&1 || status=$?
+	echo "$status"
+}
+
+resume_or_tell() {
+	[ "$(go_on resume)" = 0 ] && return
+	echo "killed at $1, $(name_of "$1"), not resumed" && cat "$TEST_DIR/said"
+	return 1
+}
+
+# --- a writer ----------------------------------------------------------------------
+
+# SERVER: one row after the other goes to acme on it through the gateway, numbered, until end_writer.
+begin_writer() {
+	: >"$TEST_DIR/go"
+	write_rows | psql -X -q -v ON_ERROR_STOP=1 "$GATEWAY_URI" >"$TEST_DIR/writer" 2>&1 3>&- &
+	WRITER=$!
+	until_true has_rows "$1"
+}
+
+write_rows() {
+	local i=0
+	while [ -e "$TEST_DIR/go" ]; do
+		i=$((i + 1))
+		echo "INSERT INTO note (n) VALUES ($i);"
+		echo "$i" >"$TEST_DIR/written"
+		read -rt 0.005 <> <(:) || true
+	done
+}
+
+has_rows() { [ "$(rows_of "$1" acme "SELECT count(*) FROM app.note")" -gt 0 ]; }
+
+# SERVER: no write has failed, none is lost or doubled.
+end_writer() {
+	rm -f "$TEST_DIR/go"
+	wait "$WRITER" || {
+		cat "$TEST_DIR/writer"
+		return 1
+	}
+	local n
+	n=$(<"$TEST_DIR/written")
+	assert_equal "$(rows_of "$1" acme "SELECT count(*), count(DISTINCT n), max(n) FROM app.note")" \
+		"$n|$n|$n"
+}
