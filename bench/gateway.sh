@@ -43,11 +43,18 @@ stop_gateway() {
 # What an application has: the passfile of `route resolve` names user, database and password.
 # PgBouncer and the direct connection are another, equal tenant: a role has a limit of connections.
 uri=$("$copyhold" route resolve t00001 --direct)
-role=$(sed 's|.*://\([^@]*\)@.*|\1|' <<<"$uri")
-db=$(sed 's|.*/\([^?]*\)?.*|\1|' <<<"$uri")
-direct_pass=$(sed 's|.*passfile=\([^&]*\).*|\1|; s|%2F|/|g' <<<"$uri")
-secret=$(awk -F: '{ print $5 }' "$direct_pass")
-direct_sock="host=127.0.0.1 port=$port dbname=$db user=$role password=$secret"
+password_of() {
+	local file=${1##*passfile=}
+	file=${file%%&*}
+	awk -F: '{ print $5 }' "${file//%2F//}"
+}
+role=${uri#*://}
+role=${role%%@*}
+db=${uri##*127.0.0.1:*/}
+db=${db%%\?*}
+secret=$(password_of "$uri")
+declare -A near # connection strings for one client on this machine
+near[direct]="host=127.0.0.1 port=$port dbname=$db user=$role password=$secret"
 
 start_pgbouncer() {
 	local bin=pgbouncer
@@ -87,7 +94,7 @@ start_pgbouncer() {
 
 pgb_port=$((port + 500))
 pgb_dsn="host=127.0.0.1 port=$pgb_port dbname=acme user=$role password=$secret"
-pgb_sock="host=$work/pgb port=$pgb_port dbname=acme user=$role password=$secret"
+near[pgb]="host=$work/pgb port=$pgb_port dbname=acme user=$role password=$secret"
 
 # PID...: processor time so far, in ms, user and system.
 cpu_of() {
@@ -126,9 +133,9 @@ cpu_round() {
 
 start_gateway 1
 start_pgbouncer "$pgb_port"
-gw_secret=$("$copyhold" route resolve t00000 | sed 's|.*passfile=\([^&]*\).*|\1|; s|%2F|/|g')
-gw_dsn="host=127.0.0.1 port=$gw_tcp dbname=t00000 user=app password=$(awk -F: '{ print $5 }' "$gw_secret")"
-gw_sock="host=$sock port=6432 dbname=t00000 user=app password=$(awk -F: '{ print $5 }' "$gw_secret")"
+gw_rest="dbname=t00000 user=app password=$(password_of "$("$copyhold" route resolve t00000)")"
+gw_dsn="host=127.0.0.1 port=$gw_tcp $gw_rest"
+near[gw]="host=$sock port=6432 $gw_rest"
 
 for ((round = 0; round < rounds; round++)); do
 	cpu_round cpu.gw "$gw_dsn" "$(family "$gw")"
@@ -141,8 +148,8 @@ row "  queries a second" "$(median cpu.gw.tps)/s" "-" "PgBouncer 1.18" "$(median
 
 for ((round = 0; round < rounds; round++)); do
 	for who in direct gw pgb; do
-		name=${who}_sock # the server itself takes tenants over TCP alone, as it does from both
-		"$tools/gateway" latency "${!name}" 20000 >"$work/latency"
+		# the server takes tenants over TCP alone, also from both of them
+		"$tools/gateway" latency "${near[$who]}" 20000 >"$work/latency"
 		keep "p50.$who" "$(awk '{ print $1 }' "$work/latency")"
 		keep "p99.$who" "$(awk '{ print $2 }' "$work/latency")"
 	done
@@ -176,7 +183,7 @@ idle_round() {
 for mode in disable require; do
 	stop_gateway
 	start_gateway 1
-	gw_idle="${gw_dsn/port=[0-9]*/port=$gw_tcp} dbname=t00000 user=app password=$(awk -F: '{ print $5 }' "$gw_secret") sslmode=$mode"
+	gw_idle="host=127.0.0.1 port=$gw_tcp $gw_rest sslmode=$mode"
 	psql -X -Atc 'SELECT 1' "$gw_idle" >/dev/null
 	idle_round "idle.gw.$mode" "$gw_idle" "$(family "$gw")"
 	kill "$pgb"

@@ -98,7 +98,7 @@ row "  system catalogues grow, $shared_n tenants" "$(calc "$grown / 1048576") Mi
 # --- a field for all of them, while they write ----------------------------------------
 
 # As an application with a hundred connections' worth of writes would, through the views.
-tenant_uri() { "$copyhold" route resolve "$1"; }
+tenant_uri() { "$copyhold" route resolve "$1" --direct; }
 
 cat >"$work/write.sql" <<-'SQL'
 	INSERT INTO account (name, country) VALUES ('n', 'CN');

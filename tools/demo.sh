@@ -180,13 +180,53 @@ print_next() {
 		  eval "\$(tools/demo.sh env)"      # sets PATH, COPYHOLD_HOME, MANIFESTS...
 		  copyhold tenant show acme
 		  copyhold plan -f "\$MANIFESTS"
-		  psql "\$(copyhold route resolve globex --direct)" -c 'SELECT count(*) FROM account'
-		  psql "\$(copyhold route resolve acme --direct)" -c 'SELECT count(*) FROM activity'
+		  psql "\$(copyhold route resolve globex)" -c 'SELECT count(*) FROM account'
+		  copyhold route hold globex --max 5s   # its clients wait, nobody else's
+		  copyhold gateway status
 		  copyhold login rotate globex app
 		  copyhold data load initech --from "\$SOURCE"
 		  copyhold run list
 		  make demo-stop                     # stops and removes all of it
 	TEXT
+}
+
+# What a service manager does on a real machine (packaging/copyhold-gateway.service).
+start_gateway() {
+	local port=6432
+	if gateway_runs; then
+		echo "gateway: nothing to do, it runs"
+		return
+	fi
+	if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+		port=0
+	fi
+	print_command gateway run --listen "127.0.0.1:$port" "&"
+	setsid "$binary" gateway run --listen "127.0.0.1:$port" \
+		>"$demo/gateway.log" 2>&1 </dev/null &
+	echo $! >"$demo/gateway.pid"
+	until grep -q "serving on" "$demo/gateway.log"; do
+		gateway_runs || die "the gateway ended: $(cat "$demo/gateway.log")"
+		sleep 0.05
+	done
+	cat "$demo/gateway.log"
+}
+
+gateway_runs() {
+	[ -e "$demo/gateway.pid" ] && kill -0 "$(cat "$demo/gateway.pid")" 2>/dev/null
+}
+
+stop_gateway() {
+	gateway_runs || return 0
+	kill "$(cat "$demo/gateway.pid")"
+	while gateway_runs; do sleep 0.05; done
+}
+
+# TENANT: its application connects.
+ask_tenant() {
+	local sql="SELECT count(*) AS accounts_of_$1 FROM account"
+	# shellcheck disable=SC2016 # meant for the reader
+	printf '$ psql "$(copyhold route resolve %s)" -c "%s"\n' "$1" "$sql"
+	psql -X -d "$("$binary" route resolve "$1")" -c "$sql"
 }
 
 # Without the attempts that were stopped: they are many and alike.
@@ -231,6 +271,13 @@ demo_start() {
 		verify_tenant "$name"
 	done
 
+	title "gateway: one address for all of them"
+	start_gateway
+	for name in globex vandelay acme; do
+		ask_tenant "$name"
+	done
+	show gateway pools
+
 	title "report"
 	show tenant list
 	show shared show bj-1/crm
@@ -247,6 +294,7 @@ demo_stop() {
 		return
 	fi
 	check_folder
+	stop_gateway
 	for name in bj-1 acme-db; do
 		cluster remove "$demo" "$name"
 	done
