@@ -60,7 +60,9 @@ start_pgbouncer() {
 	local bin=pgbouncer
 	mkdir -p "$work/pgb"
 	chmod 0755 "$work/pgb"
-	printf '"%s" "%s"\n' "$role" "$secret" >"$work/pgb/users"
+	# the server's own verifier: no PBKDF2 at each login, as in the gateway
+	printf '"%s" "%s"\n' "$role" \
+		"$(su_sql bj-1 -Atc "SELECT rolpassword FROM pg_authid WHERE rolname = '$role'")" >"$work/pgb/users"
 	cat >"$work/pgb/pgbouncer.ini" <<-END
 		[databases]
 		acme = host=127.0.0.1 port=$port dbname=$db
@@ -118,9 +120,10 @@ family() { echo "$1 $(pgrep -P "$1" | tr '\n' ' ')"; }
 
 echo "SELECT name FROM account WHERE id = '00000000-0000-0000-0000-000000000000'" >"$work/gw.sql"
 
-# NAME DSN PIDS: us of processor time a query.
+# NAME DSN PIDS: us of processor time a query; servers are connected before.
 cpu_round() {
 	local before after n
+	timed "$pg/pgbench" -n -M simple -c 120 -j 2 -t 20 -f "$work/gw.sql" "$2"
 	# shellcheck disable=SC2086 # several words
 	before=$(cpu_of $3)
 	timed "$pg/pgbench" -n -M simple -c 120 -j 2 -T "$gw_seconds" -f "$work/gw.sql" "$2"
@@ -195,6 +198,47 @@ for mode in disable require; do
 		"PgBouncer 1.18" "$(median "idle.pgb.$mode") bytes" \
 		"$(calc "$(median "idle.gw.$mode") / $(median "idle.pgb.$mode")")"
 done
+stop_gateway
+
+# --- 100,000 routes ---------------------------------------------------------------------
+
+# As many tenants as one catalogue would have, without servers: copies of the second one's rows.
+sqlite3 "$COPYHOLD_HOME/catalog.db" <<-'SQL'
+	PRAGMA foreign_keys = off;
+	BEGIN;
+	CREATE TEMP TABLE n AS WITH RECURSIVE c(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM c WHERE i < 99999)
+		SELECT i, printf('t%05d', i) AS name FROM c;
+	INSERT INTO tenant (name, id, state, mode, cluster, dbname, owner, model, model_version, shape, spec_hash)
+		SELECT n.name, printf('x%011d', n.i), state, mode, cluster, printf('t_x%011d', n.i), owner, model,
+			model_version, shape, spec_hash FROM n, tenant t WHERE t.name = 't00001';
+	INSERT INTO route (tenant, epoch, seq, state, cluster, dbname, number)
+		SELECT n.name, epoch, seq, state, cluster, printf('t_x%011d', n.i), 1000 + n.i FROM n, route r
+		WHERE r.tenant = 't00001';
+	INSERT INTO login (tenant, client_user, role, access, scram_verifier, sealed, on_now)
+		SELECT n.name, client_user, printf('t_x%011d_ab', n.i), access, scram_verifier, sealed, on_now
+		FROM n, login l WHERE l.tenant = 't00001';
+	COMMIT;
+SQL
+from=$(now_ms)
+start_gateway 2
+took=$(($(now_ms) - from))
+bytes=$(for fd in /proc/"$gw"/fd/*; do
+	case $(readlink "$fd") in */memfd:copyhold-routes*) stat -L -c %s "$fd" ;; esac
+done | sort -n | tail -n 1)
+row "gateway: start with 100,000 routes" "$took ms" "1000 ms or less" "PgBouncer 1.18, as known" "106 s" "-"
+row "  a route with its login, in the image that all workers map" "$(calc "$bytes / 100000") bytes" \
+	"400 bytes or less" "-" "-" "-"
+gw_tcp_dsn="host=127.0.0.1 port=$gw_tcp $gw_rest"
+"$tools/gateway" watch "$gw_tcp_dsn" 10 >"$work/calm"
+"$tools/gateway" watch "$gw_tcp_dsn" 10 >"$work/changing" &
+watcher=$!
+"$tools/routes" "$COPYHOLD_HOME" 1000 9 >"$work/changes"
+wait $watcher
+row "gateway: a route changed, in use by all workers, 99 of 100" "$(awk '{ print $2 }' "$work/changes") ms" \
+	"20 ms" "the median one" "$(awk '{ print $1 }' "$work/changes") ms" "-"
+row "gateway: added to others meanwhile, 99.9 of 100" \
+	"$(calc "$(awk '{ print $2 }' "$work/changing") - $(awk '{ print $2 }' "$work/calm")") us" "1000 us" \
+	"without changes" "$(awk '{ print $2 }' "$work/calm") us" "-"
 stop_gateway
 stop_all
 trap clean EXIT

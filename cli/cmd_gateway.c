@@ -1,4 +1,5 @@
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/app.h"
 #include "region/gateway/ask.h"
@@ -97,7 +98,14 @@ static ExitCode
 run_worker(void *ptr)
 {
 	App *app = ptr;
+	struct stat link, counters;
 
+	if (fstat(WORKER_LINK, &link) != 0 || !S_ISSOCK(link.st_mode) ||
+	    fstat(WORKER_COUNTERS, &counters) != 0 || !S_ISREG(counters.st_mode)) {
+		fail(app->cx, FAIL_USAGE, "Start the gateway: copyhold gateway run.",
+		    "a worker has nothing to do by itself");
+		return app_fail(app);
+	}
 	return gateway_worker(app->cx) ? EXIT_DONE : app_fail(app);
 }
 
@@ -136,8 +144,8 @@ missing(Arena *mem, const GatewayAnswer *a)
 
 /* The rows of all gateways under one another; who did not answer is said on stderr. */
 static ExitCode
-print_rows(App *app, const char *what, const char *member, const char *about,
-    const Column *columns, size_t n)
+print_rows(App *app, const char *what, const char *member, const char *about, const Column *columns,
+    size_t n)
 {
 	GatewayAnswers all;
 	Table *t = table_new(app->cx->mem, app->output, columns, n);
@@ -221,8 +229,7 @@ static const Column server_columns[] = {
 static ExitCode
 run_status(void *ptr)
 {
-	return print_rows(
-	    ptr, "status", "workers", NULL, status_columns, LENGTH(status_columns));
+	return print_rows(ptr, "status", "workers", NULL, status_columns, LENGTH(status_columns));
 }
 
 static ExitCode
@@ -288,8 +295,8 @@ static const Option run_options[] = {
 	    "a server has so long to take a connection (default 5s)", NULL, false },
 	{ OPT_SPAN, "idle-servers", 0, "TIME", &arg.idle,
 	    "server connections that nobody uses are closed (default 10m)", NULL, false },
-	{ OPT_SPAN, "drain", 0, "TIME", &arg.drain,
-	    "at SIGTERM clients have so long (default 30s)", NULL, false },
+	{ OPT_SPAN, "drain", 0, "TIME", &arg.drain, "at SIGTERM clients have so long (default 30s)",
+	    NULL, false },
 	{ OPT_SPAN, "guard-statement", 0, "TIME", &arg.guard_statement,
 	    "guarded tenants: longest statement (default 30s)", NULL, false },
 	{ OPT_SPAN, "guard-idle", 0, "TIME", &arg.guard_idle,

@@ -79,8 +79,7 @@ run_resolve(void *ptr)
 		    app->cx->mem, "login/%s/%s", arg.tenant, arg.login ? arg.login : "first") };
 	char *text;
 
-	if (!route_resolve(
-		app->cx, app->home, arg.tenant, arg.login, arg.direct, format, &text) ||
+	if (!route_resolve(app->cx, app->home, arg.tenant, arg.login, arg.direct, format, &text) ||
 	    !event_write(app->cx, app->home, &e))
 		return app_fail(app);
 	out_text(stdout, text);
@@ -131,8 +130,8 @@ change_gate(App *app, int64_t until)
 		return false;
 	if (!done)
 		return not_parked(app, until ? "open" : "held");
-	return route_event(app, until ? "route.hold" : "route.release",
-	    until ? clock_iso(cx->mem, until) : NULL);
+	return route_event(
+	    app, until ? "route.hold" : "route.release", until ? clock_iso(cx->mem, until) : NULL);
 }
 
 /* Whoever moves the tenant holds its lease, and its gate is theirs meanwhile. */
@@ -183,8 +182,8 @@ run_hold(void *ptr)
 	if (!set_gate(app, until))
 		return app_fail(app);
 	return tell_all(app,
-	    arena_printf(mem, "The route of \"%s\" is held until %s.", arg.tenant,
-		clock_iso(mem, until)));
+	    arena_printf(
+		mem, "The route of \"%s\" is held until %s.", arg.tenant, clock_iso(mem, until)));
 }
 
 static ExitCode
@@ -194,8 +193,8 @@ run_release(void *ptr)
 
 	if (!set_gate(app, 0))
 		return app_fail(app);
-	return tell_all(app,
-	    arena_printf(app->cx->mem, "The route of \"%s\" is released.", arg.tenant));
+	return tell_all(
+	    app, arena_printf(app->cx->mem, "The route of \"%s\" is released.", arg.tenant));
 }
 
 static const Column pin_columns[] = {

@@ -8,6 +8,10 @@ version=${VERSION:-$(cat VERSION)}
 arch=$(dpkg --print-architecture)
 root=$build/deb
 
+# Loaded when it is used, and there for one kind of processor only.
+recommends=postgresql-client-15
+[ "$arch" != amd64 ] || recommends="$recommends, libipsec-mb1"
+
 rm -rf "$root"
 mkdir -p "$root/DEBIAN"
 make -s BUILD="$build" DESTDIR="$root" PREFIX=/usr install
@@ -21,7 +25,7 @@ Version: $version
 Architecture: $arch
 Maintainer: The Copyhold authors <copyhold@localhost>
 Depends: libc6 (>= 2.36), libpq5 (>= 15), libsqlite3-0 (>= 3.40), libjansson4, libyaml-0-2, libssl3, libzip4, libcurl4, libevent-core-2.1-7, libevent-extra-2.1-7, libevent-openssl-2.1-7
-Recommends: postgresql-client-15
+Recommends: $recommends
 Section: database
 Priority: optional
 Installed-Size: $(du -sk "$root/usr" | cut -f1)

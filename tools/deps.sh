@@ -18,12 +18,15 @@ readonly createcluster=/etc/postgresql-common/createcluster.conf
 readonly aside=before-copyhold
 readonly mark="# written by copyhold's tools/deps.sh while it installs packages"
 
-readonly build=(gcc make pkg-config libc6-dev libpq-dev libsqlite3-dev libjansson-dev
-	libyaml-dev libssl-dev libzip-dev libcurl4-openssl-dev libevent-dev uthash-dev)
+build=(gcc make pkg-config libc6-dev libpq-dev libsqlite3-dev libjansson-dev libyaml-dev
+	libssl-dev libzip-dev libcurl4-openssl-dev libevent-dev uthash-dev)
+# Exists for these processors only, and the build does without it.
+[ "$(uname -m)" != x86_64 ] || build+=(libipsec-mb-dev)
+readonly build
 readonly run=(postgresql-15 postgresql-client-15 openssl)
 readonly lint=(clang-format-14 clang-14 shellcheck)
-readonly test=(libcmocka-dev bats perl jq sqlite3 curl python3 python3-jsonschema valgrind clang-14
-	libclang-rt-14-dev)
+readonly test=(libcmocka-dev bats perl jq sqlite3 curl python3 python3-jsonschema python3-psycopg valgrind
+	clang-14 libclang-rt-14-dev)
 readonly cover=(gcovr)
 
 usage() {

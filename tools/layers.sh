@@ -33,7 +33,7 @@ BEGIN {
 	level["deployer"] = level["region"] = level["cdn"] = level["compliance"] = 3
 	level["cli"] = 4
 	library = "^(libpq|libpq-fe|postgres|sqlite3|jansson|yaml|uthash|utlist|zip|zipconf|zlib|zstd|gcrypt|libssh2|git2|curl|" \
-	    "event2|openssl|nghttp2|libxml|archive)([./_-]|$)"
+	    "event2|openssl|nghttp2|libxml|archive|intel-ipsec-mb)([./_-]|$)"
 }
 
 /^[ \t]*#[ \t]*include[ \t]*</ {

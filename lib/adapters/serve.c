@@ -228,9 +228,10 @@ serve_address(Ctx *cx, const ServeSpec *spec, struct sockaddr_storage *at, int *
 		    "\"%s\" is no address to listen on", spec->listen);
 	if (!spec->cert && !spec->plain_anywhere && !serve_is_loopback(at))
 		return fail(cx, FAIL_REFUSED,
-		    spec->plain_hint ? spec->plain_hint
-				     : "Give --cert and --key, or put a TLS proxy before it and say "
-				       "--insecure-http.",
+		    spec->plain_hint
+			? spec->plain_hint
+			: "Give --cert and --key, or put a TLS proxy before it and say "
+			  "--insecure-http.",
 		    "plain HTTP on \"%s\" could be reached from elsewhere", spec->listen);
 	return true;
 }

@@ -1,11 +1,12 @@
 /*
- * sha_many.h - SHA-256 (FIPS 180-4) of many texts at once: each takes one lane
- * of the processor's vectors, so that short texts, which one after the other
- * cannot use them, take a third of the time.  Where the processor has no such
- * vectors, or instructions for SHA-256 itself, OpenSSL does them one by one.
+ * sha_many.h - SHA-256 (FIPS 180-4) of many texts at once, by Intel's library
+ * of multi-buffer cryptography: each text takes one lane of the processor's
+ * vectors, so that all take a third (AVX2) to a sixth (AVX-512) of the time that
+ * they take one after the other.  OpenSSL does them one by one where that library
+ * is not there, where the processor has no such vectors, and where it has
+ * instructions for SHA-256.
  *
- * For what everybody may know only (leaves and nodes of a log): the texts stay
- * in registers and on the stack.
+ * For what everybody may know only (leaves and nodes of a log).
  */
 #pragma once
 

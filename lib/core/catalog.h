@@ -127,8 +127,6 @@ bool	 catalog_login_put_as(Ctx *cx, Home *home, const char *tenant, const Login 
 bool	 catalog_client_put(Ctx *cx, Home *home, const char *tenant, const char *user, const ClientPassword *client);
 bool	 catalog_client(Ctx *cx, Home *home, const char *tenant, const char *user, LoginClient *out, bool *found);
 bool	 catalog_client_password(Ctx *cx, Home *home, const char *tenant, const char *user, Secret *out, bool *own);
-bool	 catalog_login_limits(Ctx *cx, Home *home, const char *tenant, const char *user, int64_t valid_until,
-	    int64_t max_conns);
 
 /* secrets of the store (secretRef "store:NAME"), sealed under the master key */
 bool	 catalog_secret_put(Ctx *cx, Home *home, const char *name, const Secret *value);
@@ -179,7 +177,7 @@ typedef struct GateLogin {
 	int64_t		 valid_until, max_conns;
 } GateLogin;
 typedef struct GateChange { int64_t seq; const char *name; } GateChange;	/* a tenant, or "@CLUSTER" */
-typedef struct GateFigures { int64_t seq, routes, logins, highest; } GateFigures;	/* seq: of the last change; highest route number */
+typedef struct GateFigures { int64_t routes, highest; } GateFigures;	/* how many, and the highest number of one */
 typedef struct GateCluster { int64_t number, seq; const char *name; } GateCluster;
 
 typedef struct GateRoutes { GateRoute *at; size_t n, cap; } GateRoutes;
@@ -189,6 +187,7 @@ typedef struct GateClusters { GateCluster *at; size_t n, cap; } GateClusters;
 
 /* tenant NULL: all, by tenant and user.  Several calls see one moment between lite_begin_read() and
  * lite_rollback(). */
+bool	 catalog_gate_seq(Ctx *cx, Home *home, int64_t *seq);	/* of the last change */
 bool	 catalog_gate_figures(Ctx *cx, Home *home, GateFigures *out);
 bool	 catalog_gate_routes(Ctx *cx, Home *home, const char *tenant, GateRoutes *out);
 bool	 catalog_gate_logins(Ctx *cx, Home *home, const char *tenant, GateLogins *out);
@@ -201,7 +200,8 @@ bool	 catalog_gateway_spec(Ctx *cx, Home *home, const char *tenant, const char *
 typedef struct GatewayRecord {
 	const char	*id;		/* its sockets are run/gateway/ID.sock and ID.ring of the home */
 	int64_t		 pid;
-	const char	*address;	/* HOST:PORT, or the folder of a unix socket and its port: "/run/x:6432" */
+	const char	*address;	/* HOST:PORT, or the folder of a unix socket and its port: "/run/x:6432"; "": it takes
+					 * no more clients */
 	bool		 tls;
 	const char	*ca;		/* file by which clients check its certificate, or NULL */
 	int64_t		 since, lease_until;
@@ -209,5 +209,6 @@ typedef struct GatewayRecord {
 typedef struct GatewayRecords { GatewayRecord *at; size_t n, cap; } GatewayRecords;
 bool	 catalog_gateway_put(Ctx *cx, Home *home, const GatewayRecord *g);
 bool	 catalog_gateway_renew(Ctx *cx, Home *home, const char *id, int64_t lease_until, bool *there);
+bool	 catalog_gateway_hide(Ctx *cx, Home *home, const char *id);	/* its address is nobody's to know any more */
 bool	 catalog_gateway_remove(Ctx *cx, Home *home, const char *id);
 bool	 catalog_gateways(Ctx *cx, Home *home, GatewayRecords *out);	/* whose lease stands, the oldest first */

@@ -29,8 +29,8 @@ catalog_client_draw(Arena *mem)
 
 /* No verifier, nothing sealed. */
 static bool
-client_seal(Ctx *cx, Home *home, const char *tenant, const char *user,
-    const ClientPassword *client, Bytes *sealed)
+client_seal(Ctx *cx, Home *home, const char *tenant, const char *user, const ClientPassword *client,
+    Bytes *sealed)
 {
 	SealPlace place = login_place(tenant, user, "client_sealed");
 
@@ -117,14 +117,6 @@ catalog_client_password(
 			 : catalog_login_password(cx, home, tenant, user, out);
 }
 
-bool
-catalog_login_limits(Ctx *cx, Home *home, const char *tenant, const char *user, int64_t valid_until,
-    int64_t max_conns)
-{
-	return lite_do(
-	    cx, home->db, &SQL_LOGIN_LIMITS, "ttii", tenant, user, valid_until, max_conns);
-}
-
 /* --- routes ----------------------------------------------------------------- */
 
 static bool
@@ -155,6 +147,18 @@ catalog_route_release(Ctx *cx, Home *home, const char *tenant, bool *was_parked)
 }
 
 bool
+catalog_gate_seq(Ctx *cx, Home *home, int64_t *seq)
+{
+	LiteRows *rows;
+
+	if (!lite_query(cx, home->db, &SQL_GATE_SEQ, &rows, ""))
+		return false;
+	if (lite_next(rows))
+		*seq = lite_int(rows, 0);
+	return lite_end(cx, rows);
+}
+
+bool
 catalog_gate_figures(Ctx *cx, Home *home, GateFigures *out)
 {
 	LiteRows *rows;
@@ -162,8 +166,7 @@ catalog_gate_figures(Ctx *cx, Home *home, GateFigures *out)
 	if (!lite_query(cx, home->db, &SQL_GATE_FIGURES, &rows, ""))
 		return false;
 	if (lite_next(rows))
-		*out = (GateFigures){ lite_int(rows, 0), lite_int(rows, 1), lite_int(rows, 2),
-			lite_int(rows, 3) };
+		*out = (GateFigures){ lite_int(rows, 0), lite_int(rows, 1) };
 	return lite_end(cx, rows);
 }
 
@@ -193,9 +196,8 @@ catalog_gate_routes(Ctx *cx, Home *home, const char *tenant, GateRoutes *out)
 {
 	LiteRows *rows;
 	GateRoutes all = { 0 };
-	bool asked = tenant
-	    ? lite_query(cx, home->db, &SQL_GATE_ROUTE, &rows, "t", tenant)
-	    : lite_query(cx, home->db, &SQL_GATE_ROUTES, &rows, "");
+	bool asked = tenant ? lite_query(cx, home->db, &SQL_GATE_ROUTE, &rows, "t", tenant)
+			    : lite_query(cx, home->db, &SQL_GATE_ROUTES, &rows, "");
 
 	if (!asked)
 		return false;
@@ -225,9 +227,8 @@ catalog_gate_logins(Ctx *cx, Home *home, const char *tenant, GateLogins *out)
 {
 	LiteRows *rows;
 	GateLogins all = { 0 };
-	bool asked = tenant
-	    ? lite_query(cx, home->db, &SQL_GATE_LOGINS_OF, &rows, "t", tenant)
-	    : lite_query(cx, home->db, &SQL_GATE_LOGINS, &rows, "");
+	bool asked = tenant ? lite_query(cx, home->db, &SQL_GATE_LOGINS_OF, &rows, "t", tenant)
+			    : lite_query(cx, home->db, &SQL_GATE_LOGINS, &rows, "");
 
 	if (!asked)
 		return false;
@@ -315,6 +316,12 @@ catalog_gateway_renew(Ctx *cx, Home *home, const char *id, int64_t lease_until, 
 
 	return lite_query(cx, home->db, &SQL_GATEWAY_RENEW, &rows, "ti", id, lease_until) &&
 	    one_row(cx, rows, there);
+}
+
+bool
+catalog_gateway_hide(Ctx *cx, Home *home, const char *id)
+{
+	return lite_do(cx, home->db, &SQL_GATEWAY_HIDE, "t", id);
 }
 
 bool

@@ -67,10 +67,11 @@ END;
 -- name: tenant_gateway server: lite
 UPDATE tenant SET pool = ?2, guarded = nullif(?3, -1), cap = ?4 WHERE name = ?1;
 
+-- name: gate_seq server: lite
+SELECT coalesce(max(seq), 0) FROM route_log;
+
 -- name: gate_figures server: lite
-SELECT coalesce(max(seq), 0), (SELECT count(*) FROM route), (SELECT count(*) FROM login),
-	(SELECT coalesce(max(number), 0) FROM route)
-FROM route_log;
+SELECT count(*), coalesce(max(number), 0) FROM route;
 
 -- name: gate_routes server: lite
 SELECT r.tenant, r.number, r.epoch, r.seq, r.state, r.parked_until, coalesce(c.number, 0), r.dbname,
@@ -110,10 +111,6 @@ SELECT client_sealed FROM login WHERE tenant = ?1 AND client_user = ?2;
 -- name: login_client_put server: lite
 UPDATE login SET client_verifier = ?3, client_sealed = ?4 WHERE tenant = ?1 AND client_user = ?2;
 
--- name: login_limits server: lite
-UPDATE login SET valid_until = nullif(?3, 0), max_conns = nullif(?4, 0)
-WHERE tenant = ?1 AND client_user = ?2;
-
 -- name: route_park server: lite
 UPDATE route SET state = 'park', parked_until = ?2 WHERE tenant = ?1 AND state IN ('open', 'park')
 RETURNING tenant;
@@ -127,6 +124,9 @@ INSERT INTO gateway (id, pid, address, tls, ca, since, lease_until) VALUES (?1, 
 
 -- name: gateway_renew server: lite
 UPDATE gateway SET lease_until = ?2 WHERE id = ?1 RETURNING id;
+
+-- name: gateway_hide server: lite
+UPDATE gateway SET address = '' WHERE id = ?1;
 
 -- name: gateway_remove server: lite
 DELETE FROM gateway WHERE id = ?1;

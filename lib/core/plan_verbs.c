@@ -185,7 +185,8 @@ login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, 
 }
 
 bool
-plan_login(Ctx *cx, Home *home, const char *tenant, const Login *wanted, const char *verb, Plan **out)
+plan_login(
+    Ctx *cx, Home *home, const char *tenant, const Login *wanted, const char *verb, Plan **out)
 {
 	bool add = strcmp(verb, "add") == 0;
 	const char *user = wanted->user;

@@ -520,8 +520,7 @@ login_renew(Ctx *cx, StepEnv *env)
 
 	return catalog_login_password(cx, env->home, tenant, user, &old) &&
 	    catalog_secret_put(cx, env->home, name, &old) && keep_client(cx, env) &&
-	    put_login(cx, env, &fresh) &&
-	    catalog_client_put(cx, env->home, tenant, user, &client);
+	    put_login(cx, env, &fresh) && catalog_client_put(cx, env->home, tenant, user, &client);
 }
 
 /* A login of before had none of its own, and has none again. */

@@ -14,7 +14,7 @@
 #include "region/gateway/master_intern.h"
 
 #define LINE_MAX_BYTES 4096
-#define CONNS_MAX      64
+#define CALLERS_MAX    64
 #define ANSWER_MS      5000
 #define WAIT_MAX_MS    600000
 #define ANSWER_MAX     ((size_t)32 << 20)
@@ -36,11 +36,11 @@ static const struct {
 	{ "wait", ASK_WAIT, { NULL } },
 };
 
-typedef struct Conn Conn;
-struct Conn {
+typedef struct Caller Caller;
+struct Caller {
 	Admin *admin;
-	Conn *prev, *next;
-	Arena *mem;	/* of the connection */
+	Caller *prev, *next;
+	Arena *mem;     /* of the connection */
 	Arena *ask_mem; /* of the question that is being answered; NULL: none is */
 	int fd;
 	Watch *watch;
@@ -50,9 +50,9 @@ struct Conn {
 	char *out;
 	size_t out_n, sent;
 	uint64_t id;
-	size_t kind;     /* of `asks` */
-	uint64_t left;	 /* workers that have not answered, by bit */
-	Js *rows;        /* what they said: rows, or figures of each */
+	size_t kind;   /* of `asks` */
+	uint64_t left; /* workers that have not answered, by bit */
+	Js *rows;      /* what they said: rows, or figures of each */
 	int64_t sum[2];
 	size_t got;
 	int64_t seq; /* of "wait" */
@@ -62,24 +62,24 @@ struct Admin {
 	Master *m;
 	int fd;
 	Watch *watch;
-	Conn *conns;
+	Caller *callers;
 	size_t n;
 	uint64_t last_id;
 };
 
-_Static_assert(LINK_WORKERS <= 64, "Conn.left has a bit for each");
+_Static_assert(LINK_WORKERS <= 64, "Caller.left has a bit for each");
 
-/* --- connections ----------------------------------------------------------------------- */
+/* --- callers ----------------------------------------------------------------------- */
 
 static void
-conn_close(Conn *c)
+caller_close(Caller *c)
 {
 	Admin *a = c->admin;
 
 	if (c->prev)
 		c->prev->next = c->next;
 	else
-		a->conns = c->next;
+		a->callers = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
 	a->n--;
@@ -92,7 +92,7 @@ conn_close(Conn *c)
 
 /* false: it is closed */
 static bool
-flush(Conn *c)
+flush(Caller *c)
 {
 	while (c->sent < c->out_n) {
 		ssize_t n = send(c->fd, c->out + c->sent, c->out_n - c->sent, MSG_NOSIGNAL);
@@ -101,7 +101,7 @@ flush(Conn *c)
 			return true;
 		}
 		if (n <= 0) {
-			conn_close(c);
+			caller_close(c);
 			return false;
 		}
 		c->sent += (size_t)n;
@@ -116,7 +116,7 @@ flush(Conn *c)
 }
 
 static void
-reply(Conn *c, const Js *answer)
+reply(Caller *c, const Js *answer)
 {
 	Buf b = buf_new_max(c->ask_mem, ANSWER_MAX);
 
@@ -132,13 +132,14 @@ reply(Conn *c, const Js *answer)
 	c->id = 0;
 	c->left = 0;
 	timer_in(c->deadline, ANSWER_MS);
-	watch_for(c->watch, LOOP_WRITE); /* the loop sends it: nothing is closed under a caller's feet */
+	watch_for(
+	    c->watch, LOOP_WRITE); /* the loop sends it: nothing is closed under a caller's feet */
 }
 
 /* --- what is said ----------------------------------------------------------------------- */
 
 static Js *
-headed(Conn *c)
+headed(Caller *c)
 {
 	const Master *m = c->admin->m;
 	Js *j = js_object(c->ask_mem);
@@ -148,7 +149,7 @@ headed(Conn *c)
 }
 
 static void
-refuse(Conn *c, const char *why)
+refuse(Caller *c, const char *why)
 {
 	Js *j = headed(c);
 
@@ -166,7 +167,7 @@ all_have(const Master *m, int64_t seq)
 }
 
 static void
-reply_wait(Conn *c, bool acked)
+reply_wait(Caller *c, bool acked)
 {
 	Js *j = headed(c);
 
@@ -176,7 +177,7 @@ reply_wait(Conn *c, bool acked)
 }
 
 static void
-set_status(Conn *c, Js *j)
+set_status(Caller *c, Js *j)
 {
 	const Master *m = c->admin->m;
 
@@ -192,7 +193,7 @@ set_status(Conn *c, Js *j)
 
 /* Those that have not answered in time are counted, not waited for. */
 static void
-reply_all(Conn *c)
+reply_all(Caller *c)
 {
 	Js *j = headed(c);
 	int64_t silent = 0;
@@ -220,7 +221,7 @@ reply_all(Conn *c)
 /* --- what workers say ------------------------------------------------------------------- */
 
 static void
-add_rows(Conn *c, const Js *said, uint32_t worker)
+add_rows(Caller *c, const Js *said, uint32_t worker)
 {
 	const Js *rows = js_get(said, asks[c->kind].what);
 
@@ -232,7 +233,7 @@ add_rows(Conn *c, const Js *said, uint32_t worker)
 }
 
 static void
-add_sums(Conn *c, const Js *said)
+add_sums(Caller *c, const Js *said)
 {
 	for (int i = 0; asks[c->kind].sums[i]; i++)
 		c->sum[i] += js_get_int(said, asks[c->kind].sums[i], 0);
@@ -240,7 +241,7 @@ add_sums(Conn *c, const Js *said)
 
 /* A worker's text is as good as any from outside: what is no JSON is left out. */
 static void
-take(Conn *c, uint32_t worker, const char *text, size_t n)
+take(Caller *c, uint32_t worker, const char *text, size_t n)
 {
 	Ctx own = ctx_new(c->ask_mem);
 	Js *said;
@@ -268,7 +269,7 @@ keep_status(Crew *w, const char *text, size_t n)
 void
 admin_answer(Crew *w, uint64_t id, bool more, const char *text, size_t n)
 {
-	Conn *c = w->m->admin->conns;
+	Caller *c = w->m->admin->callers;
 	uint64_t bit = UINT64_C(1) << w->number;
 
 	if (id == 0)
@@ -288,9 +289,9 @@ admin_answer(Crew *w, uint64_t id, bool more, const char *text, size_t n)
 void
 admin_gone(Crew *w)
 {
-	Conn *next;
+	Caller *next;
 
-	for (Conn *c = w->m->admin->conns; c; c = next) {
+	for (Caller *c = w->m->admin->callers; c; c = next) {
 		next = c->next;
 		if (!(c->left & UINT64_C(1) << w->number))
 			continue;
@@ -303,9 +304,9 @@ admin_gone(Crew *w)
 void
 admin_acked(Master *m)
 {
-	Conn *next;
+	Caller *next;
 
-	for (Conn *c = m->admin->conns; c; c = next) {
+	for (Caller *c = m->admin->callers; c; c = next) {
 		next = c->next;
 		if (c->id && asks[c->kind].kind == ASK_WAIT && all_have(m, c->seq))
 			reply_wait(c, true);
@@ -323,7 +324,7 @@ admin_poll(Master *m)
 /* --- what is asked ------------------------------------------------------------------------ */
 
 static void
-ask_workers(Conn *c, const char *about)
+ask_workers(Caller *c, const char *about)
 {
 	Master *m = c->admin->m;
 	LinkAsk ask = { 0 };
@@ -344,7 +345,7 @@ ask_workers(Conn *c, const char *about)
 }
 
 static void
-ask_wait(Conn *c, const Js *line)
+ask_wait(Caller *c, const Js *line)
 {
 	Master *m = c->admin->m;
 	int64_t ms = js_get_int(line, "ms", ANSWER_MS);
@@ -359,7 +360,7 @@ ask_wait(Conn *c, const Js *line)
 }
 
 static void
-begin_ask(Conn *c, const char *text, size_t n)
+begin_ask(Caller *c, const char *text, size_t n)
 {
 	Js *line;
 	const char *what, *about;
@@ -391,7 +392,7 @@ begin_ask(Conn *c, const char *text, size_t n)
 
 /* One question after the other. */
 static void
-take_line(Conn *c)
+take_line(Caller *c)
 {
 	char line[LINE_MAX_BYTES], *end = memchr(c->in, '\n', c->in_n);
 	size_t n = end ? (size_t)(end - c->in) : 0;
@@ -405,9 +406,9 @@ take_line(Conn *c)
 }
 
 static void
-on_conn(void *ptr, int events)
+on_caller(void *ptr, int events)
 {
-	Conn *c = ptr;
+	Caller *c = ptr;
 
 	if (events & LOOP_WRITE) {
 		if (flush(c))
@@ -418,7 +419,7 @@ on_conn(void *ptr, int events)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) { /* gone, or a line that is too long */
-		conn_close(c);
+		caller_close(c);
 		return;
 	}
 	c->in_n += (size_t)n;
@@ -430,10 +431,10 @@ on_conn(void *ptr, int events)
 static void
 on_deadline(void *ptr)
 {
-	Conn *c = ptr;
+	Caller *c = ptr;
 
 	if (!c->id)
-		conn_close(c);
+		caller_close(c);
 	else if (asks[c->kind].kind == ASK_WAIT)
 		reply_wait(c, false);
 	else
@@ -451,20 +452,20 @@ on_admin(void *ptr, int events)
 	if (fd < 0)
 		return;
 	mem = arena_new(a->m->cx->mem);
-	Conn *c = arena_alloc(mem, sizeof *c);
+	Caller *c = arena_alloc(mem, sizeof *c);
 	c->admin = a;
 	c->mem = mem;
 	c->fd = fd;
-	c->next = a->conns;
+	c->next = a->callers;
 	if (c->next)
 		c->next->prev = c;
-	a->conns = c;
+	a->callers = c;
 	a->n++;
-	c->watch = watch_new(a->m->loop, fd, on_conn, c);
+	c->watch = watch_new(a->m->loop, fd, on_caller, c);
 	c->deadline = timer_new(a->m->loop, on_deadline, c);
 	timer_in(c->deadline, WAIT_MAX_MS);
 	watch_for(c->watch, LOOP_READ);
-	if (a->n >= CONNS_MAX)
+	if (a->n >= CALLERS_MAX)
 		watch_for(a->watch, 0);
 }
 
@@ -475,8 +476,8 @@ admin_open(Ctx *cx, Master *m)
 	const char *folder = arena_printf(cx->mem, "%s/" RING_FOLDER, m->home->dir);
 
 	a->m = m;
-	if (!local_open(cx, folder, arena_printf(cx->mem, "%s.sock", m->id), SOCK_STREAM, 0600,
-		&a->fd))
+	if (!local_open(
+		cx, folder, arena_printf(cx->mem, "%s.sock", m->id), SOCK_STREAM, 0600, &a->fd))
 		return false;
 	a->watch = watch_new(m->loop, a->fd, on_admin, a);
 	watch_for(a->watch, LOOP_READ);
@@ -489,8 +490,8 @@ admin_close(Master *m)
 {
 	if (!m->admin)
 		return;
-	while (m->admin->conns)
-		conn_close(m->admin->conns);
+	while (m->admin->callers)
+		caller_close(m->admin->callers);
 	close(m->admin->fd);
 	unlink(arena_printf(m->cx->mem, "%s/" RING_FOLDER "/%s.sock", m->home->dir, m->id));
 	m->admin = NULL;

@@ -133,17 +133,16 @@ ask_wait(Ctx *cx, Home *home, int64_t seq, int64_t span_ms, bool *all, const cha
 {
 	int64_t end = clock_mono_ms() + span_ms;
 	GatewayRecords there;
-	GateFigures now = { 0 };
 
-	if (!catalog_gate_figures(cx, home, &now) || !catalog_gateways(cx, home, &there))
+	if ((!seq && !catalog_gate_seq(cx, home, &seq)) || !catalog_gateways(cx, home, &there))
 		return false;
 	*all = true;
 	*why = NULL;
 	for (size_t i = 0; i < there.n; i++) {
 		int64_t left = end - clock_mono_ms() < 0 ? 0 : end - clock_mono_ms();
 		const char *trouble = NULL;
-		const Js *said = talk(cx, home, there.at[i].id,
-		    wait_question(cx->mem, seq ? seq : now.seq, left), left + 1000, &trouble);
+		const Js *said = talk(cx, home, there.at[i].id, wait_question(cx->mem, seq, left),
+		    left + 1000, &trouble);
 		if (js_get_bool(said, "acked", false))
 			continue;
 		*all = false;
@@ -154,8 +153,7 @@ ask_wait(Ctx *cx, Home *home, int64_t seq, int64_t span_ms, bool *all, const cha
 }
 
 bool
-ask_drained(
-    Ctx *cx, Home *home, const char *tenant, int64_t *holding, int64_t *pinned, bool *sure)
+ask_drained(Ctx *cx, Home *home, const char *tenant, int64_t *holding, int64_t *pinned, bool *sure)
 {
 	GatewayAnswers all;
 

@@ -204,8 +204,11 @@ cancels_tick(Worker *w, int64_t now)
 {
 	for (Cancel *k = w->cancels, *next; k; k = next) {
 		next = k->next;
-		if (now - k->since_ms > CANCEL_MS)
-			done(k);
+		if (now - k->since_ms <= CANCEL_MS)
+			continue;
+		if (k->server) /* it may still be hit: by then nobody else has it */
+			k->server->old = true;
+		done(k);
 	}
 }
 

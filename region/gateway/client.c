@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,7 +20,8 @@ say(Client *c, size_t n)
 }
 
 static size_t
-error_text(Worker *w, const char *severity, const char *sqlstate, const char *text, const char *hint)
+error_text(
+    Worker *w, const char *severity, const char *sqlstate, const char *text, const char *hint)
 {
 	return wire_put_error(w->build, sizeof w->build, severity, sqlstate, text, hint);
 }
@@ -144,8 +146,10 @@ free_names(Client *c)
 		statement_drop(w, i->value);
 	statement_drop(w, c->unnamed);
 	arena_free(c->names_mem);
-	c->names_mem = NULL;
+	arena_free(c->hoped_mem);
+	c->names_mem = c->hoped_mem = NULL;
 	c->names = NULL;
+	c->names_bytes = 0;
 	c->hoped = (Hoped){ 0 };
 	c->unnamed = NULL;
 }
@@ -184,6 +188,7 @@ client_new(Worker *w, int fd)
 	c->slot = w->free_slots[--w->nfree];
 	w->clients[c->slot] = c;
 	w->live++;
+	c->serial = ++w->last_serial;
 	random_bytes(c->secret, sizeof c->secret);
 	c->since_ms = worker_now(w);
 	join_logging(c);
@@ -307,7 +312,8 @@ differs_from_server(const Client *c)
 			continue;
 		bool same = false;
 		for (size_t k = 0; k < c->pool->nwelcome; k++)
-			same = same || (var_of(c->pool->welcome[k].name) == i &&
+			same = same ||
+			    (var_of(c->pool->welcome[k].name) == i &&
 				strcmp(c->pool->welcome[k].value, c->var[i]) == 0);
 		if (!same)
 			return true;
@@ -338,8 +344,9 @@ say_settings(Client *c)
 		int var = var_of(p->welcome[i].name);
 		if (var >= 0 && !c->var[var])
 			c->var[var] = worker_text(w, p->welcome[i].value);
-		say(c, wire_put_setting(w->build, sizeof w->build, p->welcome[i].name,
-			       var >= 0 ? c->var[var] : p->welcome[i].value));
+		say(c,
+		    wire_put_setting(w->build, sizeof w->build, p->welcome[i].name,
+			var >= 0 ? c->var[var] : p->welcome[i].value));
 	}
 }
 
@@ -350,8 +357,9 @@ client_ready(Client *c)
 
 	c->state = CLIENT_READY;
 	say_settings(c);
-	say(c, wire_put_key(w->build, sizeof w->build, w->start.worker << 24 | c->slot, c->secret,
-		       sizeof c->secret));
+	say(c,
+	    wire_put_key(w->build, sizeof w->build, w->start.worker << 24 | c->slot, c->secret,
+		sizeof c->secret));
 	say(c, wire_put_ready(w->build, sizeof w->build, 'I'));
 	c->since_ms = worker_now(w);
 	client_told(c);
@@ -429,6 +437,7 @@ set_name(Client *c, const char *name, Statement *st)
 		c->names = map_new(c->names_mem);
 	}
 	map_set(c->names, name, st);
+	c->names_bytes += st->sql_n;
 }
 
 static Statement *
@@ -444,6 +453,7 @@ drop_name(Client *c, const char *name)
 
 	if (!st)
 		return;
+	c->names_bytes -= st->sql_n;
 	map_remove(c->names, name);
 	statement_drop(c->conn.w, st);
 }
@@ -469,23 +479,44 @@ no_more_hoped(Client *c, uint32_t id)
 	return NULL;
 }
 
+static void
+hope(Client *c, uint32_t id, const char *name)
+{
+	if (!c->hoped_mem)
+		c->hoped_mem = arena_new(c->conn.w->mem);
+	vec_push(
+	    c->hoped_mem, &c->hoped, ((struct HopedName){ id, arena_dup(c->hoped_mem, name) }));
+}
+
+static void
+hoped_done(Client *c)
+{
+	if (c->hoped.n > 0)
+		return;
+	arena_free(c->hoped_mem);
+	c->hoped_mem = NULL;
+	c->hoped = (Hoped){ 0 };
+}
+
 void
 client_lost_statement(Client *c, uint32_t id)
 {
 	const char *name = no_more_hoped(c, id);
 
-	if (name) {
+	if (name && name[0]) {
 		drop_name(c, name);
 	} else if (c->unnamed && c->unnamed->id == id) {
 		statement_drop(c->conn.w, c->unnamed);
 		c->unnamed = NULL;
 	}
+	hoped_done(c);
 }
 
 void
 client_has_statement(Client *c, uint32_t id)
 {
 	no_more_hoped(c, id);
+	hoped_done(c);
 }
 
 /* Sends Parse under the name that the server knows it by.  Whose: the client's own, or ours before a
@@ -516,10 +547,14 @@ parse_unnamed(Client *c, const unsigned char *at, size_t total, Statement *st)
 {
 	Server *s = c->server;
 
+	if (!replies_sent(&s->replies, 'P', REPLY_CLIENTS, st->id)) {
+		statement_drop(c->conn.w, st);
+		return;
+	}
 	statement_drop(c->conn.w, c->unnamed);
 	c->unnamed = st;
-	if (!replies_sent(&s->replies, 'P', REPLY_CLIENTS, st->id))
-		return;
+	c->unnamed_long = false;
+	hope(c, st->id, "");
 	s->unnamed = st->id;
 	send_as_is(c, at, total);
 }
@@ -529,23 +564,22 @@ parse_named(Client *c, Statement *st, const char *name)
 {
 	Server *s = c->server;
 
-	if (named(c, name)) {
-		refuse_message(c, 'P', REFUSE_EXISTS);
-		statement_drop(c->conn.w, st);
-		return;
-	}
 	if (s->replies.skipping) {
 		statement_drop(c->conn.w, st);
 		return;
 	}
+	if (named(c, name) || c->names_bytes + st->sql_n > CLIENT_STATEMENTS) {
+		refuse_message(c, 'P', named(c, name) ? REFUSE_EXISTS : REFUSE_MANY);
+		statement_drop(c->conn.w, st);
+		return;
+	}
 	set_name(c, name, st);
+	hope(c, st->id, name);
 	if (server_has(s, st)) {
 		replies_sent(&s->replies, 'P', REPLY_MADE, st->id);
 		server_made(s);
 		return;
 	}
-	vec_push(c->names_mem, &c->hoped,
-	    ((struct HopedName){ st->id, arena_dup(c->names_mem, name) }));
 	send_parse(c, st, false, REPLY_CLIENTS);
 }
 
@@ -608,27 +642,6 @@ take_parse(Client *c, const unsigned char *at, size_t n, size_t total)
 	return total;
 }
 
-/* A Parse that is too long to be kept: the client stays where it was sent. */
-static size_t
-stream_parse(Client *c, const unsigned char *at, size_t n, size_t total)
-{
-	Server *s = c->server;
-	size_t take = n < total ? n : total;
-
-	if (s->pool->tenant->route.guarded) {
-		refuse_message(c, 'P', REFUSE_LONG);
-		c->conn.drop = true;
-	} else {
-		c->pins |= PIN_STATEMENT;
-		s->unnamed = 0;
-		c->conn.drop = !replies_sent(&s->replies, 'P', REPLY_CLIENTS, 0);
-		if (!c->conn.drop)
-			send_as_is(c, at, take);
-	}
-	c->conn.pass = (uint32_t)(total - take);
-	return take;
-}
-
 /* Bytes of a message, as many as have come; the rest goes straight through. */
 static size_t
 send_rest(Client *c, const unsigned char *at, size_t n, size_t total, size_t from, bool drop)
@@ -640,6 +653,54 @@ send_rest(Client *c, const unsigned char *at, size_t n, size_t total, size_t fro
 	c->conn.pass = (uint32_t)(total - take);
 	c->conn.drop = drop;
 	return take;
+}
+
+/* A Parse that is too long to be kept: the client stays where it was sent. */
+static size_t
+stream_parse(Client *c, const unsigned char *at, size_t n, size_t total)
+{
+	Server *s = c->server;
+	const char *name = (const char *)at + WIRE_HEAD;
+	size_t most = n < WIRE_BIND_NAMES ? n : WIRE_BIND_NAMES;
+
+	if (!memchr(name, 0, most - WIRE_HEAD)) {
+		if (n >= WIRE_BIND_NAMES)
+			client_fatal(c, "08P01", "a Parse message is not well formed", NULL);
+		return 0;
+	}
+	if (s->replies.skipping)
+		return send_rest(c, at, n, total, 0, true);
+	if (s->pool->tenant->route.guarded || named(c, name)) {
+		refuse_message(c, 'P', named(c, name) ? REFUSE_EXISTS : REFUSE_LONG);
+		return send_rest(c, at, n, total, 0, true);
+	}
+	c->pins |= PIN_STATEMENT;
+	s->unnamed = 0;
+	if (name[0] == '\0') {
+		statement_drop(c->conn.w, c->unnamed);
+		c->unnamed = NULL;
+		c->unnamed_long = true;
+	}
+	replies_sent(&s->replies, 'P', REPLY_CLIENTS, 0);
+	return send_rest(c, at, n, total, 0, false);
+}
+
+/* What another client left on this server is not this one's: where it has no such statement, neither
+ * has the server. */
+static const char *
+not_ours(Client *c, const char *name)
+{
+	Worker *w = c->conn.w;
+	Server *s = c->server;
+
+	if (name[0])
+		return strncmp(name, "copyhold/", 9) == 0 ? "copyhold/none" : NULL;
+	if (!c->unnamed_long && replies_sent(&s->replies, 'C', REPLY_OURS, 0)) {
+		s->unnamed = 0;
+		queue_add(w, &s->conn.out, w->build,
+		    wire_put_named(w->build, sizeof w->build, 'C', 'S', ""));
+	}
+	return NULL;
 }
 
 /* The statement that is bound must be on this server.  False: it is refused. */
@@ -666,7 +727,8 @@ take_bind(Client *c, const unsigned char *at, size_t n, size_t total)
 	size_t body = (n < total ? n : total) - WIRE_HEAD;
 	WireBind b;
 	WireLook look = wire_bind(at + WIRE_HEAD, body, &b);
-	char name[32];
+	char room[32];
+	const char *name = NULL;
 
 	if (look == WIRE_BAD || (look == WIRE_MORE && n >= total)) {
 		client_fatal(c, "08P01", "a Bind message is not well formed", NULL);
@@ -680,13 +742,17 @@ take_bind(Client *c, const unsigned char *at, size_t n, size_t total)
 		return send_rest(c, at, n, total, 0, true);
 	if (st && !bring_statement(c, st, unnamed))
 		return send_rest(c, at, n, total, 0, true);
+	if (st && !unnamed)
+		name = statement_name(st, room);
+	else if (!st)
+		name = not_ours(c, b.statement);
 	bool drop = !replies_sent(&s->replies, 'B', REPLY_CLIENTS, 0);
-	if (!st || unnamed)
+	if (!name)
 		return send_rest(c, at, n, total, 0, drop);
 	if (!drop)
 		queue_add(w, &s->conn.out, w->build,
-		    wire_put_bind_head(w->build, sizeof w->build, b.portal,
-			statement_name(st, name), total - WIRE_HEAD - b.used));
+		    wire_put_bind_head(
+			w->build, sizeof w->build, b.portal, name, total - WIRE_HEAD - b.used));
 	return send_rest(c, at, n, total, WIRE_HEAD + b.used, drop);
 }
 
@@ -707,7 +773,8 @@ take_named(Client *c, char type, const unsigned char *at, size_t n, size_t total
 	Worker *w = c->conn.w;
 	Server *s = c->server;
 	WireName name;
-	char there[32];
+	char room[32];
+	const char *there = NULL;
 
 	if (n < total)
 		return 0;
@@ -721,16 +788,25 @@ take_named(Client *c, char type, const unsigned char *at, size_t n, size_t total
 		close_named(c, name.name);
 		return total;
 	}
-	if (type == 'C' && name.kind == 'S')
-		s->unnamed = 0;
-	if (type == 'D' && st && !s->replies.skipping && !bring_statement(c, st, unnamed))
+	if (s->replies.skipping)
 		return total;
-	if (!replies_sent(&s->replies, type, REPLY_CLIENTS, 0))
+	if (type == 'C' && name.kind == 'S') {
+		s->unnamed = 0;
+		statement_drop(w, c->unnamed);
+		c->unnamed = NULL;
+		c->unnamed_long = false;
+	}
+	if (type == 'D' && st && !bring_statement(c, st, unnamed))
 		return total;
 	if (st && !unnamed)
+		there = statement_name(st, room);
+	else if (type == 'D' && name.kind == 'S' && !st)
+		there = not_ours(c, name.name);
+	if (!replies_sent(&s->replies, type, REPLY_CLIENTS, 0))
+		return total;
+	if (there)
 		queue_add(w, &s->conn.out, w->build,
-		    wire_put_named(
-			w->build, sizeof w->build, type, 'S', statement_name(st, there)));
+		    wire_put_named(w->build, sizeof w->build, type, 'S', there));
 	else
 		send_as_is(c, at, total);
 	return total;
@@ -760,6 +836,7 @@ query_sent(Client *c)
 	c->server->unnamed = 0;
 	statement_drop(c->conn.w, c->unnamed);
 	c->unnamed = NULL;
+	c->unnamed_long = false;
 	c->conn.w->stats.queries++;
 }
 
@@ -935,8 +1012,10 @@ to_server(Client *c, char type, const unsigned char *at, size_t n, size_t total)
 		return take_bind(c, at, n, total);
 	case 'D':
 	case 'C':
-		return total <= WIRE_BIND_NAMES ? take_named(c, type, at, n, total)
-						: stream_parse(c, at, n, total);
+		if (total <= WIRE_BIND_NAMES)
+			return take_named(c, type, at, n, total);
+		client_fatal(c, "08P01", "a Describe or Close message is not well formed", NULL);
+		return 0;
 	default:
 		break;
 	}
@@ -964,6 +1043,10 @@ step(Client *c, const unsigned char *at, size_t n)
 	size_t total = WIRE_HEAD + (size_t)h.body;
 	if (h.type == 'X') {
 		client_close(c);
+		return 0;
+	}
+	if (c->conn.out.n > QUEUE_HIGH) { /* it asks and does not listen */
+		c->conn.deaf = true;
 		return 0;
 	}
 	if (!c->server) {
@@ -1044,7 +1127,22 @@ take(Client *c, unsigned char *at, size_t n)
 	conn_keep(&c->conn, at + used, n - used);
 	if (c->server)
 		server_gave(c->server);
-	client_told(c);
+	if (c->conn.deaf && c->conn.out.n > QUEUE_LOW)
+		conn_watch(&c->conn); /* what is sent makes it read again */
+	else
+		client_told(c);
+	client_rest(c);
+}
+
+/* What the gateway answered itself, or what has not come as a whole yet, needs no server. */
+void
+client_rest(Client *c)
+{
+	Server *s = c->server;
+
+	if (c->state == CLIENT_READY && s && s->state == SERVER_LINKED && s->tx == 'I' &&
+	    replies_quiet(&s->replies) && c->conn.pass == 0)
+		server_between(s);
 }
 
 void
@@ -1100,12 +1198,29 @@ heard_waiting(Client *c)
 {
 	char byte;
 
-	if (recv(c->conn.io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+	ssize_t n = recv(c->conn.io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		client_close(c);
 		return;
 	}
 	c->conn.deaf = true;
 	conn_watch(&c->conn);
+}
+
+/* Who was not read because it did not listen is read again. */
+void
+client_listens(Client *c)
+{
+	if (c->state == CLIENT_READY && c->conn.deaf && !c->waits && c->conn.out.n <= QUEUE_LOW)
+		client_go_on(c);
+}
+
+static void
+client_sent(Client *c)
+{
+	client_told(c);
+	client_listens(c);
 }
 
 static void
@@ -1121,6 +1236,6 @@ client_event(void *ptr, int events)
 	else if (events & LOOP_READ || (can_take(c) && stream_has_more(&c->conn.io)))
 		readable(c);
 	else
-		client_told(c);
+		client_sent(c);
 	worker_settle(w);
 }

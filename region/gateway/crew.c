@@ -99,8 +99,39 @@ packet_free(Packet *p)
 }
 
 static void
-enqueue(Crew *w, LinkType type, uint64_t id, const void *a, size_t an, const void *b, size_t bn,
-    int fd)
+hang_up(Crew *w)
+{
+	watch_free(w->watch);
+	w->watch = NULL;
+	close(w->fd);
+	w->fd = -1;
+	while (w->first) {
+		Packet *p = w->first;
+		w->first = p->next;
+		packet_free(p);
+	}
+	w->last = NULL;
+	w->queued = 0;
+	w->status[0] = '\0';
+	admin_gone(w);
+}
+
+/* Its process is reaped when the kernel says so. */
+static void
+end_worker(Crew *w, const char *why)
+{
+	if (!crew_on(w))
+		return;
+	if (why)
+		log_say("worker %u (process %d) %s: it is ended", w->number, (int)w->pid, why);
+	if (w->pid > 0)
+		kill(w->pid, SIGKILL);
+	hang_up(w);
+}
+
+static void
+enqueue(
+    Crew *w, LinkType type, uint64_t id, const void *a, size_t an, const void *b, size_t bn, int fd)
 {
 	Arena *mem = arena_new(NULL);
 	Packet *p = arena_alloc(mem, sizeof *p + an + bn);
@@ -119,7 +150,7 @@ enqueue(Crew *w, LinkType type, uint64_t id, const void *a, size_t an, const voi
 	w->last = p;
 	w->queued += p->n;
 	if (w->queued > QUEUE_MAX)
-		crew_kill(w, "takes nothing");
+		end_worker(w, "takes nothing");
 	else
 		watch_for(w->watch, LOOP_READ | LOOP_WRITE);
 }
@@ -131,7 +162,7 @@ flush(Crew *w)
 		Packet *p = w->first;
 		if (!link_send(w->fd, p->type, p->id, p->bytes, p->n, p->fd)) {
 			if (errno != EAGAIN)
-				crew_kill(w, "cannot be told anything");
+				end_worker(w, "cannot be told anything");
 			return;
 		}
 		w->first = p->next;
@@ -143,15 +174,14 @@ flush(Crew *w)
 }
 
 void
-crew_send(
-    Crew *w, LinkType type, uint64_t id, const void *a, size_t an, const void *b, size_t bn)
+crew_send(Crew *w, LinkType type, uint64_t id, const void *a, size_t an, const void *b, size_t bn)
 {
 	if (!crew_on(w))
 		return;
 	if (!w->first && link_send2(w->fd, type, id, a, an, b, bn))
 		return;
 	if (!w->first && errno != EAGAIN)
-		crew_kill(w, "cannot be told anything");
+		end_worker(w, "cannot be told anything");
 	else
 		enqueue(w, type, id, a, an, b, bn, -1);
 }
@@ -269,9 +299,9 @@ on_link(void *ptr, int events)
 		if (fd >= 0)
 			close(fd);
 		if (got < 0)
-			crew_kill(w, NULL);
+			end_worker(w, NULL);
 		else if (!heed(w, &head, w->m->room))
-			crew_kill(w, "said what no worker says");
+			end_worker(w, "said what no worker says");
 	}
 }
 
@@ -282,8 +312,7 @@ copy_fd(Ctx *cx, posix_spawn_file_actions_t *files, int *high, int fd, int as)
 {
 	*high = fcntl(fd, F_DUPFD_CLOEXEC, FD_FLOOR);
 	if (*high < 0)
-		return fail_errno(
-		    cx, errno, "Raise the limit of open files.", "starting a worker");
+		return fail_errno(cx, errno, "Raise the limit of open files.", "starting a worker");
 	return posix_spawn_file_actions_adddup2(files, *high, as) == 0;
 }
 
@@ -312,8 +341,8 @@ spawn_worker(posix_spawn_file_actions_t *files, pid_t *pid)
 	posix_spawnattr_init(&attr);
 	int err = worker_flags(&attr);
 	if (!err)
-		err = posix_spawn(pid, "/proc/self/exe", files, &attr, (char **)(uintptr_t)argv,
-		    none);
+		err = posix_spawn(
+		    pid, "/proc/self/exe", files, &attr, (char **)(uintptr_t)argv, none);
 	posix_spawnattr_destroy(&attr);
 	return err;
 }
@@ -374,9 +403,11 @@ try_again(Crew *w)
 void
 crew_start(Crew *w)
 {
-	Ctx own = ctx_new(NULL);
 	LinkStart start = w->m->start;
 
+	if (w->m->stopping)
+		return;
+	Ctx own = ctx_new(NULL);
 	start.worker = w->number;
 	if (begin(&own, w)) {
 		crew_send(w, LINK_START, 0, &start, sizeof start, NULL, 0);
@@ -388,37 +419,6 @@ crew_start(Crew *w)
 		try_again(w);
 	}
 	arena_free(own.mem);
-}
-
-static void
-hang_up(Crew *w)
-{
-	watch_free(w->watch);
-	w->watch = NULL;
-	close(w->fd);
-	w->fd = -1;
-	while (w->first) {
-		Packet *p = w->first;
-		w->first = p->next;
-		packet_free(p);
-	}
-	w->last = NULL;
-	w->queued = 0;
-	w->status[0] = '\0';
-	admin_gone(w);
-}
-
-/* Its process is reaped when the kernel says so. */
-void
-crew_kill(Crew *w, const char *why)
-{
-	if (!crew_on(w))
-		return;
-	if (why)
-		log_say("worker %u (process %d) %s: it is ended", w->number, (int)w->pid, why);
-	if (w->pid > 0)
-		kill(w->pid, SIGKILL);
-	hang_up(w);
 }
 
 static void

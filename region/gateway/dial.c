@@ -171,8 +171,8 @@ server_dial(Server *s)
 
 	d->mem = mem;
 	s->dial = d;
-	if (cluster_of(s)->why) {
-		lost(s, cluster_of(s)->why);
+	if (!c->host || cluster_of(s)->why) {
+		lost(s, c->host ? cluster_of(s)->why : "its cluster is not known yet");
 		return;
 	}
 	if (c->host[0] == '/' ? unix_address(c->host, c->port, d->address)
@@ -234,8 +234,9 @@ handshake(Server *s)
 		watch_for(s->conn.watch, s->conn.io.wants);
 		return;
 	case STREAM_BROKEN:
-		lost(s, arena_printf(s->dial->mem, "TLS with it failed: %s",
-			       stream_why(&s->conn.io, s->dial->mem)));
+		lost(s,
+		    arena_printf(s->dial->mem, "TLS with it failed: %s",
+			stream_why(&s->conn.io, s->dial->mem)));
 		return;
 	default:
 		start_login(s);
@@ -273,14 +274,13 @@ start_login(Server *s)
 {
 	Worker *w = s->conn.w;
 	const Pool *p = s->pool;
-	const Client *own = s->own ? s->wanted_by : NULL;
 	StartupParam param[ENTRY_SETTINGS + 2] = { { "user", p->role },
 		{ "database", p->tenant->route.dbname } };
 	size_t n = 2, size;
 
 	/* the client waits in the pool, else the connection would be closed by now */
-	for (const Client *c = p->first; own && c; c = c->next)
-		if (c == own)
+	for (const Client *c = p->first; s->own && c; c = c->next)
+		if (c->serial == s->wanted_by)
 			for (size_t i = 0; i < c->nown; i++)
 				param[n++] = c->own[i];
 	s->dial->state = DIAL_LOGIN;
@@ -332,8 +332,7 @@ have_keys(void *ptr, LinkType type, const void *body, size_t n)
 		return;
 	}
 	s->dial->state = DIAL_LOGIN;
-	queue_add(
-	    w, &s->conn.out, w->build, wire_put_sasl(w->build, sizeof w->build, final, len));
+	queue_add(w, &s->conn.out, w->build, wire_put_sasl(w->build, sizeof w->build, final, len));
 	s->conn.deaf = false;
 	server_gave(s);
 }
@@ -422,8 +421,7 @@ setting(Server *s, const unsigned char *body, size_t n)
 	i = var_of(name);
 	if (i >= 0)
 		s->var[i] = worker_text(s->conn.w, value);
-	d->seen[d->nseen++] =
-	    (StartupParam){ arena_dup(d->mem, name), arena_dup(d->mem, value) };
+	d->seen[d->nseen++] = (StartupParam){ arena_dup(d->mem, name), arena_dup(d->mem, value) };
 }
 
 /* What clients of this pool are told at login: as the newest server says. */

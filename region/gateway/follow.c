@@ -9,7 +9,8 @@
 #include "lib/base/log.h"
 #include "region/gateway/master_intern.h"
 
-#define PEM_MAX ((size_t)64 << 10)
+#define PEM_MAX       ((size_t)64 << 10)
+#define OVERLAY_LEAST 64 /* few routes: a snapshot costs nothing, but neither does this */
 
 typedef struct Told { /* a LINK_CLUSTER packet */
 	size_t n;
@@ -51,8 +52,8 @@ cluster_packet(Arena *mem, const RouteCluster *c)
 	head.key_n = (uint32_t)key;
 	if (!put_text(head.name, sizeof head.name, c->name) ||
 	    !put_text(head.host, sizeof head.host, c->host) ||
-	    !put_text(head.sslmode, sizeof head.sslmode, c->sslmode) ||
-	    c->id >= LINK_CLUSTERS || sizeof head + ca + cert + key > LINK_MAX)
+	    !put_text(head.sslmode, sizeof head.sslmode, c->sslmode) || c->id >= LINK_CLUSTERS ||
+	    sizeof head + ca + cert + key > LINK_MAX)
 		return NULL;
 	Told *t = arena_alloc(mem, sizeof *t + sizeof head + ca + cert + key);
 	unsigned char *at = t->bytes;
@@ -87,7 +88,8 @@ take_cluster(Master *m, Arena *mem, Map *fresh, const RouteCluster *c)
 
 	if (!t) {
 		log_say("cluster \"%s\" has a host, a number or files that are too large for the "
-			"gateway: its tenants are not served", c->name);
+			"gateway: its tenants are not served",
+		    c->name);
 		return;
 	}
 	arena_on_free(mem, wipe_told, t);
@@ -123,10 +125,11 @@ look_at_clusters(Ctx *cx, Master *m)
 static bool
 new_snapshot(Ctx *cx, Master *m)
 {
+	GateFigures now = { 0 };
 	int64_t seq;
 	int fd;
 
-	if (!route_snapshot(cx, m->home, &fd, &seq))
+	if (!catalog_gate_figures(cx, m->home, &now) || !route_snapshot(cx, m->home, &fd, &seq))
 		return false;
 	if (m->table_fd >= 0)
 		close(m->table_fd);
@@ -134,6 +137,7 @@ new_snapshot(Ctx *cx, Master *m)
 	m->table_seq = seq;
 	m->seq = seq > m->seq ? seq : m->seq;
 	m->overlay = 0;
+	m->routes = (size_t)now.routes;
 	for (uint32_t i = 0; i < m->ncrew; i++)
 		crew_send_fd(&m->crew[i], LINK_SNAPSHOT, NULL, 0, fd);
 	return true;
@@ -153,14 +157,9 @@ static bool
 overlay_is_large(Ctx *cx, Master *m, bool *large)
 {
 	GateChanges since;
-	GateFigures now = { 0 };
+	size_t limit = m->routes / 10 < OVERLAY_LEAST ? OVERLAY_LEAST : m->routes / 10;
 
 	*large = false;
-	if (m->overlay <= 64)
-		return true;
-	if (!catalog_gate_figures(cx, m->home, &now))
-		return false;
-	size_t limit = (size_t)now.routes / 10 < 64 ? 64 : (size_t)now.routes / 10;
 	limit = limit > ROUTE_OVERLAY ? ROUTE_OVERLAY : limit;
 	if (m->overlay <= limit)
 		return true;
@@ -178,8 +177,7 @@ look(Ctx *cx, Master *m)
 	RouteDeltas d;
 	bool large;
 
-	if (!route_changes(cx, m->home, m->seq, &d) ||
-	    (d.clusters && !look_at_clusters(cx, m)))
+	if (!route_changes(cx, m->home, m->seq, &d) || (d.clusters && !look_at_clusters(cx, m)))
 		return false;
 	if (d.many)
 		return new_snapshot(cx, m);
@@ -225,6 +223,20 @@ follow_tell(Crew *w)
 	arena_free(own.mem);
 }
 
+/* What a worker has not said it has is told again: its word may have been lost. */
+void
+follow_remind(Crew *w)
+{
+	Master *m = w->m;
+	Ctx own = ctx_new(m->cx->mem);
+	RouteDeltas d;
+
+	if (crew_on(w) && w->acked < m->seq && route_changes(&own, m->home, w->acked, &d))
+		for (size_t i = 0; i < d.n; i++)
+			crew_send(w, LINK_CHANGE, 0, d.at[i].bytes, d.at[i].n, NULL, 0);
+	arena_free(own.mem);
+}
+
 /* --- files ---------------------------------------------------------------------------- */
 
 /* What could not be used for TLS is not handed out: clients keep what they have. */
@@ -257,8 +269,8 @@ follow_files(Master *m)
 	Ctx own = ctx_new(m->cx->mem);
 
 	if (read_cert(&own, m)) {
-		crew_send_all(m, LINK_CERT, &m->cert, sizeof m->cert, m->cert_text.text,
-		    m->cert_text.len);
+		crew_send_all(
+		    m, LINK_CERT, &m->cert, sizeof m->cert, m->cert_text.text, m->cert_text.len);
 		if (look_at_clusters(&own, m))
 			log_say("certificates were read again");
 	}

@@ -20,11 +20,13 @@ const Refusal refusals[REFUSALS] = {
 	[REFUSE_ROWS] = { "54000", "the answer is larger than this gateway allows" },
 	[REFUSE_ENCODING] = { "0A000",
 	    "texts in this client_encoding cannot be looked at: use UTF8" },
+	[REFUSE_MANY] = { "54000",
+	    "the prepared statements of this session are more than this gateway keeps" },
 	[REFUSE_EXISTS] = { "42P05", "a prepared statement of this name exists already" },
 };
 
-#define PINNING                                                                                    \
-	(WORD_LISTEN | WORD_SET | WORD_ROLE | WORD_TEMP | WORD_HOLD | WORD_PREPARE |               \
+#define PINNING \
+	(WORD_LISTEN | WORD_SET | WORD_ROLE | WORD_TEMP | WORD_HOLD | WORD_PREPARE | \
 	    WORD_ADVISORY | WORD_LOAD | WORD_PREPARED_XACT)
 
 /* A text that ends within a string is one that the server reads otherwise, or refuses. */

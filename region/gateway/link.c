@@ -25,8 +25,8 @@ link_pair(Ctx *cx, int fds[2])
 	int size = LINK_BUFFER;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
-		return fail_errno(cx, errno, "Raise the limit of open files.",
-		    "making the sockets of a worker");
+		return fail_errno(
+		    cx, errno, "Raise the limit of open files.", "making the sockets of a worker");
 	for (int i = 0; i < 2; i++) /* the kernel gives what it allows */
 		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 	return true;

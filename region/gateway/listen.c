@@ -199,8 +199,8 @@ listen_address(Arena *mem, const Listen *l)
 	static const unsigned char any[16];
 
 	if (l->is_local)
-		return arena_printf(mem, "%.*s:%d", (int)(strrchr(l->path, '/') - l->path),
-		    l->path, l->port);
+		return arena_printf(
+		    mem, "%.*s:%d", (int)(strrchr(l->path, '/') - l->path), l->path, l->port);
 	if (memcmp(ip, any, l->at.ss_family == AF_INET ? 4 : 16) == 0)
 		gethostname(host, sizeof host - 1);
 	else

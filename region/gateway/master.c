@@ -10,6 +10,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
+#include "lib/base/lane.h"
 #include "lib/base/local.h"
 #include "lib/base/log.h"
 #include "lib/core/ring.h"
@@ -107,12 +108,12 @@ on_tick(void *ptr)
 	Master *m = ptr;
 
 	timer_in(m->tick, TICK_MS);
-	if (m->stopping)
-		return;
-	follow_look(m);
+	follow_look(m); /* a ring may have been lost */
 	renew_row(m);
-	for (uint32_t i = 0; i < m->ncrew; i++)
+	for (uint32_t i = 0; i < m->ncrew; i++) {
+		follow_remind(&m->crew[i]);
 		master_lease(&m->crew[i]);
+	}
 	admin_poll(m);
 }
 
@@ -125,18 +126,19 @@ on_ring(void *ptr, int events)
 	(void)events;
 	while (recv(m->ring_fd, bytes, sizeof bytes, MSG_DONTWAIT) >= 0)
 		;
-	if (!m->stopping)
-		follow_look(m);
+	follow_look(m);
 }
 
 /* --- the end ------------------------------------------------------------------------- */
 
+/* Its row stays until the last client is gone: changes of routes still wait for its workers. */
 static void
-drop_row(Master *m)
+hide_row(Master *m)
 {
 	Ctx own = ctx_new(m->cx->mem);
 
-	if (!catalog_gateway_remove(&own, m->home, m->id))
+	m->address = "";
+	if (!catalog_gateway_hide(&own, m->home, m->id))
 		log_raw(fail_text(own.mem, own.fail));
 	arena_free(own.mem);
 }
@@ -163,7 +165,7 @@ stop(Master *m)
 
 	if (m->stopping++ == 0) {
 		log_say("draining %u worker%s", crew_left(m), crew_left(m) == 1 ? "" : "s");
-		drop_row(m);
+		hide_row(m);
 		for (int i = 0; i < m->nlistens; i++)
 			listen_close(&m->listens[i]);
 	}
@@ -305,8 +307,8 @@ open_ring(Ctx *cx, Master *m)
 	const char *folder = arena_printf(cx->mem, "%s/" RING_FOLDER, m->home->dir);
 
 	if (!file_make_dirs(cx, folder, 0700) ||
-	    !local_open(cx, folder, arena_printf(cx->mem, "%s.ring", m->id), SOCK_DGRAM, 0600,
-		&m->ring_fd))
+	    !local_open(
+		cx, folder, arena_printf(cx->mem, "%s.ring", m->id), SOCK_DGRAM, 0600, &m->ring_fd))
 		return false;
 	m->ring_watch = watch_new(m->loop, m->ring_fd, on_ring, m);
 	watch_for(m->ring_watch, LOOP_READ);
@@ -320,12 +322,13 @@ tell(Ctx *cx, Master *m, const char *verb)
 		.verb = verb,
 		.object = arena_printf(cx->mem, "gateway/%s", m->id),
 		.outcome = "ok",
-		.after = m->address,
+		.after = *m->address ? m->address : NULL,
 	};
 
 	return event_write(cx, m->home, &e);
 }
 
+/* The row and what is told of it, in one. */
 static bool
 announce(Ctx *cx, Master *m)
 {
@@ -333,12 +336,24 @@ announce(Ctx *cx, Master *m)
 
 	if (!lite_begin(cx, m->home->db))
 		return false;
-	if (!put_row(cx, m, until) || !tell(cx, m, "gateway.start")) {
-		lite_rollback(m->home->db);
-		return false;
+	if (put_row(cx, m, until) && tell(cx, m, "gateway.start") && lite_commit(cx, m->home->db)) {
+		m->row_until = until;
+		return true;
 	}
-	m->row_until = until;
-	return lite_commit(cx, m->home->db);
+	lite_rollback(m->home->db);
+	return false;
+}
+
+static bool
+take_leave(Ctx *cx, Master *m)
+{
+	if (!lite_begin(cx, m->home->db))
+		return false;
+	if (catalog_gateway_remove(cx, m->home, m->id) && tell(cx, m, "gateway.stop") &&
+	    lite_commit(cx, m->home->db))
+		return true;
+	lite_rollback(m->home->db);
+	return false;
 }
 
 static void
@@ -391,8 +406,7 @@ close_all(Master *m)
 	admin_close(m);
 	if (m->ring_fd >= 0) {
 		close(m->ring_fd);
-		unlink(arena_printf(
-		    m->cx->mem, "%s/" RING_FOLDER "/%s.ring", m->home->dir, m->id));
+		unlink(arena_printf(m->cx->mem, "%s/" RING_FOLDER "/%s.ring", m->home->dir, m->id));
 	}
 	if (m->counters_fd >= 0)
 		close(m->counters_fd);
@@ -415,9 +429,11 @@ gateway_run(Ctx *cx, Home *home, const GatewaySpec *spec)
 		timer_in(m->tick, TICK_MS);
 		log_say("gateway %s is serving on %s (%u worker%s)", m->id, m->address, m->ncrew,
 		    m->ncrew == 1 ? "" : "s");
+		if (lane_stopping()) /* a signal came before the loop could take it */
+			stop(m);
 		loop_run(m->loop);
+		ok = take_leave(cx, m);
 		log_say("stopped");
-		ok = tell(cx, m, "gateway.stop");
 	}
 	close_all(m);
 	return ok;

@@ -57,6 +57,7 @@ struct Master {
 	Buf		 cert_text;	/* certificate and key, as they follow LinkCert */
 	int		 table_fd;	/* the snapshot */
 	int64_t		 table_seq, seq;	/* of the snapshot; of the last change that was told */
+	size_t		 routes;	/* in the snapshot */
 	size_t		 overlay;	/* entries that workers have beside it, at most */
 	struct Map	*clusters;	/* number -> the LINK_CLUSTER packet */
 	Arena		*clusters_mem;
@@ -86,7 +87,6 @@ void	 crew_send(Crew *w, LinkType type, uint64_t id, const void *a, size_t an, c
 void	 crew_send_fd(Crew *w, LinkType type, const void *body, size_t n, int fd);
 void	 crew_send_all(Master *m, LinkType type, const void *a, size_t an, const void *b, size_t bn);
 bool	 crew_on(const Crew *w);
-void	 crew_kill(Crew *w, const char *why);	/* it broke the rules */
 uint32_t crew_left(const Master *m);		/* that are alive */
 
 /* answer.c */
@@ -98,6 +98,7 @@ bool	 answer_setup(Ctx *cx, Master *m);
 bool	 follow_setup(Ctx *cx, Master *m);	/* the first snapshot, the clusters, the certificate */
 void	 follow_look(Master *m);		/* what has changed since */
 void	 follow_tell(Crew *w);			/* all of it, to a worker that begins */
+void	 follow_remind(Crew *w);		/* what it has not acknowledged */
 void	 follow_files(Master *m);		/* certificates and PEM files again */
 
 /* admin.c */

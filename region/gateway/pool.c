@@ -8,7 +8,8 @@
 
 #define RETRY_MS     100
 #define RETRY_CAP_MS 5000
-#define NOT_SO_LONG  20 /* ms that another tenant has waited before it gets our place */
+#define TURN_MS      50 /* a server connection is its pool's for so long while another pool waits */
+#define STEP_BACK_MS 120 /* for so long a worker takes no place after it gave one to another */
 
 /* --- tenants and pools ---------------------------------------------------------- */
 
@@ -103,6 +104,8 @@ pool_leave(Client *c)
 static void ring_remove(Worker *w, Pool *p);
 static void tell_waiting(const Worker *w, Tenancy *t, int by);
 static int32_t tenant_used(const Worker *w, const Tenancy *t);
+static bool cluster_full(const Worker *w, uint32_t cluster);
+static int32_t waiting_elsewhere(const Worker *w, uint32_t cluster);
 
 /* --- waiting ------------------------------------------------------------------------ */
 
@@ -156,8 +159,9 @@ serve_later(Pool *p)
 	if (p->in_serve)
 		return;
 	p->in_serve = true;
-	p->serve_next = p->w->serve;
-	p->w->serve = p;
+	p->serve_next = NULL;
+	*(p->w->serve ? &p->w->serve_last->serve_next : &p->w->serve) = p;
+	p->w->serve_last = p;
 }
 
 /* --- gates ---------------------------------------------------------------------------- */
@@ -259,6 +263,33 @@ take_place(Worker *w, const Tenancy *t)
 	return false;
 }
 
+/* Pools take turns: whoever has had a place for a while gives it to who has waited longer. */
+static bool
+turn_is_over(const Worker *w, const Server *s)
+{
+	const Pool *p = s->pool, *other = w->ring;
+	int64_t now = worker_now(w);
+
+	while (other && (other->ring_cluster != s->cluster || !other->first))
+		other = other->ring_next;
+	return other && cluster_full(w, s->cluster) && now - s->born_ms >= TURN_MS &&
+	    (!p->first || p->first->waiting_ms > other->first->waiting_ms);
+}
+
+/* The same between workers, which cannot see who has waited how long. */
+static bool
+turn_of_another_worker(Worker *w, Server *s)
+{
+	const Tenancy *t = s->pool->tenant;
+	bool wanted = (tenant_full(w, t) && waits_elsewhere(w, t)) ||
+	    (cluster_full(w, s->cluster) && waiting_elsewhere(w, s->cluster) > 0);
+
+	if (!wanted || (t->nwaiting && worker_now(w) - s->born_ms < TURN_MS * w->start.workers))
+		return false;
+	s->pool->retry_ms = worker_now(w) + STEP_BACK_MS;
+	return true;
+}
+
 static bool
 cluster_full(const Worker *w, uint32_t cluster)
 {
@@ -320,16 +351,6 @@ ring_remove(Worker *w, Pool *p)
 		w->ring_last = before;
 	p->in_ring = false;
 	atomic_fetch_sub(&w->counters->cluster[p->ring_cluster].waiting[w->start.worker], 1);
-}
-
-static bool
-ring_waits(const Worker *w, uint32_t cluster)
-{
-	const Pool *p = w->ring;
-
-	while (p && p->ring_cluster != cluster)
-		p = p->ring_next;
-	return p != NULL;
 }
 
 /* A place may be free there: the tenant that has waited longest is asked first. */
@@ -489,14 +510,8 @@ pool_idle(Server *s)
 	Worker *w = s->conn.w;
 	Pool *p = s->pool;
 
-	if (is_old(s) || s->replies.doubtful ||
-	    (!p->tenant->nwaiting && waits_elsewhere(w, p->tenant) && tenant_full(w, p->tenant))) {
-		server_close(s, NULL);
-		return;
-	}
-	/* another tenant has waited for a place there, and we have more than one */
-	if (ring_waits(w, s->cluster) && cluster_full(w, s->cluster) && p->nservers > 1 &&
-	    (!p->first || worker_now(w) - p->first->waiting_ms < NOT_SO_LONG)) {
+	if (is_old(s) || s->replies.doubtful || turn_is_over(w, s) ||
+	    turn_of_another_worker(w, s)) {
 		server_close(s, NULL);
 		return;
 	}
@@ -554,7 +569,7 @@ pool_dialed(Server *s)
 		pool_idle(s);
 		return;
 	}
-	while (c && c != s->wanted_by)
+	while (c && c->serial != s->wanted_by)
 		c = c->next;
 	if (!c) { /* it has gone meanwhile */
 		server_close(s, NULL);
@@ -704,15 +719,19 @@ cluster_changed(Worker *w, uint32_t id)
 
 /* --- now and then --------------------------------------------------------------------------------- */
 
+/* While the gate is closed nobody's time runs. */
 static void
 give_up_waiting(Worker *w, int64_t now)
 {
 	for (Client *c = w->waiting, *next; c; c = next) {
+		Tenancy *t = c->pool->tenant;
 		next = c->wait_next;
-		if (now - c->waiting_ms < w->start.limits.wait_ms)
-			return;
-		if (gate_open(w, c->pool->tenant))
-			client_refuse(c, "53300", "no connection to the database became free in time");
+		if (!gate_open(w, t))
+			t->shut_ms = now;
+		if (now - c->waiting_ms >= w->start.limits.wait_ms &&
+		    now - t->shut_ms >= w->start.limits.wait_ms)
+			client_refuse(
+			    c, "53300", "no connection to the database became free in time");
 	}
 }
 

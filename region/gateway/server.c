@@ -2,7 +2,8 @@
 
 #include "region/gateway/worker_intern.h"
 
-#define WHOLE_MAX 65536 /* of a message that is read as a whole; a longer error is passed on unread */
+#define WHOLE_MAX \
+	65536 /* of a message that is read as a whole; a longer error is passed on unread */
 
 Server *
 server_new(Pool *p, Client *own)
@@ -19,7 +20,7 @@ server_new(Pool *p, Client *own)
 	s->conn.io.fd = -1;
 	s->pool = p;
 	s->own = own != NULL;
-	s->wanted_by = own;
+	s->wanted_by = own ? own->serial : 0;
 	s->cluster = p->tenant->route.cluster;
 	s->route_id = p->tenant->route.id;
 	s->epoch = p->tenant->route.epoch;
@@ -138,6 +139,8 @@ lost(void *ptr, const Owed *o)
 	}
 	if (o->asked == 'P')
 		s->unnamed = 0;
+	if (o->asked == 'C' && o->whose == REPLY_OURS && o->about != 0)
+		server_still_has(s, o->about);
 }
 
 static void
@@ -150,6 +153,8 @@ say_made(Server *s)
 		if (s->client) {
 			size_t n = wire_put_empty(
 			    w->build, sizeof w->build, o.asked == 'P' ? '1' : '3');
+			if (o.asked == 'P')
+				client_has_statement(s->client, o.about);
 			queue_add(w, &s->client->conn.out, w->build, n);
 		}
 }
@@ -250,8 +255,6 @@ took_error(Server *s, const unsigned char *at, size_t total, const Owed *o, bool
 		server_close(s, NULL);
 		return;
 	}
-	if (s->parting) /* it ends, and the client need not know */
-		return;
 	if (!refused_instead(s, o))
 		pass(s, at, total);
 }
@@ -276,8 +279,8 @@ server_between(Server *s)
 			return;
 	}
 	bool stay = client_pinned(c) ||
-	    (t->route.pool == POOL_SESSION && gate_open(s->conn.w, t) && s->epoch == t->route.epoch &&
-		s->cluster == t->route.cluster);
+	    (t->route.pool == POOL_SESSION && gate_open(s->conn.w, t) &&
+		s->epoch == t->route.epoch && s->cluster == t->route.cluster);
 	if (c->nown > 0)
 		stay = stay || gate_open(s->conn.w, t);
 	if (stay)
@@ -303,12 +306,15 @@ took_ready(Server *s, const unsigned char *at, size_t total, bool ours)
 	s->conn.w->stats.transactions += status == 'I';
 	if (s->client && status == 'I')
 		s->client->savepoints = 0;
-	if (!replies_quiet(&s->replies))
+	s->answer_bytes = 0;
+	if (!replies_quiet(&s->replies)) {
+		s->busy_ms = worker_now(s->conn.w); /* what was asked next begins now */
 		return;
+	}
+	s->refused = 0;
 	if (s->client)
 		s->client->savepoints_sent = 0;
 	s->busy_ms = 0;
-	s->answer_bytes = 0;
 	s->quiet_tx_ms = status == 'I' ? 0 : worker_now(s->conn.w);
 	if (status == 'I')
 		server_between(s);
@@ -391,8 +397,10 @@ step(Server *s, const unsigned char *at, size_t n)
 	const Owed *first = head(s);
 	Owed before = first ? *first : (Owed){ 0 };
 	bool had = first != NULL, mine = had && first->whose == REPLY_OURS;
-	if (h.type == 'E' && nothing_open(s))
-		s->parting = true;
+	if (h.type == 'E' && nothing_open(s)) { /* it ends, and the client need not know */
+		server_close(s, NULL);
+		return 0;
+	}
 	ReplyTaken t = replies_came(&s->replies, h.type, lost, s);
 	if (t.todo == REPLY_VIOLATION) {
 		server_close(s, "the database server sent what nobody asked for");
@@ -431,6 +439,8 @@ take(Server *s, unsigned char *at, size_t n)
 		conn_keep(&s->conn, at + used, n - used);
 	if (told)
 		client_told(told);
+	if (told && told->server != s)
+		client_listens(told);
 	if (s->state == SERVER_DEAD)
 		return;
 	if (s->client) {
@@ -447,8 +457,7 @@ take(Server *s, unsigned char *at, size_t n)
 static void
 server_ended(Server *s)
 {
-	server_close(
-	    s, s->parting || nothing_open(s) ? NULL : "the connection to the database was lost");
+	server_close(s, nothing_open(s) ? NULL : "the connection to the database was lost");
 }
 
 static void
@@ -499,7 +508,7 @@ server_dialed(Server *s)
 	dial_free(s);
 	s->state = SERVER_RESET; /* nobody's yet */
 	s->tx = 'I';
-	s->since_ms = worker_now(s->conn.w);
+	s->born_ms = s->since_ms = worker_now(s->conn.w);
 	conn_watch(&s->conn);
 	pool_dialed(s);
 }

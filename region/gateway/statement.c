@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/vec.h"
 #include "region/gateway/worker_intern.h"
 
 /* The same text with other parameter types is another statement. */
@@ -115,14 +116,14 @@ close_oldest(Server *s)
 	size_t n = wire_put_named(
 	    w->build, sizeof w->build, 'C', 'S', statement_name(&oldest, name));
 
-	if (replies_sent(&s->replies, 'C', REPLY_OURS, 0))
+	if (replies_sent(&s->replies, 'C', REPLY_OURS, oldest.id))
 		queue_add(w, &s->conn.out, w->build, n);
 }
 
 void
 server_prepared(Server *s, const Statement *st)
 {
-	if (s->nstatements == SERVER_STATEMENTS)
+	if (s->nstatements >= SERVER_STATEMENTS)
 		close_oldest(s);
 	to_front(s, s->nstatements++, st->id);
 }
@@ -137,6 +138,15 @@ server_lost(Server *s, uint32_t id)
 	memmove(s->statements + i, s->statements + i + 1,
 	    (size_t)(s->nstatements - i - 1) * sizeof *s->statements);
 	s->nstatements--;
+}
+
+void
+server_still_has(Server *s, uint32_t id)
+{
+	if (s->nstatements < LENGTH(s->statements))
+		s->statements[s->nstatements++] = id;
+	else
+		s->old = true; /* it would be prepared twice */
 }
 
 void

@@ -20,9 +20,9 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
-#define TICK_MS      50
-#define ACCEPTS      64 /* in one turn */
-#define TEXTS_MAX    65536
+#define TICK_MS        50
+#define ACCEPTS        64 /* in one turn */
+#define TEXTS_BYTES    (1024 * 1024)
 #define MASTER_GONE_MS 5000 /* that clients have to end when the master is gone */
 
 const char *const var_names[VARS] = {
@@ -44,19 +44,56 @@ var_of(const char *name)
 	return -1;
 }
 
-/* There are few, but clients choose them: past a bound a new one counts as empty. */
+static const char *
+text_in(Worker *w, const char *text)
+{
+	char *kept = text ? map_get(w->texts, text) : NULL;
+
+	if (kept || !text)
+		return kept;
+	kept = arena_dup(w->texts_mem, text);
+	w->texts_bytes += strlen(text) + 1;
+	map_set(w->texts, text, kept);
+	return kept;
+}
+
+static void
+vars_in(Worker *w, const char **var)
+{
+	for (int i = 0; i < VARS; i++)
+		var[i] = text_in(w, var[i]);
+}
+
+/* Clients choose them, application_name anew each time: those that nobody has any more are let go. */
+static void
+texts_renew(Worker *w)
+{
+	Arena *old = w->texts_mem;
+
+	w->texts_mem = arena_new(w->mem);
+	w->texts = map_new(w->texts_mem);
+	w->texts_bytes = 0;
+	for (uint32_t i = 0; i < w->nslots; i++)
+		if (w->clients[i])
+			vars_in(w, w->clients[i]->var);
+	for (const MapItem *i = NULL; (i = map_next(w->tenants, i)) != NULL;)
+		for (const Pool *p = ((Tenancy *)i->value)->pools; p; p = p->next)
+			for (Server *s = p->servers; s; s = s->next)
+				vars_in(w, s->var);
+	w->texts_full = 2 * w->texts_bytes + TEXTS_BYTES;
+	arena_free(old);
+}
+
 const char *
 worker_text(Worker *w, const char *text)
 {
-	char *kept = map_get(w->texts, text);
+	const char *kept = map_get(w->texts, text);
 
 	if (kept)
 		return kept;
-	if (map_count(w->texts) >= TEXTS_MAX && text[0])
-		return worker_text(w, "");
-	kept = arena_dup(w->mem, text);
-	map_set(w->texts, text, kept);
-	return kept;
+	if (w->texts_bytes > w->texts_full)
+		texts_renew(w);
+	return text_in(w, text);
 }
 
 int64_t
@@ -172,9 +209,11 @@ on_listen(void *ptr, int events)
 	for (int i = 0; i < ACCEPTS; i++) {
 		int fd = -1;
 		for (uint32_t k = 0; k < w->start.listeners && fd < 0; k++)
-			fd = accept4(WORKER_LISTEN + (int)k, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+			fd = accept4(
+			    WORKER_LISTEN + (int)k, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			    errno == ENOMEM)
 				listen_for(w, 0); /* until the next tick */
 			break;
 		}
@@ -340,7 +379,8 @@ certificate(Worker *w, Ctx *cx, const char *body, size_t n)
 	if (n - sizeof m < (size_t)m.cert_n + m.key_n)
 		return false;
 	body += sizeof m;
-	if (m.cert_n > 0 && !stream_tls_server(cx, body, m.cert_n, body + m.cert_n, m.key_n, &fresh)) {
+	if (m.cert_n > 0 &&
+	    !stream_tls_server(cx, body, m.cert_n, body + m.cert_n, m.key_n, &fresh)) {
 		log_say("the certificate cannot be used; the one before stays: %s", cx->fail->what);
 		return true;
 	}
@@ -466,7 +506,8 @@ drain_tick(Worker *w, int64_t now)
 		Client *c = w->clients[i];
 		if (!c || c->state == CLIENT_CLOSING || c->state == CLIENT_DEAD)
 			continue;
-		bool busy = c->server && (c->server->tx != 'I' || !replies_quiet(&c->server->replies));
+		bool busy = c->server &&
+		    (c->server->tx != 'I' || !replies_quiet(&c->server->replies));
 		if (now >= w->drain_until || !(busy || c->waits))
 			client_fatal(c, "57P01", "the gateway is going down", NULL);
 	}
@@ -526,7 +567,9 @@ gateway_worker(Ctx *cx)
 	w->mem = cx->mem;
 	w->loop = loop_new(cx->mem);
 	w->tenants = map_new(cx->mem);
-	w->texts = map_new(cx->mem);
+	w->texts_mem = arena_new(cx->mem);
+	w->texts = map_new(w->texts_mem);
+	w->texts_full = TEXTS_BYTES;
 	w->statements = map_new(cx->mem);
 	w->scratch = arena_alloc(cx->mem, SCRATCH);
 	w->packet = arena_alloc(cx->mem, LINK_MAX);

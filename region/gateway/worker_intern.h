@@ -96,7 +96,8 @@ struct Statement {		/* one text with its parameter types, for however many clien
 };
 
 #define STATEMENT_TEXT	(256 * 1024)	/* a longer one pins its client to its server */
-#define SERVER_STATEMENTS 128		/* prepared on one server connection at most */
+#define SERVER_STATEMENTS 128		/* prepared on one server connection; more only after errors */
+#define CLIENT_STATEMENTS (16 * 1024 * 1024)	/* bytes of text that one client may have prepared */
 
 Statement *statement_get(Worker *w, const WireParse *p, bool standard_strings);	/* one user more */
 void	 statement_drop(Worker *w, Statement *s);		/* one less; NULL is fine */
@@ -124,6 +125,7 @@ typedef struct Hoped { struct HopedName { uint32_t id; const char *name; } *at; 
 struct Client {
 	Conn		 conn;
 	ClientState	 state;
+	uint64_t	 serial;	/* no other client of this worker has had it */
 	uint32_t	 slot;		/* in w->clients; with the worker's number it is the process id that the client sees */
 	unsigned char	 secret[4];
 	Client		*prev, *next;	/* of w->logging, or of those that wait in the pool */
@@ -140,8 +142,11 @@ struct Client {
 	Arena		*mem;		/* of own; NULL until needed */
 	Arena		*names_mem, *words_mem;
 	Map		*names;		/* its prepared statements: name -> Statement */
-	Hoped		 hoped;		/* of them, whose Parse is not answered yet */
+	Hoped		 hoped;		/* of them, and "" for the unnamed one, whose Parse is not answered yet */
+	Arena		*hoped_mem;
+	size_t		 names_bytes;	/* of the texts of all of them */
 	Statement	*unnamed;
+	bool		 unnamed_long;	/* it was too long to be kept: it is where the client is pinned */
 	Words		*words;		/* of a long query that is streaming through */
 	uint32_t	 pins;		/* Word: why it keeps its server; PIN_* too */
 	uint32_t	 savepoints, savepoints_sent;	/* open; said, and not answered yet */
@@ -173,12 +178,12 @@ struct Server {
 	Server		*prev, *next;	/* of pool->servers */
 	Server		*idle_next;		/* of pool->idle, the newest first */
 	Server		*lru_prev, *lru_next;	/* of w->idle, the oldest first */
-	int64_t		 since_ms, busy_ms, quiet_tx_ms;	/* busy: something is owed since; 0: nothing is */
+	int64_t		 born_ms, since_ms, busy_ms, quiet_tx_ms;	/* busy: something is owed since; 0: nothing is */
 	Replies		 replies;
 	Arena		*mem;
 	const char	*var[VARS];
 	uint32_t	 cluster, route_id;
-	const Client	*wanted_by;	/* own: compared, never followed */
+	uint64_t	 wanted_by;	/* own: serial of the client */
 	int64_t		 epoch;		/* of the route that it was dialled for */
 	uint32_t	 pid;		/* for cancel requests */
 	unsigned char	 key[CANCEL_KEY_MAX];
@@ -187,11 +192,10 @@ struct Server {
 	bool		 own;		/* for its first client alone: settings at start */
 	bool		 dirty;		/* DISCARD ALL before another gets it */
 	bool		 old;		/* not to be used again */
-	bool		 parting;	/* it said goodbye with nothing open */
 	char		 tx;		/* I T E: as its last ReadyForQuery said */
 	uint32_t	 refused;	/* why the answer under way is cut off: a Refusal, 0: it is not */
 	int64_t		 answer_bytes;	/* of the answer under way */
-	uint32_t	 statements[SERVER_STATEMENTS];	/* ids prepared there, the latest used first */
+	uint32_t	 statements[2 * SERVER_STATEMENTS];	/* ids prepared there, the latest used first */
 	uint16_t	 nstatements;
 	uint32_t	 unnamed;	/* id of its unnamed statement; 0: none that we know */
 };
@@ -221,6 +225,7 @@ struct Tenancy {
 	Pool		*pools;
 	Client		*clients;
 	int32_t		 nclients, nservers, nwaiting, held;
+	int64_t		 shut_ms;	/* when the gate was seen closed the last time */
 	uint32_t	 waiting_id;	/* route.id when the others were told that somebody waits */
 	Arena		*mem;
 };
@@ -245,17 +250,20 @@ struct Worker {
 	RouteTable	*table;
 	StreamTls	*cert;
 	Map		*tenants, *texts, *statements;
+	Arena		*texts_mem;
+	size_t		 texts_bytes, texts_full;	/* full: then those in use are counted */
 	uint32_t	 last_statement;
 	WorkerCluster	*clusters;	/* by id */
 	uint32_t	 nclusters;
 	Client		**clients;	/* by slot; NULL: free */
 	uint32_t	 nslots, live;
+	uint64_t	 last_serial;
 	uint32_t	*free_slots, nfree;
 	Client		*logging, *waiting, *waiting_last;
 	Client		*dead_clients, *spare_clients;
 	Server		*idle, *idle_last;	/* the oldest first */
 	Server		*dead_servers, *spare_servers;
-	Pool		*serve;
+	Pool		*serve, *serve_last;
 	Cancel		*cancels, *spare_cancels;
 	Chunk		*spare_chunks;
 	Pool		*ring, *ring_last;
@@ -284,6 +292,8 @@ void	 client_refuse(Client *c, const char *sqlstate, const char *message);	/* it
 void	 client_ready(Client *c);	/* the pool knows what to say: login is finished */
 void	 client_lost_statement(Client *c, uint32_t id);	/* its Parse failed */
 void	 client_has_statement(Client *c, uint32_t id);	/* it did not */
+void	 client_listens(Client *c);	/* what it did not take has been sent */
+void	 client_rest(Client *c);	/* a server that it has and does nothing with is given back */
 void	 client_forget_names(Client *c);
 void	 client_logged(Client *c);	/* the login is over: nothing is waited for but a server */
 void	 client_swept(Client *c, int64_t now);
@@ -308,6 +318,7 @@ void	 server_gave(Server *s);		/* after a message to it: flush, watch */
 bool	 server_has(Server *s, const Statement *st);
 void	 server_prepared(Server *s, const Statement *st);
 void	 server_lost(Server *s, uint32_t id);
+void	 server_still_has(Server *s, uint32_t id);	/* it was to be closed there, and an error came before */
 void	 server_forget_all(Server *s);
 void	 server_between(Server *s);	/* nothing is owed and no transaction is open */
 void	 server_made(Server *s);	/* says what we answer ourselves and whose turn it is */
@@ -344,7 +355,7 @@ uint32_t guard_text(Client *c, uint32_t found, uint32_t savepoints);
 typedef struct Refusal { const char *sqlstate, *text; } Refusal;
 extern const Refusal refusals[];
 enum { REFUSE_NONE, REFUSE_LOCK, REFUSE_NOTIFY, REFUSE_SET, REFUSE_SAVEPOINTS, REFUSE_ADVISORY, REFUSE_HIDDEN, REFUSE_DEADLINE,
-	REFUSE_LONG, REFUSE_ROWS, REFUSE_EXISTS, REFUSE_ENCODING, REFUSALS };
+	REFUSE_LONG, REFUSE_ROWS, REFUSE_EXISTS, REFUSE_ENCODING, REFUSE_MANY, REFUSALS };
 #define REFUSED	(1u << 31)	/* in Owed.about: the rest is the reason */
 void	 guard_tick(Server *s, int64_t now);
 void	 guard_answer(Server *s, size_t n);		/* so many bytes more of an answer */

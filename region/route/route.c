@@ -125,13 +125,15 @@ split_address(Arena *mem, const char *address, Way *way)
 	way->port = colon ? colon + 1 : "6432";
 }
 
-/* One that was killed has a row for some seconds more. */
+/* One that was killed has a row for some seconds more; one that drains has no address. */
 static bool
-is_there(Arena *mem, const Home *home, const char *gateway)
+is_there(Arena *mem, const Home *home, const GatewayRecord *g)
 {
-	int fd = local_connect(arena_printf(mem, "%s/" RING_FOLDER, home->dir),
-	    arena_printf(mem, "%s.sock", gateway), SOCK_STREAM);
+	int fd = -1;
 
+	if (*g->address)
+		fd = local_connect(arena_printf(mem, "%s/" RING_FOLDER, home->dir),
+		    arena_printf(mem, "%s.sock", g->id), SOCK_STREAM);
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
@@ -147,7 +149,7 @@ gateway_way(Ctx *cx, Home *home, const Placement *at, const Login *login, Way *w
 
 	if (!catalog_gateways(cx, home, &all))
 		return false;
-	while (i < all.n && !is_there(cx->mem, home, all.at[i].id))
+	while (i < all.n && !is_there(cx->mem, home, &all.at[i]))
 		i++;
 	if (i == all.n)
 		return fail(cx, FAIL_NOT_FOUND,
@@ -161,7 +163,9 @@ gateway_way(Ctx *cx, Home *home, const Placement *at, const Login *login, Way *w
 		.dbname = at->tenant,
 		.user = login->user,
 		.passfile = home_gateway_passfile(cx->mem, home, at->tenant, login->user),
-		.sslmode = !g->tls ? NULL : g->ca ? "verify-full" : "require",
+		.sslmode = !g->tls ? NULL
+		    : g->ca        ? "verify-full"
+				   : "require",
 		.sslrootcert = g->ca,
 		.gateway = g->id,
 	};
@@ -180,8 +184,9 @@ as_uri(Buf *b, const Param *p, size_t n, const Way *way)
 	Arena *mem = b->mem;
 
 	buf_fmt(b, "postgresql://%s@", pg_quote_uri(mem, way->user));
-	buf_add(b, strchr(way->host, ':') ? arena_printf(mem, "[%s]", way->host)
-					  : pg_quote_uri(mem, way->host));
+	buf_add(b,
+	    strchr(way->host, ':') ? arena_printf(mem, "[%s]", way->host)
+				   : pg_quote_uri(mem, way->host));
 	buf_fmt(b, ":%s/%s", way->port, pg_quote_uri(mem, way->dbname));
 	for (size_t i = 0, shown = 0; i < n; i++)
 		if (p[i].uri && p[i].value)

@@ -226,15 +226,11 @@ write_image(Ctx *cx, Image *m, int *out)
 static bool
 read_all(Ctx *cx, Home *home, GateRoutes *routes, GateLogins *logins, int64_t *seq)
 {
-	GateFigures now = { 0 };
-
 	if (!lite_begin_read(cx, home->db))
 		return false;
-	bool ok = catalog_gate_figures(cx, home, &now) &&
-	    catalog_gate_routes(cx, home, NULL, routes) &&
+	bool ok = catalog_gate_seq(cx, home, seq) && catalog_gate_routes(cx, home, NULL, routes) &&
 	    catalog_gate_logins(cx, home, NULL, logins);
 	lite_rollback(home->db);
-	*seq = now.seq;
 	return ok;
 }
 
@@ -246,7 +242,7 @@ route_snapshot(Ctx *cx, Home *home, int *fd, int64_t *seq)
 	GateRoutes routes;
 	GateLogins logins;
 	Image m = { 0 };
-	int64_t at;
+	int64_t at = 0;
 
 	bool ok = read_all(&own, home, &routes, &logins, &at);
 	if (ok) {
@@ -268,7 +264,11 @@ route_snapshot(Ctx *cx, Home *home, int *fd, int64_t *seq)
 static RouteDelta
 encode(Arena *mem, const char *tenant, int64_t seq, const GateRoute *r, const GateLogins *logins)
 {
-	struct { EntryHead head; RouteCell cell; LoginCell logins[ROUTE_LOGINS]; } e = { 0 };
+	struct {
+		EntryHead head;
+		RouteCell cell;
+		LoginCell logins[ROUTE_LOGINS];
+	} e = { 0 };
 	GateRoute none = { .tenant = tenant, .state = "off", .dbname = "" };
 	Strings s = strings_new(mem);
 	size_t at = 0;
@@ -279,8 +279,7 @@ encode(Arena *mem, const char *tenant, int64_t seq, const GateRoute *r, const Ga
 		e.cell.logins = fill_logins(e.logins, logins, &at, tenant, &s);
 	else
 		e.cell.state = ROUTE_NONE;
-	e.head = (EntryHead){ ENTRY_MAGIC, TABLE_FORMAT, seq, e.cell.logins,
-		(uint32_t)s.text.len };
+	e.head = (EntryHead){ ENTRY_MAGIC, TABLE_FORMAT, seq, e.cell.logins, (uint32_t)s.text.len };
 	size_t fixed = offsetof(__typeof__(e), logins) + e.cell.logins * sizeof *e.logins;
 	char *bytes = arena_alloc(mem, fixed + s.text.len);
 	memcpy(bytes, &e, fixed);

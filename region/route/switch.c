@@ -371,23 +371,34 @@ promote_probe(Ctx *cx, StepEnv *env, Probe *out)
 	return true;
 }
 
-/* A row in the new side's ledger: it takes writes, and our fence is raised there. */
+/* On a customer's server the ledger is the owner's. */
 static bool
-writes(Ctx *cx, StepEnv *env, const Cluster *to)
+enter(Ctx *cx, const StepEnv *env, Pg *pg)
 {
 	Buf b = buf_new(cx->mem);
 	Ledger ledger;
-	Pg *pg;
 
-	if (!switch_side(cx, env->conns, env->at, to, &pg) || !pg_begin(cx, pg))
-		return false;
-	buf_add(&b, "SET LOCAL ROLE ");
-	buf_ident(&b, env->at->owner);
-	if ((env->at->mode != MODE_CUSTOMER_DB || pg_script(cx, pg, b.text)) &&
-	    ledger_enter(cx, pg, env, &ledger) && pg_commit(cx, pg))
+	buf_add(&b, "SET LOCAL synchronous_commit = off");
+	if (env->at->mode == MODE_CUSTOMER_DB) {
+		buf_add(&b, "; SET LOCAL ROLE ");
+		buf_ident(&b, env->at->owner);
+	}
+	if (pg_begin(cx, pg) && pg_script(cx, pg, b.text) && ledger_enter(cx, pg, env, &ledger) &&
+	    pg_commit(cx, pg))
 		return true;
 	pg_rollback(pg);
-	return fail_in(cx, "writing on \"%s\"", to->name);
+	return false;
+}
+
+/* A row in the new side's ledger: it takes writes, and our fence is raised there.  Nothing rests on the
+ * row: the disk is not waited for. */
+static bool
+writes(Ctx *cx, StepEnv *env, const Cluster *to)
+{
+	Pg *pg;
+
+	return (switch_side(cx, env->conns, env->at, to, &pg) && enter(cx, env, pg)) ||
+	    fail_in(cx, "writing on \"%s\"", to->name);
 }
 
 /* Where nothing has to be promoted the catching up is here: a step less while parked. */

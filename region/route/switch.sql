@@ -70,3 +70,7 @@ SELECT pg_catalog.pg_promote(true, 50);
 
 -- name: switch_in_recovery
 SELECT pg_catalog.pg_is_in_recovery();
+
+-- $1: the tenant's id
+-- name: switch_fence  with: ledger
+SELECT coalesce(pg_catalog.max(fence), 0) FROM copyhold.fence WHERE tenant = $1;

@@ -54,16 +54,28 @@ one_bool(Ctx *cx, Pg *pg, const Sql *sql, bool *out)
 	return true;
 }
 
-bool
-switch_fence_seen(Ctx *cx, const SwitchSides *s)
+static bool
+fence_on(Ctx *cx, const SwitchSides *s, const Cluster *cluster, int64_t *out)
+{
+	PgRows rows;
+	Pg *pg;
+
+	if (!switch_side(cx, s->conns, s->at, cluster, &pg) ||
+	    !pg_query(cx, pg, &SQL_SWITCH_FENCE, &rows, &s->at->id))
+		return fail_in(cx, "reading the fence on \"%s\"", cluster->name);
+	*out = pg_int(&rows, 0, 0);
+	pg_rows_free(&rows);
+	return true;
+}
+
+/* What has seen a fence that was raised a moment ago is the same server or follows it; what follows takes
+ * no write, which is tried next. */
+static bool
+fence_seen(Ctx *cx, const SwitchSides *s)
 {
 	int64_t raised, seen;
-	Pg *from, *to;
 
-	if (!switch_side(cx, s->conns, s->at, s->at->cluster, &from) ||
-	    !switch_side(cx, s->conns, s->at, s->to, &to) ||
-	    !ledger_highest(cx, from, s->at->id, &raised) ||
-	    !ledger_highest(cx, to, s->at->id, &seen))
+	if (!fence_on(cx, s, s->at->cluster, &raised) || !fence_on(cx, s, s->to, &seen))
 		return false;
 	return seen == raised ||
 	    fail(cx, FAIL_DIFFERENT, "Nothing was moved: see that it is the cluster that you mean.",
@@ -97,21 +109,6 @@ same_check(Ctx *cx, const SwitchSides *s, SwitchPlan *plan)
 		: to.standby ? "it is a standby, which takes no writes"
 			     : "the same server and database at another address");
 	return true;
-}
-
-static bool
-same_catch_up(Ctx *cx, const SwitchSides *s)
-{
-	SwitchIdentity from, to;
-
-	if (!switch_identity(cx, s->conns, s->at, s->at->cluster, &from) ||
-	    !switch_identity(cx, s->conns, s->at, s->to, &to))
-		return false;
-	if (!is_same(&from, &to) || to.standby)
-		return fail(cx, FAIL_DIFFERENT, "Look where its address leads now.",
-		    "\"%s\" is no longer the server that \"%s\" is", s->to->name,
-		    s->at->cluster->name);
-	return switch_fence_seen(cx, s);
 }
 
 /* --- standby: a streaming standby of the old server is promoted --------------------------- */
@@ -245,7 +242,7 @@ standby_catch_up(Ctx *cx, const SwitchSides *s)
 		if (!there)
 			lane_sleep(POLL_MS);
 	}
-	return switch_fence_seen(cx, s);
+	return fence_seen(cx, s);
 }
 
 static bool
@@ -287,12 +284,8 @@ standby_finish(Ctx *cx, const SwitchSides *s)
 /* --- the table ------------------------------------------------------------------------ */
 
 static const SwitchBy ways[] = {
-	{ .name = "same",
-	    .says = "the same data at another address",
-	    .check = same_check,
-	    .catch_up = same_catch_up },
+	{ .name = "same", .check = same_check, .catch_up = fence_seen },
 	{ .name = "standby",
-	    .says = "promotion of a streaming standby",
 	    .check = standby_check,
 	    .catch_up = standby_catch_up,
 	    .finish = standby_finish,

@@ -22,7 +22,6 @@ typedef struct SwitchSides {
 
 typedef struct SwitchBy {		/* a way in which the new side gets what the old one has */
 	const char	*name;
-	const char	*says;		/* for people */
 	bool		(*check)(Ctx *cx, const SwitchSides *s, SwitchPlan *plan);	/* adds findings */
 	bool		(*catch_up)(Ctx *cx, const SwitchSides *s);	/* behind the fence; only now a position is read */
 	bool		(*finish)(Ctx *cx, const SwitchSides *s);	/* no way back after it; NULL: there is nothing to do */
@@ -39,6 +38,3 @@ bool	 switch_side(Ctx *cx, Conns *conns, const Placement *at, const Cluster *clu
 bool	 switch_identity(Ctx *cx, Conns *conns, const Placement *at, const Cluster *cluster, SwitchIdentity *out);
 void	 switch_found(Ctx *cx, SwitchPlan *plan, const char *what, const char *hint, const char *fmt, ...)
 	    __attribute__((format(printf, 5, 6)));	/* hint NULL: it is as it should be */
-char	*switch_roles(Arena *mem, const Placement *at);	/* of its logins, as a parameter of type name[] */
-/* The new side has seen the fence that was raised on the old one: it holds the same data. */
-bool	 switch_fence_seen(Ctx *cx, const SwitchSides *s);

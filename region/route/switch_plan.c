@@ -31,8 +31,9 @@ switch_found(Ctx *cx, SwitchPlan *plan, const char *what, const char *hint, cons
 	plan->red += hint != NULL;
 }
 
-char *
-switch_roles(Arena *mem, const Placement *at)
+/* Of its logins, as a parameter of type name[]. */
+static char *
+roles_of(Arena *mem, const Placement *at)
 {
 	Buf b = buf_new(mem);
 
@@ -254,7 +255,7 @@ check_fence(Ctx *cx, Look *l)
 static bool
 sessions_of(Ctx *cx, Look *l, int64_t *n)
 {
-	const char *roles = switch_roles(cx->mem, l->s.at);
+	const char *roles = roles_of(cx->mem, l->s.at);
 	PgRows rows;
 	Pg *pg;
 
@@ -323,7 +324,7 @@ gateway_pins(Ctx *cx, Look *l, Buf *b)
 static bool
 server_pins(Ctx *cx, Look *l, Buf *b, int64_t *prepared)
 {
-	const char *roles = switch_roles(cx->mem, l->s.at);
+	const char *roles = roles_of(cx->mem, l->s.at);
 	PgRows rows;
 	Pg *pg;
 

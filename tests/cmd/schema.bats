@@ -185,7 +185,7 @@ write_landless() {
 		case $command in
 		schema | help | completion) continue ;;
 		"tenant setup-script" | "cluster setup-script" | "model import") continue ;;
-		"audit run" | "audit witness run") continue ;;
+		"audit run" | "audit witness run" | "gateway run") continue ;;
 		esac
 		verb=${command#* }
 		grep -qE "copyhold ([a-z-]+ [a-z-]+, |[a-z]+, )*([a-z, ]*[ ,])?($command|${command%% *} .*\b$verb)\b" \

@@ -36,6 +36,7 @@ other_side() { [ "$(place)" = "old|old|open" ] && echo new || echo old; }
 
 # N SIDE: the tenant is there, open, and its login comes in; nothing is left to be done.
 assert_there() {
+	echo "killed at $1, $(name_of "$1")"
 	assert_equal "$(place)" "$2|$2|open"
 	assert_equal "$(su_psql old "SELECT rolcanlogin FROM pg_roles WHERE rolname = '$(role_of acme)'")" t
 	assert_equal "$(catalogue "SELECT count(*) FROM step WHERE state NOT IN ('done','undone','abandoned')")" 0

@@ -67,17 +67,18 @@ switch_tenant() {
 	YAML
 }
 
-# NAME: server NAME is a streaming standby of server old.
+# NAME [OF]: server NAME, whatever it was, is a streaming standby of server OF (old).
 standby_start() {
-	local data=$CLUSTERS/$1/data hba=$CLUSTERS/old/data/pg_hba.conf
-	cluster_start "$1"
-	cluster_stop "$1"
+	local of=${2:-old} data=$CLUSTERS/$1/data hba
+	hba=$CLUSTERS/$of/data/pg_hba.conf
+	[ -d "$data" ] || cluster_start "$1"
+	cluster_crash "$1"
 	grep -q replication "$hba" || echo "local replication postgres peer map=starter" >>"$hba"
-	su_psql old "SELECT pg_reload_conf()" >/dev/null
+	su_psql "$of" "SELECT pg_reload_conf()" >/dev/null
 	as_server find "$data" -mindepth 1 -delete
 	as_server /usr/lib/postgresql/15/bin/pg_basebackup -D "$data" -R --checkpoint=fast --no-sync \
-		-h "$(cluster_socket old)" -p "$(cluster_port old)" -U postgres
-	cluster_start "$1"
+		-h "$(cluster_socket "$of")" -p "$(cluster_port "$of")" -U postgres
+	cluster_start "$1" --set fsync=off
 }
 
 # COMMAND...: as the user that the servers run as.

@@ -157,7 +157,8 @@ logins_told() {
 	runs=$(copyhold run list --limit 1 -o json | jq -r '.[0].id')
 	assert_equal "$(copyhold run show "$runs" -o json | jq -r '[.[].kind] | unique | join(" ")')" tenant.record
 	ask initech "SELECT 1"
-	assert_equal "$(copyhold gateway pools -o json | jq -r '.[] | select(.tenant == "initech").mode')" transaction
+	assert_equal "$(copyhold gateway pools -o json | jq -r '[.[] | select(.tenant == "initech").mode] |
+		unique | join(" ")')" transaction
 	try plan -f "$MANIFESTS" --detailed-exitcode
 	assert_exit 0
 }
@@ -187,30 +188,20 @@ logins_told() {
 	copyhold tenant resume initech --quiet
 }
 
+gateways() { copyhold gateway status -o json | jq -r '[.[].gateway] | unique | length'; }
 parked() { [ "$(status_sum parked)" = "$1" ]; }
 
 @test "a second gateway serves beside the first, and each change waits for both" {
 	local first=$GATEWAY
 	gateway_start second
-	assert_equal "$(copyhold gateway status -o json | jq -r '[.[].gateway] | unique | length')" 2
+	assert_equal "$(gateways)" 2
 	copyhold route hold globex --max 10m
 	copyhold route release globex
 	assert_equal "$(psql -X -At -h 127.0.0.1 -p "${GATEWAY##*:}" -d "dbname=globex user=app \
 		passfile=$COPYHOLD_HOME/run/pass/globex.app.gateway" -c "SELECT 2")" 2
 	gateway_stop second
 	GATEWAY=$first
-	assert_equal "$(copyhold gateway status -o json | jq -r '[.[].gateway] | unique | length')" 1
-}
-
-@test "a gateway that was killed leaves no worker behind, and another one takes its place" {
-	local pid
-	gateway_start victim
-	pid=$(gateway_pid victim)
-	pgrep -P "$pid" >"$TEST_DIR/orphans"
-	kill -KILL "$pid"
-	while read -r worker; do until_true gone "$worker"; done <"$TEST_DIR/orphans"
-	rm "$TEST_DIR/gateway.victim.pid"
-	assert_equal "$(ask globex "SELECT 3")" 3
+	assert_equal "$(gateways)" 1
 }
 
 @test "TLS: the certificate is renewed without dropping a client, and a broken one is not taken" {
@@ -254,13 +245,29 @@ parked() { [ "$(status_sum parked)" = "$1" ]; }
 	kill -TERM "$(gateway_pid drained)"
 	until_true grep -q "draining 2 workers" "$TEST_DIR/gateway.drained.log"
 	until_true test ! -e "$TEST_DIR/.s.PGSQL.6432"
+	assert_equal "$(gateways)" 2
+	copyhold tenant suspend initech --yes --quiet
+	copyhold tenant resume initech --quiet
+	copyhold route hold initech --max 1ms
 	echo "SELECT 'ended'; COMMIT;" >&8
 	until_true grep -q ended "$TEST_DIR/tx.out"
 	exec 8>&-
 	until_true gone "$(gateway_pid drained)"
 	grep -q "^stopped" "$TEST_DIR/gateway.drained.log"
+	assert_equal "$(gateways)" 1
 	rm "$TEST_DIR/gateway.drained.pid"
 	GATEWAY=$first
+}
+
+@test "a gateway that was killed leaves no worker behind, and another one takes its place" {
+	local pid
+	gateway_start victim
+	pid=$(gateway_pid victim)
+	pgrep -P "$pid" >"$TEST_DIR/orphans"
+	kill -KILL "$pid"
+	while read -r worker; do until_true gone "$worker"; done <"$TEST_DIR/orphans"
+	rm "$TEST_DIR/gateway.victim.pid"
+	assert_equal "$(ask globex "SELECT 3")" 3
 }
 
 @test "no secret is in its log, in its sockets' folder or in what a worker is started with" {

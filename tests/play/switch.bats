@@ -15,6 +15,8 @@ setup_file() {
 	switch_setup
 	gateway_start
 	export GATEWAY
+	FIRST_PORT=$GATEWAY_PORT
+	export FIRST_PORT
 	GATEWAY_URI=$(copyhold route resolve acme)
 	DIRECT_URI=$(copyhold route resolve acme --direct)
 	export GATEWAY_URI DIRECT_URI
@@ -31,8 +33,16 @@ setup() {
 	rows_of old acme "DELETE FROM app.note"
 }
 
+stop_second() {
+	[ -n "${SECOND-}" ] || return 0
+	kill "$SECOND"
+	wait "$SECOND" || true
+	SECOND=
+}
+
 teardown() {
 	release_client
+	stop_second
 	[ "$(cluster_of acme)" = old ] || copyhold route switch acme --to old --end-sessions --yes
 }
 
@@ -203,6 +213,46 @@ nothing to do: 6 as they should be"
 	assert_equal "$status" 0
 	run -0 psql -X -q -At "$DIRECT_URI" -c "SELECT 'in'"
 	assert_out in
+}
+
+parked_until() { catalogue "SELECT parked_until FROM route"; }
+has_lapsed() { [ "$(date +%s%3N)" -gt "$(parked_until)" ]; }
+
+@test "a switch that is not over when the tenant has waited for --max is taken back" {
+	local at
+	COPYHOLD_FAULT=list:$TEST_DIR/boundaries copyhold route switch acme --to new --yes
+	copyhold route switch acme --to old --yes
+	at=$(grep -n "^switch.fence:done$" "$TEST_DIR/boundaries" | cut -d: -f1)
+	hold_at "$at" held route switch acme --to new --drain 100ms --max 500ms --yes
+	until_true has_lapsed
+	let_go "$HOLDER"
+	assert_equal "$status" 5
+	assert_contains 'error[limit]: tenant "acme" was parked for 500 ms and the switch was not over' \
+		"$(<"$TEST_DIR/held.err")"
+	assert_equal "$(cluster_of acme)" old
+	run -0 psql -X -q -At "$GATEWAY_URI" -c "SELECT count(*) FROM note"
+	assert_out 0
+}
+
+@test "two gateways wait for each other: writers of both see no error" {
+	local first=$GATEWAY writers
+	begin_writers
+	gateway_start
+	SECOND=$GATEWAY GATEWAY=$first
+	assert_equal "$(catalogue "SELECT count(*) FROM gateway")" 2
+	echo "INSERT INTO note (n) VALUES (8);" >"$TEST_DIR/more.sql"
+	pgbench -n -c 2 -t 100 -R 200 -f "$TEST_DIR/more.sql" \
+		"${GATEWAY_URI/:$FIRST_PORT/:$GATEWAY_PORT}" \
+		>"$TEST_DIR/pgbench2" 2>&1 3>&- &
+	writers=$!
+	until_true has_rows 60
+	try route switch acme --to new --yes
+	assert_exit 0
+	wait "$writers" "$WRITERS"
+	stop_second
+	assert_contains "number of failed transactions: 0 (0.000%)" "$(<"$TEST_DIR/pgbench")"
+	assert_contains "number of failed transactions: 0 (0.000%)" "$(<"$TEST_DIR/pgbench2")"
+	assert_equal "$(count_of acme)" 600
 }
 
 @test "a session that cannot be handed over keeps the tenant where it is" {

@@ -1,6 +1,8 @@
 #include "lib/adapters/sha_many.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "lib/base/vec.h"
 #include "tests/unit/unit.h"
@@ -20,7 +22,7 @@ fill(void)
 
 static const size_t widths[] = { 8, 16 };
 
-/* The other width is for other machines, and shows nothing here. */
+/* A width that is not for this machine is made one by one, and shows nothing here. */
 static bool
 possible(size_t lanes)
 {
@@ -102,6 +104,58 @@ lanes_do_not_touch_each_other(void **state)
 		}
 }
 
+/* The library has a greatest length; the texts beside a longer one are not held up by it. */
+static void
+long_texts_have_the_sum_that_openssl_makes(void **state)
+{
+	static const size_t lengths[] = { 65533, 65534, 65535, 65536, 100000, 524289, 3, 897 };
+	Arena *mem = arena_new(NULL);
+	Bytes texts[LENGTH(lengths)];
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(lengths); i++) {
+		unsigned char *at = arena_alloc(mem, lengths[i]);
+		for (size_t k = 0; k < lengths[i]; k++)
+			at[k] = (unsigned char)(k * 31 + i);
+		texts[i] = (Bytes){ at, lengths[i] };
+	}
+	for (size_t w = 0; w < LENGTH(widths) && possible(widths[w]); w++)
+		same_as_one_by_one(widths[w], texts, LENGTH(texts));
+	arena_free(mem);
+}
+
+static void
+an_empty_text_needs_no_address(void **state)
+{
+	Bytes texts[TEXTS] = { 0 };
+
+	(void)state;
+	for (size_t w = 0; w < LENGTH(widths) && possible(widths[w]); w++)
+		same_as_one_by_one(widths[w], texts, TEXTS);
+}
+
+/* The page behind the texts may not be read: a step into it ends the test. */
+static void
+nothing_behind_a_text_is_read(void **state)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	Bytes texts[TEXTS];
+
+	(void)state;
+	unsigned char *at = mmap(
+	    NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(at != MAP_FAILED);
+	memset(at, 0x5a, page);
+	assert_int_equal(mprotect(at + page, page, PROT_NONE), 0);
+	for (size_t w = 0; w < LENGTH(widths) && possible(widths[w]); w++)
+		for (size_t n = 0; n < MOST; n++) {
+			for (size_t i = 0; i < TEXTS; i++)
+				texts[i] = (Bytes){ at + page - n, n };
+			same_as_one_by_one(widths[w], texts, TEXTS);
+		}
+	assert_int_equal(munmap(at, 2 * page), 0);
+}
+
 int
 main(void)
 {
@@ -109,6 +163,9 @@ main(void)
 		cmocka_unit_test(sums_are_the_published_ones),
 		cmocka_unit_test(every_length_has_the_sum_that_openssl_makes),
 		cmocka_unit_test(lanes_do_not_touch_each_other),
+		cmocka_unit_test(long_texts_have_the_sum_that_openssl_makes),
+		cmocka_unit_test(an_empty_text_needs_no_address),
+		cmocka_unit_test(nothing_behind_a_text_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -406,23 +406,30 @@ logins_are_added_rotated_and_removed(void **state)
 	bool found;
 
 	estate_apply(r, estate_text(r));
-	ok(&r->cx, plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report", .read_only = true }, "add", &plan));
+	ok(&r->cx,
+	    plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report", .read_only = true },
+		"add", &plan));
 	assert_string_equal(
 	    estate_steps_of(r, plan), "tenant/acme login.register\ntenant/acme e.login-add\n");
 	estate_run(r, plan);
 	ok(&r->cx, catalog_login_password(&r->cx, r->home, "acme", "report", &first));
 	assert_int_equal(first.len, 32);
-	refused(&r->cx, plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report", .read_only = true }, "add", &plan),
+	refused(&r->cx,
+	    plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report", .read_only = true },
+		"add", &plan),
 	    FAIL_EXISTS, "tenant \"acme\" has a login \"report\" already");
-	ok(&r->cx, plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report" }, "rotate", &plan));
+	ok(&r->cx,
+	    plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report" }, "rotate", &plan));
 	estate_run(r, plan);
 	ok(&r->cx, catalog_login_password(&r->cx, r->home, "acme", "report", &second));
 	assert_string_not_equal(first.text, second.text);
 	ok(&r->cx, catalog_secret_get(&r->cx, r->home, "previous/acme/report", &first, &found));
 	assert_false(found);
-	ok(&r->cx, plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report" }, "remove", &plan));
+	ok(&r->cx,
+	    plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report" }, "remove", &plan));
 	estate_run(r, plan);
-	refused(&r->cx, plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report" }, "remove", &plan),
+	refused(&r->cx,
+	    plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report" }, "remove", &plan),
 	    FAIL_NOT_FOUND, "tenant \"acme\" has no login \"report\"");
 }
 

@@ -175,9 +175,12 @@ a_read_only_login_stays_read_only_when_its_password_changes(void **state)
 	int n = 0;
 
 	estate_run(r, tenant_plan(r));
-	ok(&r->cx, plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report", .read_only = true }, "add", &plan));
+	ok(&r->cx,
+	    plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report", .read_only = true },
+		"add", &plan));
 	estate_run(r, plan);
-	ok(&r->cx, plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report" }, "rotate", &plan));
+	ok(&r->cx,
+	    plan_login(&r->cx, r->home, "acme", &(Login){ .user = "report" }, "rotate", &plan));
 	estate_run(r, plan);
 	ok(&r->cx, lite_query(&r->cx, r->home->db, &LOGINS, &rows, ""));
 	for (; lite_next(rows); n++)

@@ -163,8 +163,7 @@ addresses_are_read_or_refused(void **state)
 		}
 		assert_false(listen_parse(&r->cx, cases[i].text, &l));
 		assert_string_equal(r->cx.fail->what,
-		    arena_printf(
-			r->cx.mem, "\"%s\" is no address to listen on", cases[i].text));
+		    arena_printf(r->cx.mem, "\"%s\" is no address to listen on", cases[i].text));
 		fail_clear(&r->cx);
 	}
 }

@@ -24,6 +24,9 @@ static const Sql LOGINS = { "logins",
 	0 };
 static const Sql MODE = { "mode", "UPDATE tenant SET mode = 'shared' WHERE name = ?1", 1 };
 
+static const Sql LIMITS = { "limits",
+	"UPDATE login SET valid_until = 77, max_conns = 3 WHERE tenant = ?1", 1 };
+
 static void
 fill(Room *r, int64_t n)
 {
@@ -77,16 +80,14 @@ every_route_is_found_with_its_login_and_no_other(void **state)
 		snprintf(name, sizeof name, "t%d", i);
 		assert_true(route_find(t, name, &route));
 		assert_string_equal(route.tenant, name);
-		assert_string_equal(
-		    route.dbname, arena_printf(r->cx.mem, "t_abcdefghijkl%d", i));
+		assert_string_equal(route.dbname, arena_printf(r->cx.mem, "t_abcdefghijkl%d", i));
 		assert_int_equal(route.state, ROUTE_OPEN);
 		assert_int_equal(route.guarded, i % 2 == 0);
 		assert_int_equal(route.pool, POOL_SESSION);
 		assert_int_equal(route.cluster, 1);
 		assert_int_equal(route.logins, 1);
 		assert_true(route_login(t, name, "app", &login));
-		assert_string_equal(
-		    login.role, arena_printf(r->cx.mem, "t_abcdefghijkl%d_app", i));
+		assert_string_equal(login.role, arena_printf(r->cx.mem, "t_abcdefghijkl%d_app", i));
 		assert_true(login.on);
 		assert_false(route_login(t, name, "ap", &login));
 		assert_false(route_login(t, name, "", &login));
@@ -165,7 +166,7 @@ what_changes_a_route_reaches_the_table(void **state)
 	assert_true(route.guarded);
 	assert_int_equal(route.pool, POOL_TRANSACTION);
 	assert_int_equal(route.cap, 9);
-	ok(&r->cx, catalog_login_limits(&r->cx, r->home, "t2", "app", 77, 3));
+	ok(&r->cx, lite_do(&r->cx, r->home->db, &LIMITS, "t", "t2"));
 	ok(&r->cx, catalog_tenant_state(&r->cx, r->home, "t2", TENANT_SUSPENDED, 0));
 	ok(&r->cx, catalog_route_set(&r->cx, r->home, "t2", 5, "off", "c1", "d"));
 	ok(&r->cx, catalog_tenant_forget(&r->cx, r->home, "t3"));

@@ -1,0 +1,178 @@
+# Servers that misbehave: between the gateway and a real one stands a relay that does what it is told.
+
+load ../lib/home
+load ../lib/cluster
+load ../lib/wait
+load ../lib/estate
+load ../lib/gateway
+
+setup_file() {
+	clusters_setup
+	estate_servers
+	home_setup
+	estate_setup
+	relay_start
+	sed -i "/metadata: {name: bj-1/,/^---/ s/port: .*/port: $RELAY/" "$MANIFESTS/clusters.yaml"
+	copyhold apply -f "$MANIFESTS" --yes --quiet
+	gateway_start gw --workers 1 --connect-timeout 1s --wait 3s
+	GLOBEX=$(gw globex) ACME=$(gw acme)
+	WORKER=$(pgrep -P "$(gateway_pid gw)")
+	export GLOBEX ACME WORKER
+}
+
+teardown_file() {
+	gateways_stop
+	kill "$(cat "$TEST_DIR/relay.pid")"
+	clusters_remove
+	home_teardown
+}
+
+setup() { export COPYHOLD_HOME=$TEST_DIR/home; }
+
+# Whatever the server did: the same worker goes on, other servers' tenants were served, and this one's are
+# again as soon as their server is well.
+teardown() {
+	kill -0 "$WORKER"
+	[ "$(psql -X -At -d "$ACME" -c "SELECT 'served'")" = served ]
+	behave relay
+	until_true psql -X -At -d "$GLOBEX" -c "SELECT 1"
+}
+
+relay_start() {
+	mkfifo "$TEST_DIR/relay.in"
+	/usr/bin/python3 "$REPO/tests/lib/fakeserver.py" 0 "$(cluster_port bj-1)" \
+		<>"$TEST_DIR/relay.in" >"$TEST_DIR/relay.out" 2>"$TEST_DIR/relay.err" 3>&- &
+	echo $! >"$TEST_DIR/relay.pid"
+	until_true grep -q listening "$TEST_DIR/relay.out"
+	RELAY=$(sed -n 's/listening //p' "$TEST_DIR/relay.out")
+	export RELAY
+}
+
+behave() {
+	local before
+	before=$(wc -l <"$TEST_DIR/relay.out")
+	echo "$*" >"$TEST_DIR/relay.in"
+	until_true more_than "$before"
+}
+
+more_than() { [ "$(wc -l <"$TEST_DIR/relay.out")" -gt "$1" ]; }
+
+# The server is well, and the gateway has no connection to it.
+fresh() {
+	behave relay
+	until_true psql -X -At -d "$GLOBEX" -c "SELECT 1"
+	su_psql bj-1 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()" >/dev/null
+	until_true no_servers
+	LOG_FROM=$(($(wc -l <"$TEST_DIR/gateway.gw.log") + 1))
+}
+
+no_servers() { [ "$(copyhold gateway servers bj-1 -o json | jq length)" = 0 ]; }
+in_log() { tail -n "+$LOG_FROM" "$TEST_DIR/gateway.gw.log" | grep -qF "$1"; }
+
+# WORD TEXT: the server behaves so; the log says why, and the client hears of it without a detail.
+refuses() {
+	fresh
+	behave "$1"
+	run psql -X -At -d "$GLOBEX" -c "SELECT 1"
+	assert_exit 2
+	assert_contains "FATAL:  ${3-the database of this tenant refuses the gateway}"
+	until_true in_log "no connection to its database: $2"
+}
+
+@test "a server that asks for a password in clear, for MD5, for nothing, or for another mechanism is refused" {
+	refuses cleartext "it asks for a password in clear"
+	refuses md5 "it asks for MD5 authentication"
+	refuses nothing "it asks for no proof and gives none"
+	refuses sasl-other "it does not offer SCRAM-SHA-256"
+}
+
+@test "a server that breaks SCRAM is refused" {
+	refuses nonce-long "its SCRAM challenge is not well formed"
+	refuses nonce-other "its SCRAM challenge is not well formed"
+	refuses signature "it could not prove that it knows the role"
+}
+
+@test "a server that does not speak the protocol at login is tried again, and the client waits in vain" {
+	local none="no connection to the database became free in time"
+	refuses garbage "it does not speak the protocol" "$none"
+	refuses long "it does not speak the protocol" "$none"
+	refuses zero "it does not speak the protocol" "$none"
+	refuses error-bare "it refused the login" "$none"
+}
+
+@test "a server that hangs is given up after its time" {
+	refuses hang "it did not answer in time" "no connection to the database became free in time"
+	refuses refuse "it does not speak the protocol" "no connection to the database became free in time"
+}
+
+@test "a login that is cut off anywhere is tried again, and the client comes in when it is well" {
+	local n pid
+	for n in 1 8 9 24 100 180 300; do
+		fresh
+		behave cut "$n"
+		psql -X -At -d "$GLOBEX" -c "SELECT 'in'" >"$TEST_DIR/out" 2>&1 3>&- &
+		pid=$!
+		until_true in_log "it closed the connection"
+		behave relay
+		wait "$pid"
+		assert_equal "$(cat "$TEST_DIR/out")" in
+	done
+}
+
+# What psql says of the query, and whether its session is there afterwards.
+after() {
+	fresh
+	behave after "$1"
+	run psql -X -At -d "$GLOBEX" -c "SELECT 1" -c "SELECT 'next'"
+}
+
+@test "what nobody asked for never reaches a client" {
+	local word
+	for word in row extra-z; do
+		after "$word"
+		assert_lacks next
+		assert_contains "the database server sent what nobody asked for"
+	done
+	for word in long garbage zero; do
+		after "$word"
+		assert_exit 2
+		assert_contains "the database server broke the protocol"
+	done
+	after status
+	assert_contains "the database server broke the protocol"
+}
+
+@test "an error without SQLSTATE, or without an end, is survived" {
+	after error-bare
+	assert_lacks served
+	kill -0 "$WORKER"
+	after error-cut
+	assert_exit 2
+	after eof
+	assert_exit 2
+	assert_contains "the connection to the database was lost"
+}
+
+@test "a dead server's clients wait, and go on when it is back" {
+	local pid
+	behave relay
+	mkfifo "$TEST_DIR/stay.sql"
+	psql -X -At -q -d "$GLOBEX" <"$TEST_DIR/stay.sql" >"$TEST_DIR/stay.out" 2>&1 3>&- &
+	pid=$!
+	exec 9>"$TEST_DIR/stay.sql"
+	echo "SELECT 'before';" >&9
+	until_true grep -q before "$TEST_DIR/stay.out"
+	cluster_crash bj-1
+	until_true no_servers
+	echo "SELECT 'in vain';" >&9
+	until_true grep -q "ERROR:  no connection to the database became free in time" "$TEST_DIR/stay.out"
+	assert_equal "$(psql -X -At -d "$ACME" -c "SELECT 'served'")" served
+	echo "SELECT 'waited';" >&9
+	cluster_start bj-1
+	until_true grep -q waited "$TEST_DIR/stay.out"
+	exec 9>&-
+	wait "$pid"
+	rm "$TEST_DIR/stay.sql"
+	assert_equal "$(grep -c ERROR "$TEST_DIR/stay.out")" 1
+}

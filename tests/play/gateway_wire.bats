@@ -1,0 +1,372 @@
+# Exchanges that no client library sends, message by message, over a pool that is given back after each transaction.
+
+load ../lib/home
+load ../lib/cluster
+load ../lib/wait
+load ../lib/estate
+load ../lib/gateway
+
+setup_file() {
+	clusters_setup
+	estate_servers
+	home_setup
+	estate_setup
+	estate_shared
+	sed -i '/metadata: {name: globex/,/^---/ s/^spec:/spec:\n  gateway: {pool: transaction, connections: 2}/' \
+		"$MANIFESTS/tenants.yaml"
+	copyhold apply -f "$MANIFESTS" --yes --quiet
+	gateway_start gw --workers 1
+	GLOBEX=$(gw globex) INITECH=$(gw initech) HOOLI=$(gw hooli)
+	export GLOBEX INITECH HOOLI
+}
+
+teardown_file() {
+	gateways_stop
+	clusters_remove
+	home_teardown
+}
+
+setup() { export COPYHOLD_HOME=$TEST_DIR/home; }
+
+# A script of tests/lib/pgwire.py, from stdin; a, b: two sessions of globex, each with a transaction of its own.
+wire() {
+	{
+		echo "import os, sys, time; sys.path.insert(0, '$REPO/tests/lib')"
+		echo "from pgwire import *"
+		cat <<-'PY'
+			GLOBEX, INITECH, HOOLI = (os.environ[k] for k in ("GLOBEX", "INITECH", "HOOLI"))
+			def same(got, expected):
+			    assert got == expected, f"\ngot      {got}\nexpected {expected}"
+			a, b = Session(GLOBEX), Session(GLOBEX)
+		PY
+		cat
+	} >"$TEST_DIR/script.py"
+	/usr/bin/python3 "$TEST_DIR/script.py"
+}
+
+@test "Flush without Sync is answered, and keeps the server" {
+	wire <<-'PY'
+		a.send(parse("", "SELECT 1"), bind("", ""), execute(), flush())
+		same(a.says("C"), "1 2 D=1 C=SELECT 1")
+		same(b.ask("SELECT 2"), "T D=2 C=SELECT 1 Z=I")
+		a.send(sync())
+		same(a.says(), "Z=I")
+	PY
+}
+
+@test "messages may be cut at every byte" {
+	wire <<-'PY'
+		all = parse("cut", "SELECT $1::int + 1") + bind("", "cut", ["41"]) + describe("P", "") + execute() + sync()
+		for at in range(1, len(all)):
+		    a.send(all[:at])
+		    a.send(all[at:])
+		    same(a.says(), "1 2 T D=42 C=SELECT 1 Z=I")
+		    a.send(close("S", "cut"), sync())
+		    same(a.says(), "3 Z=I")
+		for byte in all:
+		    a.send(bytes([byte]))
+		same(a.says(), "1 2 T D=42 C=SELECT 1 Z=I")
+	PY
+}
+
+@test "the unnamed statement is there in a later transaction, on whichever server" {
+	wire <<-'PY'
+		a.send(parse("", "SELECT 'of a'"), sync())
+		same(a.says(), "1 Z=I")
+		for turn in range(4):
+		    b.send(parse("", f"SELECT 'of b {turn}'"), sync())
+		    same(b.says(), "1 Z=I")
+		    a.send(bind("", ""), execute(), sync())
+		    same(a.says(), "2 D=of a C=SELECT 1 Z=I")
+		    b.send(bind("", ""), execute(), sync())
+		    same(b.says(), f"2 D=of b {turn} C=SELECT 1 Z=I")
+	PY
+}
+
+@test "who has no unnamed statement does not get another's" {
+	wire <<-'PY'
+		for turn in range(4):
+		    a.send(parse("", "SELECT 'of a'"), sync())
+		    same(a.says(), "1 Z=I")
+		    b.send(bind("", ""), execute(), sync())
+		    same(b.says(), "E=26000:unnamed prepared statement does not exist Z=I")
+		    b.send(describe("S", ""), sync())
+		    same(b.says(), "E=26000:unnamed prepared statement does not exist Z=I")
+	PY
+}
+
+@test "a statement's name on the server cannot be used by a client" {
+	wire <<-'PY'
+		a.send(parse("mine", "SELECT 'of a'"), sync())
+		same(a.says(), "1 Z=I")
+		for number in range(1, 40):
+		    b.send(bind("", f"copyhold/{number}"), execute(), sync())
+		    same(b.says(), 'E=26000:prepared statement "copyhold/none" does not exist Z=I')
+	PY
+}
+
+@test "after an error in a pipeline the names behind it are free again" {
+	wire <<-'PY'
+		a.send(parse("known", "SELECT 5"), sync())
+		same(a.says(), "1 Z=I")
+		a.send(parse("bad", "SELEC 1"), parse("next", "SELECT 5"), parse("new", "SELECT 6"), sync())
+		same(a.says(), 'E=42601:syntax error at or near "SELEC" Z=I')
+		a.send(parse("bad", "SELECT 1"), parse("next", "SELECT 2"), parse("new", "SELECT 3"), sync())
+		same(a.says(), "1 1 1 Z=I")
+		a.send(bind("", "bad"), execute(), bind("", "next"), execute(), bind("", "new"), execute(), sync())
+		same(a.says(), "2 D=1 C=SELECT 1 2 D=2 C=SELECT 1 2 D=3 C=SELECT 1 Z=I")
+		a.send(parse("next", "SELECT 4"), sync())
+		same(a.says(), "E=42P05:a prepared statement of this name exists already Z=I")
+	PY
+}
+
+@test "what is passed over after an error leaves the unnamed statement alone" {
+	wire <<-'PY'
+		a.send(parse("", "SELECT 'first'"), bind("", "none"), flush())
+		same(a.says("E"), '1 E=26000:prepared statement "none" does not exist')
+		a.send(parse("", "SELECT 'second'"), sync())
+		same(a.says(), "Z=I")
+		a.send(bind("", ""), execute(), sync())
+		same(a.says(), "2 D=first C=SELECT 1 Z=I")
+	PY
+}
+
+@test "Close of what is not there succeeds" {
+	wire <<-'PY'
+		a.send(close("S", "nothing"), close("P", "nothing"), close("S", ""), sync())
+		same(a.says(), "3 3 3 Z=I")
+	PY
+}
+
+@test "more statements than a server keeps, and errors between them" {
+	wire <<-'PY'
+		for i in range(300):
+		    a.send(parse(f"s{i}", f"SELECT {i}"), sync())
+		    same(a.says(), "1 Z=I")
+		for i in range(300):
+		    a.send(bind("", "none"), bind("", f"s{i}"), execute(), sync())
+		    same(a.says(), 'E=26000:prepared statement "none" does not exist Z=I')
+		a.send(*[bind("", f"s{i}") + execute() for i in range(300)], bind("", "none"), sync())
+		same(a.says(), " ".join(f"2 D={i} C=SELECT 1" for i in range(300)) +
+		    ' E=26000:prepared statement "none" does not exist Z=I')
+		a.send(query("SELECT 1/0"), *[bind("", f"s{i}") + execute() for i in reversed(range(300))], sync())
+		same(a.says(), "E=22012:division by zero Z=I")
+		same(a.says(), " ".join(f"2 D={i} C=SELECT 1" for i in reversed(range(300))) + " Z=I")
+		for turn in range(3):
+		    a.send(parse("late", "SELECT 1/0"), bind("", "late"), execute(),
+		        *[bind("", f"s{i}") + execute() for i in range(turn, 300, 2)], sync())
+		    same(a.says(), "1 E=22012:division by zero Z=I" if turn == 0 else
+		        "E=42P05:a prepared statement of this name exists already Z=I")
+		a.send(*[bind("", f"s{i}") + execute() for i in range(300)], sync())
+		same(a.says(), " ".join(f"2 D={i} C=SELECT 1" for i in range(300)) + " Z=I")
+	PY
+}
+
+@test "DEALLOCATE that the gateway answers itself keeps no server" {
+	wire <<-'PY'
+		c = Session(GLOBEX)
+		for s in (a, b, c):
+		    s.send(parse("x", "SELECT 1"), sync())
+		    same(s.says(), "1 Z=I")
+		for s in (a, b, c):
+		    same(s.ask("DEALLOCATE x"), "C=DEALLOCATE Z=I")
+		for s in (a, b, c):
+		    same(s.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+	PY
+}
+
+@test "a message that has only begun, or Close without Sync, keeps no server" {
+	wire <<-'PY'
+		c, whole = Session(GLOBEX), query("SELECT '" + "x" * 3000 + "'")
+		a.send(whole[:100])
+		b.send(whole[:2000])
+		same(c.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+		a.send(whole[100:])
+		b.send(whole[2000:])
+		for s in (a, b):
+		    same(s.says(), "T D=" + "x" * 3000 + " C=SELECT 1 Z=I")
+		    s.send(close("S", "nothing"), flush())
+		    same(s.says("3"), "3")
+		same(c.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+		for s in (a, b):
+		    s.send(sync())
+		    same(s.says(), "Z=I")
+	PY
+}
+
+@test "a statement too long to be kept takes the place of the one before" {
+	wire <<-'PY'
+		i = Session(INITECH)
+		long = "SELECT 'long'" + " " * 300000
+		i.send(parse("", "SELECT 'short'"), parse("n", "SELECT 'short'"), sync())
+		same(i.says(), "1 1 Z=I")
+		i.send(parse("", long), bind("", ""), execute(), sync())
+		same(i.says(), "1 2 D=long C=SELECT 1 Z=I")
+		i.send(bind("", ""), execute(), sync())
+		same(i.says(), "2 D=long C=SELECT 1 Z=I")
+		i.send(parse("n", long), sync())
+		same(i.says(), "E=42P05:a prepared statement of this name exists already Z=I")
+		i.send(parse("m", long), bind("", "m"), execute(), sync())
+		same(i.says(), "1 2 D=long C=SELECT 1 Z=I")
+		i.send(parse("", "SELECT 'short again'"), bind("", ""), execute(), sync())
+		same(i.says(), "1 2 D=short again C=SELECT 1 Z=I")
+	PY
+}
+
+@test "a portal gives its rows in parts" {
+	wire <<-'PY'
+		a.send(query("BEGIN"))
+		same(a.says(), "C=BEGIN Z=T")
+		a.send(parse("", "SELECT generate_series(1, 5)"), bind("p", ""), execute("p", 2), flush())
+		same(a.says("s"), "1 2 D=1 D=2 s")
+		same(b.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+		a.send(execute("p", 2), sync())
+		same(a.says(), "D=3 D=4 s Z=T")
+		a.send(execute("p"), close("P", "p"), sync())
+		same(a.says(), "D=5 C=SELECT 1 3 Z=T")
+		same(a.ask("COMMIT"), "C=COMMIT Z=I")
+	PY
+}
+
+@test "COPY IN: Sync before the data, data that nobody asked for, a client that fails it" {
+	wire <<-'PY'
+		copy = parse("", "COPY account (name, country) FROM STDIN") + bind("", "") + execute()
+		row, done = message("d", b"copied\tCN\n"), message("c")
+		a.send(copy, sync(), row, done, sync())
+		same(a.says(), "1 2 G C=COPY 1 Z=I")
+		a.send(row, row, done, message("f", b"stray\0"))
+		same(a.ask("SELECT count(*) FROM account WHERE name = 'copied'"), "T D=1 C=SELECT 1 Z=I")
+		a.send(copy, row, message("f", b"no more\0"), sync())
+		same(a.says(), '1 2 G E=57014:COPY from stdin failed: no more Z=I')
+		a.send(query("COPY account (name, country) FROM STDIN"), row, message("f", b"enough\0"))
+		same(a.says(), 'G E=57014:COPY from stdin failed: enough Z=I')
+		a.send(copy, message("d", b"wrong\n"), row, done, sync())
+		same(a.says(), '1 2 G E=22P04:missing data for column "country" Z=I')
+		same(a.ask("DELETE FROM account WHERE name = 'copied'"), "C=DELETE 1 Z=I")
+		same(b.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+		a.send(copy, query("SELECT 1"), sync())
+		same(a.at_end(), "1 2 G E=08P01:unexpected message type 0x51 during COPY from stdin "
+		    "E=08P01:terminating connection because protocol synchronization was lost E=08006:the connection to the database was lost")
+		same(b.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+	PY
+}
+
+@test "a function call by number is carried, and refused where the route is guarded" {
+	wire <<-'PY'
+		call = message("F", struct.pack("!IHHH", 177, 1, 1, 2) + struct.pack("!IiIi", 4, 40, 4, 2) + struct.pack("!H", 1))
+		a.send(call)
+		answer = a.until("Z")
+		same([k for k, _ in answer], ["V", "Z"])
+		same(answer[0][1], struct.pack("!Ii", 4, 42))
+		h = Session(HOOLI)
+		h.send(call)
+		same(h.says(), "E=42501:DO, CALL, LOAD, function calls by number and functions that run a text are "
+		    "not allowed through this gateway Z=I")
+		same(h.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+	PY
+}
+
+@test "a newer protocol and options that nobody knows are negotiated" {
+	wire <<-'PY'
+		new = Session(GLOBEX, version=196610)
+		same(new.negotiated, struct.pack("!II", 196608, 0))
+		same(new.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+		odd = Session(GLOBEX, settings=[("_pq_.one", "1"), ("_pq_.two", "2")])
+		same(odd.negotiated, struct.pack("!II", 196608, 2) + b"_pq_.one\0_pq_.two\0")
+		same(odd.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+	PY
+}
+
+@test "a setting at start that the server refuses ends the login with the server's words" {
+	wire <<-'PY'
+		for name, value, told in (
+		    ("client_encoding", "KLINGON", '22023:invalid value for parameter "client_encoding": "KLINGON"'),
+		    ("TimeZone", "Mars/Olympus", '22023:invalid value for parameter "TimeZone": "Mars/Olympus"')):
+		    try:
+		        Session(GLOBEX, settings=[(name, value)])
+		        assert False, "logged in"
+		    except Gone as e:
+		        same(str(e), told)
+	PY
+}
+
+@test "empty queries, notices, errors in the middle of several statements" {
+	wire <<-'PY'
+		same(a.ask(""), "I Z=I")
+		same(a.ask(" ; ; "), "I Z=I")
+		a.send(parse("", ""), bind("", ""), execute(), sync())
+		same(a.says(), "1 2 I Z=I")
+		same(a.ask("ROLLBACK"), "N=25P01:there is no transaction in progress C=ROLLBACK Z=I")
+		same(a.ask("SELECT 1; SELECT 1/0; SELECT 2"), "T D=1 C=SELECT 1 E=22012:division by zero Z=I")
+		same(a.ask("BEGIN; SELECT 1/0"), "C=BEGIN E=22012:division by zero Z=E")
+		same(b.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+		same(a.ask("ROLLBACK; SELECT 3"), "C=ROLLBACK T D=3 C=SELECT 1 Z=I")
+	PY
+}
+
+@test "a notification reaches a session that listens, while it says nothing" {
+	wire <<-'PY'
+		l, n = Session(INITECH), Session(INITECH)
+		same(l.ask("LISTEN news"), "C=LISTEN Z=I")
+		same(n.ask("NOTIFY news, 'rain'"), "C=NOTIFY Z=I")
+		same(l.says("A"), "A=news rain")
+		a_listens = Session(GLOBEX)
+		same(a_listens.ask("LISTEN news"), "C=LISTEN Z=I")
+		same(b.ask("NOTIFY news, 'here alone'"), "C=NOTIFY Z=I")
+		same(a_listens.says("A"), "A=news here alone")
+	PY
+}
+
+@test "Terminate in the middle undoes what was begun, and the server is free" {
+	wire <<-'PY'
+		for turn in range(6):
+		    t = Session(GLOBEX)
+		    same(t.ask("BEGIN"), "C=BEGIN Z=T")
+		    same(t.ask("INSERT INTO account (name, country) VALUES ('half', 'CN')"), "C=INSERT 0 1 Z=T")
+		    t.send(*([parse("", "SELECT pg_sleep(60)"), bind("", ""), execute(), flush()] if turn % 2 else []),
+		        message("X"))
+		    t.close()
+		same(a.ask("SELECT count(*) FROM account WHERE name = 'half'"), "T D=0 C=SELECT 1 Z=I")
+	PY
+}
+
+@test "many short statements that are prepared and closed leave nothing behind" {
+	wire <<-'PY'
+		for turn in range(40):
+		    a.send(*[parse(f"t{turn}x{i}", f"SELECT {turn} + {i}") + close("S", f"t{turn}x{i}") for i in range(50)],
+		        sync())
+		    same(a.says(), "1 3 " * 50 + "Z=I")
+		big = "SELECT '" + "x" * 200000 + "'"
+		kept = 0
+		while True:
+		    a.send(parse(f"big{kept}", big), sync())
+		    said = a.says()
+		    if said != "1 Z=I":
+		        break
+		    kept += 1
+		same((kept, said), (83, "E=54000:the prepared statements of this session are more than this gateway keeps Z=I"))
+		same(a.ask("DEALLOCATE ALL"), "C=DEALLOCATE ALL Z=I")
+		a.send(parse("big", big), sync())
+		same(a.says(), "1 Z=I")
+	PY
+}
+
+@test "prepared savepoints are counted, also within one pipeline" {
+	wire <<-'PY'
+		h = Session(HOOLI)
+		same(h.ask("BEGIN"), "C=BEGIN Z=T")
+		h.send(parse("sp", "SAVEPOINT s"), sync())
+		same(h.says(), "1 Z=T")
+		one = bind("", "sp") + execute()
+		h.send(one * 60, sync())
+		same(h.says(), "2 C=SAVEPOINT " * 60 + "Z=T")
+		h.send(one * 10, sync())
+		same(h.says(), "2 C=SAVEPOINT " * 4 + "E=54000:too many savepoints in one transaction Z=E")
+		same(h.ask("ROLLBACK"), "C=ROLLBACK Z=I")
+		same(h.ask("BEGIN; " + "SAVEPOINT a; " * 65), "E=54000:too many savepoints in one transaction Z=I")
+		for sql, what in (("LOCK TABLE account", "LOCK is"), ("LISTEN x", "LISTEN and NOTIFY are"),
+		    ("SELECT pg_advisory_lock(1)", "advisory locks are")):
+		    h.send(parse("", sql), bind("", ""), execute(), sync())
+		    same(h.says(), f"E=42501:{what} not allowed through this gateway Z=I")
+	PY
+}
