@@ -37,6 +37,7 @@ build_tools() {
 	"$@" -o "$tools/evidence" "$root/bench/evidence.c" "$build/libcopyhold.a" $libs -lanl
 	# shellcheck disable=SC2086
 	"$@" -o "$tools/audit" "$root/bench/audit.c" "$build/libcopyhold.a" $libs -lanl
+	# shellcheck disable=SC2086
 	"$@" -o "$tools/routes" "$root/bench/routes.c" "$build/libcopyhold.a" $libs -lanl
 	"$@" -o "$tools/gateway" "$root/bench/gateway.c" "-I$(pg_config --includedir)" -lpq
 	# shellcheck disable=SC2086

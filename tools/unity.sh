@@ -14,6 +14,10 @@ allowed=$(sed 's/[ \t]*#.*//; /^$/d' <<-'END'
 	merkle_node	# tests build trees by it
 	event_openings	# tests open by these two what an event commits to
 	event_commitment
+	route_at	# tests look into the table of routes by these three
+	route_table_count
+	route_table_overlay
+	scram_keys_fit	# tests hold keys against verifiers by it
 END
 )
 

@@ -54,7 +54,8 @@ loop_new(Arena *mem)
 
 	l->mem = mem;
 	if (config)
-		event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV |
+		event_config_set_flag(config,
+		    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV |
 			EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
 	l->base = config ? event_base_new_with_config(config) : NULL;
 	if (config)
@@ -192,17 +193,11 @@ timer_in(Timer *t, int64_t ms)
 }
 
 void
-timer_stop(Timer *t)
-{
-	event_del(&t->event);
-}
-
-void
 timer_free(Timer *t)
 {
 	if (!t)
 		return;
-	timer_stop(t);
+	event_del(&t->event);
 	t->next = t->loop->spare_timers;
 	t->loop->spare_timers = t;
 }

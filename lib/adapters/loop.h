@@ -31,7 +31,6 @@ void	 watch_for(Watch *w, int events);			/* level-triggered, until told otherwis
 void	 watch_free(Watch *w);					/* NULL is fine; before the descriptor is closed */
 Timer	*timer_new(Loop *l, TimerFn fn, void *ptr);
 void	 timer_in(Timer *t, int64_t ms);			/* once; again in place of before */
-void	 timer_stop(Timer *t);
 void	 timer_free(Timer *t);
 /* Addresses of a host, asked without waiting (libevent's evdns; /etc/hosts too).  `fn` is called later, once;
  * n 0: there is none, or the question could not be asked.  loop_resolve_stop(): it is not called any more. */

@@ -29,7 +29,8 @@ tls_fail(Ctx *cx, const char *what)
 
 	ERR_error_string_n(ERR_get_error(), text, sizeof text);
 	ERR_clear_error();
-	fail(cx, FAIL_TLS, "Check that it is PEM, whole, and that key and certificate belong together.",
+	fail(cx, FAIL_TLS,
+	    "Check that it is PEM, whole, and that key and certificate belong together.",
 	    "the %s cannot be used", what);
 	return fail_cause(cx, "%s", text);
 }
@@ -42,9 +43,11 @@ new_ctx(const SSL_METHOD *method)
 	if (!ctx)
 		return NULL;
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
+	SSL_CTX_set_options(
+	    ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+	SSL_CTX_set_mode(ctx,
+	    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 		SSL_MODE_RELEASE_BUFFERS);
 	return ctx;
 }
@@ -157,7 +160,8 @@ stream_tls_client(Ctx *cx, const char *sslmode, const char *ca, const char *cert
 	if (ca)
 		ok = add_ca(cx, ctx, ca);
 	else if (verify)
-		ok = SSL_CTX_set_default_verify_paths(ctx) == 1 || tls_fail(cx, "system's authorities");
+		ok = SSL_CTX_set_default_verify_paths(ctx) == 1 ||
+		    tls_fail(cx, "system's authorities");
 	if (ok && cert && key)
 		ok = add_own(cx, ctx, cert, strlen(cert), key, strlen(key));
 	if (!ok) {
@@ -325,8 +329,9 @@ stream_start_client(Stream *s, StreamTls *tls, const char *host)
 		return false;
 	SSL_set_connect_state(s->tls);
 	X509_VERIFY_PARAM *param = SSL_get0_param(s->tls);
-	bool ok = is_address(host) ? !tls->check_host || X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1
-				   : SSL_set_tlsext_host_name(s->tls, host) == 1 &&
+	bool ok = is_address(host)
+	    ? !tls->check_host || X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1
+	    : SSL_set_tlsext_host_name(s->tls, host) == 1 &&
 		(!tls->check_host || X509_VERIFY_PARAM_set1_host(param, host, 0) == 1);
 	ERR_clear_error();
 	return ok;

@@ -6,7 +6,8 @@
 
 #include "region/gateway/worker_intern.h"
 
-#define CANCEL_MS 5000
+#define CANCEL_MS   5000
+#define CANCELS_MAX 4 /* under way to one server: more would hit nothing else */
 
 /* A request under way.  The server connection changes hands only when the other end has closed this one:
  * it has sent its signal by then (PostgreSQL documentation, "Canceling Requests in Progress"). */
@@ -235,9 +236,10 @@ look(Worker *w, const LinkCancel *m)
 	if (!c || c->state != CLIENT_READY || m->secret_n > sizeof m->secret ||
 	    !is_the_secret(c, m->secret, m->secret_n))
 		return;
-	if (c->server && c->server->busy_ms > 0)
-		cancel_send(c->server);
-	else if (c->waits)
+	if (c->server && c->server->busy_ms > 0) {
+		if (c->server->cancels < CANCELS_MAX)
+			cancel_send(c->server);
+	} else if (c->waits)
 		client_refuse(c, "57014", "canceling statement due to user request");
 }
 

@@ -42,7 +42,8 @@ conn_watch(Conn *c)
 	if (c->out.n > 0)
 		events |= LOOP_WRITE;
 	if (!c->deaf && stream_has_more(&c->io))
-		events |= LOOP_WRITE; /* it comes at once: no other event tells of what is decrypted */
+		events |=
+		    LOOP_WRITE; /* it comes at once: no other event tells of what is decrypted */
 	watch_for(c->watch, events);
 }
 

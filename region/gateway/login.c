@@ -21,9 +21,10 @@ client_login_free(Client *c)
 {
 	if (!c->login)
 		return;
+	Arena *mem = c->login->mem;
 	worker_forget(c->conn.w, c);
 	scram_wipe(c->login, sizeof *c->login);
-	arena_free(c->login->mem);
+	arena_free(mem);
 	c->login = NULL;
 }
 
@@ -181,7 +182,8 @@ admitted(Client *c, Route *r, RouteLogin *login)
 	Worker *w = c->conn.w;
 	const Entry *e = &c->login->entry;
 
-	if (!route_find(w->table, e->tenant, r) || !route_login(w->table, e->tenant, e->user, login)) {
+	if (!route_find(w->table, e->tenant, r) ||
+	    !route_login(w->table, e->tenant, e->user, login)) {
 		refuse(c);
 		return false;
 	}

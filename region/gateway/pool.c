@@ -504,13 +504,20 @@ is_old(const Server *s)
 	return s->old || s->own || s->epoch != r->epoch || s->cluster != r->cluster;
 }
 
+/* It is about to be moved, as a rule: what it has on the old side would only have to be ended there. */
+static bool
+is_parked(const Worker *w, const Tenancy *t)
+{
+	return t->route.state == ROUTE_PARKED && !gate_open(w, t) && !w->lapsed;
+}
+
 void
 pool_idle(Server *s)
 {
 	Worker *w = s->conn.w;
 	Pool *p = s->pool;
 
-	if (is_old(s) || s->replies.doubtful || turn_is_over(w, s) ||
+	if (is_old(s) || is_parked(w, p->tenant) || s->replies.doubtful || turn_is_over(w, s) ||
 	    turn_of_another_worker(w, s)) {
 		server_close(s, NULL);
 		return;
@@ -537,7 +544,7 @@ pool_unlink(Server *s)
 		s->client = NULL;
 		c->server = NULL;
 	}
-	if (is_old(s) || s->replies.doubtful) {
+	if (is_old(s) || is_parked(s->conn.w, s->pool->tenant) || s->replies.doubtful) {
 		server_close(s, NULL);
 		return;
 	}
@@ -637,7 +644,7 @@ close_old_idle(Pool *p)
 {
 	for (Server *s = p->idle, *next; s; s = next) {
 		next = s->idle_next;
-		if (is_old(s))
+		if (is_old(s) || is_parked(p->w, p->tenant))
 			server_close(s, NULL);
 	}
 }

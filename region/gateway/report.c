@@ -122,8 +122,8 @@ pools(Report *r)
 				active += s->client != NULL;
 			js_set_text(row, "tenant", t->route.tenant);
 			js_set_text(row, "user", p->user);
-			js_set_text(row, "mode",
-			    t->route.pool == POOL_SESSION ? "session" : "transaction");
+			js_set_text(
+			    row, "mode", t->route.pool == POOL_SESSION ? "session" : "transaction");
 			js_set_int(row, "clients", p->nclients);
 			js_set_int(row, "active", active);
 			js_set_int(row, "idle", p->nidle);
@@ -157,7 +157,8 @@ clients(Report *r)
 		js_set_text(row, "from", c->from);
 		js_set_text(row, "state", client_state(c));
 		js_set_int(row, "since_ms", r->now - c->since_ms);
-		js_set_text(row, "application", c->var[VAR_APPLICATION] ? c->var[VAR_APPLICATION] : "");
+		js_set_text(
+		    row, "application", c->var[VAR_APPLICATION] ? c->var[VAR_APPLICATION] : "");
 		js_set_bool(row, "pinned", client_pinned(c));
 	}
 }
@@ -181,7 +182,8 @@ pins(Report *r)
 			js_push_text(why, "long prepared statement");
 		js_set_text(row, "user", c->user);
 		js_set_text(row, "from", c->from);
-		js_set_text(row, "application", c->var[VAR_APPLICATION] ? c->var[VAR_APPLICATION] : "");
+		js_set_text(
+		    row, "application", c->var[VAR_APPLICATION] ? c->var[VAR_APPLICATION] : "");
 		js_set(row, "why", why);
 		js_set_bool(row, "in_transaction", in_tx);
 	}
@@ -259,7 +261,10 @@ report_answer(Worker *w, uint64_t id, const LinkAsk *ask)
 		{ "servers", servers, true },
 		{ "pins", pins, true },
 	};
-	Report r = { .w = w, .id = id, .mem = arena_new(w->mem), .about = ask->about,
+	Report r = { .w = w,
+		.id = id,
+		.mem = arena_new(w->mem),
+		.about = ask->about,
 		.now = worker_now(w) };
 
 	r.rows = js_array(r.mem);

@@ -133,9 +133,10 @@ lost(void *ptr, const Owed *o)
 	Server *s = ptr;
 
 	if (o->asked == 'P' && o->about != 0 && !(o->about & REFUSED)) {
-		server_lost(s, o->about);
+		if (o->whose != REPLY_MADE) /* that one is there since before */
+			server_lost(s, o->about);
 		if (o->whose != REPLY_OURS && s->client)
-			client_lost_statement(s->client, o->about);
+			names_lost(s->client, o->about);
 	}
 	if (o->asked == 'P')
 		s->unnamed = 0;
@@ -154,7 +155,7 @@ say_made(Server *s)
 			size_t n = wire_put_empty(
 			    w->build, sizeof w->build, o.asked == 'P' ? '1' : '3');
 			if (o.asked == 'P')
-				client_has_statement(s->client, o.about);
+				names_done(s->client, o.about);
 			queue_add(w, &s->client->conn.out, w->build, n);
 		}
 }
@@ -353,7 +354,7 @@ took_whole(Server *s, char type, const unsigned char *at, size_t total, const Ow
 		break;
 	case '1':
 		if (s->client && o && o->about != 0 && !ours)
-			client_has_statement(s->client, o->about);
+			names_done(s->client, o->about);
 		break;
 	default:
 		break;
@@ -527,11 +528,9 @@ server_dial_failed(Server *s, const char *sqlstate, const char *why)
 void
 server_tick(Server *s, int64_t now)
 {
-	const LinkLimits *limits = &s->conn.w->start.limits;
-
 	switch (s->state) {
 	case SERVER_DIAL:
-		if (now - s->since_ms > limits->connect_ms)
+		if (now - s->since_ms > s->conn.w->start.limits.connect_ms)
 			server_dial_failed(s, "08006", "it did not answer in time");
 		break;
 	case SERVER_RESET:

@@ -452,12 +452,6 @@ wire_put_error(unsigned char *out, size_t cap, const char *severity, const char 
 }
 
 size_t
-wire_put_notice(unsigned char *out, size_t cap, const char *sqlstate, const char *message)
-{
-	return put_report(out, cap, 'N', "NOTICE", sqlstate, message, NULL);
-}
-
-size_t
 wire_put_ready(unsigned char *out, size_t cap, char status)
 {
 	Out o = begin(out, cap, 'Z');

@@ -90,7 +90,6 @@ bool	 wire_mechanism(const unsigned char *data, size_t n, const char *wanted);	/
 
 size_t	 wire_put_error(unsigned char *out, size_t cap, const char *severity, const char *sqlstate,
 	    const char *message, const char *hint);		/* hint may be NULL; texts are cut to fit 512 bytes each */
-size_t	 wire_put_notice(unsigned char *out, size_t cap, const char *sqlstate, const char *message);
 size_t	 wire_put_ready(unsigned char *out, size_t cap, char status);
 size_t	 wire_put_empty(unsigned char *out, size_t cap, char type);	/* no body: '1' '2' '3' 'n' 'S' 'H' 'X'... */
 size_t	 wire_put_tag(unsigned char *out, size_t cap, const char *tag);	/* CommandComplete */

@@ -109,21 +109,57 @@ struct Asked {
 	uint64_t id;
 	AskedFn fn; /* NULL: not wanted any more */
 	void *ptr;
+	LinkType type;
+	size_t n;
+	unsigned char body[sizeof(LinkWantKeys)]; /* the largest question */
 };
+
+static void
+asked_sent(Worker *w, struct Asked *a)
+{
+	secret_wipe(a->body, sizeof a->body);
+	a->next = w->asked;
+	w->asked = a;
+}
+
+/* In order; what nobody wants any more is not asked. */
+static void
+ask_unsent(Worker *w)
+{
+	while (w->unsent) {
+		struct Asked *a = w->unsent;
+		if (a->fn && !link_send(WORKER_LINK, a->type, a->id, a->body, a->n, -1))
+			return;
+		w->unsent = a->next;
+		if (a->fn) {
+			asked_sent(w, a);
+			continue;
+		}
+		a->next = w->spare_asked;
+		w->spare_asked = a;
+	}
+}
 
 uint64_t
 worker_ask(Worker *w, LinkType type, const void *body, size_t n, AskedFn fn, void *ptr)
 {
 	struct Asked *a = w->spare_asked;
+	bool sent = !w->unsent && link_send(WORKER_LINK, type, w->last_asked + 1, body, n, -1);
 
-	if (!link_send(WORKER_LINK, type, w->last_asked + 1, body, n, -1))
+	if (n > sizeof a->body || (!sent && !w->unsent && errno != EAGAIN))
 		return 0;
 	if (a)
 		w->spare_asked = a->next;
 	else
 		a = arena_alloc(w->mem, sizeof *a);
-	*a = (struct Asked){ .next = w->asked, .id = ++w->last_asked, .fn = fn, .ptr = ptr };
-	w->asked = a;
+	*a = (struct Asked){ .id = ++w->last_asked, .fn = fn, .ptr = ptr, .type = type, .n = n };
+	if (sent) {
+		asked_sent(w, a);
+		return a->id;
+	}
+	memcpy(a->body, body, n);
+	*(w->unsent ? &w->unsent_last->next : &w->unsent) = a;
+	w->unsent_last = a;
 	return a->id;
 }
 
@@ -131,6 +167,9 @@ void
 worker_forget(Worker *w, void *ptr)
 {
 	for (struct Asked *a = w->asked; a; a = a->next)
+		if (a->ptr == ptr)
+			a->fn = NULL;
+	for (struct Asked *a = w->unsent; a; a = a->next)
 		if (a->ptr == ptr)
 			a->fn = NULL;
 }
@@ -281,11 +320,11 @@ begin(Worker *w, const void *body, size_t n)
 }
 
 static void
-ack(const Worker *w)
+ack(Worker *w)
 {
 	const LinkAck m = { .seq = route_table_seq(w->table) };
 
-	link_send(WORKER_LINK, LINK_ACK, 0, &m, sizeof m, -1);
+	w->unacked = !link_send(WORKER_LINK, LINK_ACK, 0, &m, sizeof m, -1);
 }
 
 /* Entries may have changed in any way: every tenant that is here is looked at again. */
@@ -482,6 +521,8 @@ on_link(void *ptr, int events)
 	}
 	if (got < 0)
 		master_gone(w);
+	else
+		ask_unsent(w);
 	worker_settle(w);
 }
 
@@ -531,6 +572,9 @@ on_tick(void *ptr)
 	if (w->counters)
 		pools_tick(w, now);
 	cancels_tick(w, now);
+	ask_unsent(w);
+	if (w->unacked)
+		ack(w);
 	if (w->draining)
 		drain_tick(w, now);
 	else if (w->go && !w->listening)

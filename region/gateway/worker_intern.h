@@ -2,7 +2,9 @@
  * worker_intern.h - a worker of the gateway: clients, their servers, the pools between
  * them.  One thread, one loop; everything below lives in one Worker.
  *
- *	client.c   a client from its first packet to the end; what it says
+ *	client.c   a client from its first packet to the end
+ *	take.c     what it says to its server
+ *	names.c    its prepared statements
  *	login.c    SCRAM with a client
  *	server.c   a server connection from dial to close; what it says
  *	dial.c     connecting to a server: TLS, SCRAM
@@ -268,6 +270,8 @@ struct Worker {
 	Chunk		*spare_chunks;
 	Pool		*ring, *ring_last;
 	struct Asked	*asked, *spare_asked;	/* of the master, not answered yet */
+	struct Asked	*unsent, *unsent_last;	/* the master has more to do than it can take now */
+	bool		 unacked;
 	uint64_t	 last_asked;
 	int64_t		 lease_until, drain_until;
 	bool		 lapsed, draining, go, listening;
@@ -290,11 +294,8 @@ void	 client_fatal(Client *c, const char *sqlstate, const char *message, const c
 void	 client_close(Client *c);
 void	 client_refuse(Client *c, const char *sqlstate, const char *message);	/* its next message, while it has no server */
 void	 client_ready(Client *c);	/* the pool knows what to say: login is finished */
-void	 client_lost_statement(Client *c, uint32_t id);	/* its Parse failed */
-void	 client_has_statement(Client *c, uint32_t id);	/* it did not */
 void	 client_listens(Client *c);	/* what it did not take has been sent */
 void	 client_rest(Client *c);	/* a server that it has and does nothing with is given back */
-void	 client_forget_names(Client *c);
 void	 client_logged(Client *c);	/* the login is over: nothing is waited for but a server */
 void	 client_swept(Client *c, int64_t now);
 void	 client_login(Client *c);				/* login.c */
@@ -302,6 +303,23 @@ bool	 client_login_message(Client *c, char type, const unsigned char *body, size
 void	 client_login_free(Client *c);
 void	 client_welcome(Client *c);
 Entry	*client_entry(Client *c);	/* while it logs in */
+
+/* --- names.c: a client's prepared statements ------------------------------------------- */
+
+Statement *names_get(const Client *c, const char *name);	/* NULL: there is none */
+void	 names_set(Client *c, const char *name, Statement *st);
+void	 names_drop(Client *c, const char *name);
+void	 names_free(Client *c);		/* all, and the unnamed one */
+void	 names_hope(Client *c, uint32_t id, const char *name);	/* its Parse is not answered yet */
+void	 names_lost(Client *c, uint32_t id);	/* that Parse failed */
+void	 names_done(Client *c, uint32_t id);	/* it did not */
+
+/* --- take.c: what a client with a server says -------------------------------------------- */
+
+/* One message, or its beginning: how many bytes were used; 0: not yet. */
+size_t	 take_message(Client *c, char type, const unsigned char *at, size_t n, size_t total);
+size_t	 take_pass(Client *c, const unsigned char *at, size_t n);	/* more of one that streams through */
+bool	 take_room(Client *c);		/* false: its server takes no more now */
 
 /* --- server.c, dial.c -------------------------------------------------------------------- */
 

@@ -28,7 +28,7 @@ typedef struct StormClient {
 	PGconn *conn;
 	const Login *login;
 	int number, prepared; /* prepared: generation of its statement "s"; 0: none */
-	char zone[32];	      /* that it has set; "": none */
+	char zone[32];        /* that it has set; "": none */
 	int pinned;
 	const struct Play *play;
 	int phase, cancelled;
@@ -37,9 +37,10 @@ typedef struct StormClient {
 
 typedef struct Play {
 	const char *name;
-	int (*send)(StormClient *c);	 /* 0: it cannot now */
+	int (*send)(StormClient *c);                    /* 0: it cannot now */
 	int (*came)(StormClient *c, const PGresult *r); /* a result; 0: wrong */
-	int (*over)(StormClient *c);	 /* all results have come: 1 the end, 2 something more was sent, 0 wrong */
+	int (*over)(StormClient
+		*c); /* all results have come: 1 the end, 2 something more was sent, 0 wrong */
 } Play;
 
 static struct {
@@ -73,7 +74,7 @@ static const char *
 value(const PGresult *r, int column)
 {
 	return PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1 ? PQgetvalue(r, 0, column)
-									  : NULL;
+									 : NULL;
 }
 
 static int
@@ -158,8 +159,7 @@ send_params(StormClient *c)
 {
 	const char *params[] = { c->nonce };
 
-	return PQsendQueryParams(
-	    c->conn, "SELECT $1::text, " MINE, 1, NULL, params, NULL, NULL, 0);
+	return PQsendQueryParams(c->conn, "SELECT $1::text, " MINE, 1, NULL, params, NULL, NULL, 0);
 }
 
 /* Each client has another text under the same name. */
@@ -243,13 +243,11 @@ send_pipeline(StormClient *c)
 
 	c->phase = 0;
 	return PQenterPipelineMode(c->conn) &&
-	    PQsendQueryParams(
-		c->conn, "SELECT $1::text, " MINE, 1, NULL, params, NULL, NULL, 0) &&
+	    PQsendQueryParams(c->conn, "SELECT $1::text, " MINE, 1, NULL, params, NULL, NULL, 0) &&
 	    PQsendQueryParams(c->conn, "SELECT 1/0", 0, NULL, NULL, NULL, NULL, 0) &&
 	    PQsendQueryParams(c->conn, "SELECT 'never'", 0, NULL, NULL, NULL, NULL, 0) &&
 	    PQpipelineSync(c->conn) &&
-	    PQsendQueryParams(
-		c->conn, "SELECT $1::text, " MINE, 1, NULL, params, NULL, NULL, 0) &&
+	    PQsendQueryParams(c->conn, "SELECT $1::text, " MINE, 1, NULL, params, NULL, NULL, 0) &&
 	    PQpipelineSync(c->conn);
 }
 
@@ -328,8 +326,9 @@ came_pin(StormClient *c, const PGresult *r)
 static int
 send_not_pinned(StormClient *c)
 {
-	return c->pinned ? 0
-			 : PQsendQuery(c->conn, "SELECT coalesce(current_setting('storm.mine', true), '')");
+	return c->pinned
+	    ? 0
+	    : PQsendQuery(c->conn, "SELECT coalesce(current_setting('storm.mine', true), '')");
 }
 
 static int
@@ -388,7 +387,8 @@ came_cancel(StormClient *c, const PGresult *r)
 static int
 send_leave(StormClient *c)
 {
-	if (!PQsendQuery(c->conn, "BEGIN; UPDATE account SET name = 'gone'; SELECT pg_sleep(0.002)"))
+	if (!PQsendQuery(
+		c->conn, "BEGIN; UPDATE account SET name = 'gone'; SELECT pg_sleep(0.002)"))
 		return 0;
 	PQflush(c->conn);
 	reconnect(c);
@@ -509,7 +509,8 @@ turn(void)
 		fprintf(stderr, "storm: no answer for 30 s\n");
 		for (int i = 0; i < storm.clients; i++)
 			if (storm.client[i].play)
-				wrong(&storm.client[i], storm.client[i].play->name, "an answer", "none");
+				wrong(&storm.client[i], storm.client[i].play->name, "an answer",
+				    "none");
 		exit(1);
 	}
 	for (int i = 0; i < storm.clients; i++)

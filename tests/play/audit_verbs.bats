@@ -57,6 +57,7 @@ plays() {
 		gateway run|gateway.start gateway.stop secret.read
 		route hold|route.hold
 		route release|route.release
+		route switch|route.switched switch.fence switch.move switch.open
 		secret set|secret.set
 		secret remove|secret.remove
 		login add|login.register
@@ -100,6 +101,13 @@ play() {
 		;;
 	"route hold") copyhold route hold globex --max 1m ;;
 	"route release") copyhold route release globex ;;
+	"route switch")
+		awk '/^---/ { exit } { print }' "$MANIFESTS/clusters.yaml" |
+			sed -e 's/name: bj-1/name: bj-2/' -e 's/host: 127.0.0.1/host: localhost/' \
+				>"$MANIFESTS/second.yaml"
+		copyhold apply -f "$MANIFESTS" --yes
+		copyhold route switch globex --to bj-2 --yes
+		;;
 	"secret set") copyhold secret set thing <<<value ;;
 	"secret remove") copyhold secret remove thing ;;
 	"login add") copyhold login add globex batch ;;

@@ -124,7 +124,7 @@ answered() { grep -qx "answer $(cat "$TEST_DIR/asked")" "$1"; }
 
 @test "a gateway that runs out of descriptors refuses nobody who is there, and takes clients again" {
 	(
-		ulimit -n 60
+		ulimit -n 256
 		gateway_start gw --workers 1
 	)
 	GATEWAY=$(gateway_address gw)
@@ -134,7 +134,7 @@ answered() { grep -qx "answer $(cat "$TEST_DIR/asked")" "$1"; }
 		from pgwire import *
 		first = Session(sys.argv[1])
 		assert first.ask("SELECT 1") == "T D=1 C=SELECT 1 Z=I"
-		many = [Session.raw(first.host, first.port) for _ in range(200)]
+		many = [Session.raw(first.host, first.port) for _ in range(400)]
 		for _ in range(20):
 		    assert first.ask("SELECT 1") == "T D=1 C=SELECT 1 Z=I"
 		for c in many:

@@ -115,6 +115,8 @@ wire() {
 		same(a.says(), "1 1 1 Z=I")
 		a.send(bind("", "bad"), execute(), bind("", "next"), execute(), bind("", "new"), execute(), sync())
 		same(a.says(), "2 D=1 C=SELECT 1 2 D=2 C=SELECT 1 2 D=3 C=SELECT 1 Z=I")
+		a.send(parse("five", "SELECT 5"), bind("", "five"), execute(), bind("", "known"), execute(), sync())
+		same(a.says(), "1 2 D=5 C=SELECT 1 2 D=5 C=SELECT 1 Z=I")
 		a.send(parse("next", "SELECT 4"), sync())
 		same(a.says(), "E=42P05:a prepared statement of this name exists already Z=I")
 	PY

@@ -338,8 +338,6 @@ what_the_gateway_says_is_exact_and_never_cut(void **state)
 	    wire_put_error(out, cap, "FATAL", "28000", "who are you", "say"));
 	SAYS("E\0\0\0\x1eSERROR\0VERROR\0C0A000\0Mno\0\0",
 	    wire_put_error(out, cap, "ERROR", "0A000", "no", NULL));
-	SAYS("N\0\0\0\x20SNOTICE\0VNOTICE\0C00000\0Mho\0\0",
-	    wire_put_notice(out, cap, "00000", "ho"));
 	SAYS("Z\0\0\0\5I", wire_put_ready(out, cap, 'I'));
 	SAYS("1\0\0\0\4", wire_put_empty(out, cap, '1'));
 	SAYS("C\0\0\0\x08SET\0", wire_put_tag(out, cap, "SET"));
