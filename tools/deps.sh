@@ -34,6 +34,10 @@ usage() {
 	exit 64
 }
 
+foreign_node() {
+	command -v node >/dev/null && ! dpkg-query -W -f '${Version}' nodejs 2>/dev/null | grep -q '+dfsg'
+}
+
 # The packages of the purposes, one a line.
 packages_of() {
 	local purpose
@@ -43,7 +47,11 @@ packages_of() {
 		run) printf '%s\n' "${run[@]}" ;;
 		demo) printf '%s\n' "${build[@]}" "${run[@]}" ;;
 		lint) printf '%s\n' "${lint[@]}" ;;
-		test) printf '%s\n' "${build[@]}" "${run[@]}" "${lint[@]}" "${test[@]}" ;;
+		test)
+			printf '%s\n' "${build[@]}" "${run[@]}" "${lint[@]}" "${test[@]}"
+			# Debian's node-postgres wants Debian's Node.js; with another one npm has it
+			foreign_node || echo node-pg
+			;;
 		cover) printf '%s\n' "${build[@]}" "${run[@]}" "${test[@]}" "${cover[@]}" ;;
 		all) packages_of test cover ;;
 		*) usage ;;

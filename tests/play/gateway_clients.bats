@@ -146,10 +146,15 @@ $script"
 	PY
 }
 
-# node-postgres is Debian's (node-pg), or lies where NODE_PATH says.
+# node-postgres is Debian's (node-pg), or lies where NODE_PATH says; where Node.js is not Debian's, npm has it.
 @test "node-postgres: a pool of prepared statements, and savepoints" {
-	NODE_PATH=${NODE_PATH:-/usr/share/nodejs}
-	export NODE_PATH
+	local npm
+	npm=$(dirname "$COPYHOLD_BIN")/npm
+	if [ ! -d "${NODE_PATH:-/usr/share/nodejs}/pg" ] && command -v npm >/dev/null; then
+		[ -d "$npm/node_modules/pg" ] || npm install --silent --no-audit --prefix "$npm" pg >&2
+		NODE_PATH=$npm/node_modules
+	fi
+	export NODE_PATH=${NODE_PATH:-/usr/share/nodejs}
 	command -v node >/dev/null && [ -d "$NODE_PATH/pg" ] || skip "node-postgres is not installed"
 	cat >"$TEST_DIR/pool.js" <<-'JS'
 		const { Pool } = require('pg');
