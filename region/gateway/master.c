@@ -272,16 +272,25 @@ open_listens(Ctx *cx, Master *m)
 	return true;
 }
 
+#define FILES_LEAST 256
+
 /* Each client takes a descriptor, and workers inherit the limit. */
-static void
-raise_files(void)
+static bool
+raise_files(Ctx *cx)
 {
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
-		return;
+		return fail_errno(cx, errno, NULL, "asking for the limit of open files");
+	if (files.rlim_max < FILES_LEAST)
+		return fail(cx, FAIL_LIMIT,
+		    "Raise it: ulimit -Hn, or LimitNOFILE= of the service; each client and each "
+		    "server connection takes one.",
+		    "a gateway needs %d open files at least, and %llu are allowed", FILES_LEAST,
+		    (unsigned long long)files.rlim_max);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
+	return true;
 }
 
 static bool
@@ -386,7 +395,8 @@ set_loop(Master *m)
 static bool
 set_up(Ctx *cx, Master *m)
 {
-	raise_files();
+	if (!raise_files(cx))
+		return false;
 	m->loop = loop_new(cx->mem);
 	m->said_mem = arena_new(cx->mem);
 	m->room = arena_alloc(cx->mem, LINK_MAX);

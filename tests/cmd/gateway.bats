@@ -112,3 +112,10 @@ wrong() {
 	assert_exit 0
 	assert_err ""
 }
+
+@test "a limit of open files that leaves no room for clients is refused" {
+	run --separate-stderr bash -c 'ulimit -n 200 && exec "$0" gateway run --listen 127.0.0.1:0' "$COPYHOLD_BIN"
+	assert_exit 1
+	assert_err 'error[limit]: a gateway needs 256 open files at least, and 200 are allowed
+  hint:  Raise it: ulimit -Hn, or LimitNOFILE= of the service; each client and each server connection takes one.'
+}
