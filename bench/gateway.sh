@@ -200,6 +200,32 @@ for mode in disable require; do
 done
 stop_gateway
 
+# --- a switch under writers -----------------------------------------------------------------
+
+# The same server by another name; a hundred writes a second of four clients.
+sed -e 's/name: bj-1/name: bj-2/' -e 's/host: 127.0.0.1/host: localhost/' "$dir/cluster.yaml" >"$dir/second.yaml"
+timed "$copyhold" -q apply -f "$dir" --yes
+start_gateway 2
+echo "INSERT INTO account (name, country) VALUES ('n', 'CN')" >"$work/switch.sql"
+"$pg/pgbench" -n -c 4 -R 100 -T 25 -f "$work/switch.sql" "host=127.0.0.1 port=$gw_tcp $gw_rest" \
+	>"$work/switch.log" 2>&1 &
+writers=$!
+sleep 1
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	for to in bj-2 bj-1; do
+		"$copyhold" -q route switch t00000 --to $to --yes -o json |
+			awk -F '[:,]' '/"parkedMs"/ { print $2 + 0 }' >>"$work/values.parked"
+		sleep 0.2
+	done
+done
+wait $writers || { cat "$work/switch.log" >&2; exit 1; }
+# HUNDREDTHS
+parked() { sort -n "$work/values.parked" | awk -v p="$1" '{ v[NR] = $1 } END { print v[int((NR - 1) * p / 100) + 1] }'; }
+row "gateway: parked by a switch (same), 50 / 95 / all of 100" "$(parked 50) / $(parked 95) / $(parked 100) ms" \
+	"20 / 60 / 250 ms" "writes that failed, of $(awk '/actually processed/ { print $6 }' "$work/switch.log")" \
+	"$(awk '/failed transactions/ { print $5 }' "$work/switch.log")" "-"
+stop_gateway
+
 # --- 100,000 routes ---------------------------------------------------------------------
 
 # As many tenants as one catalogue would have, without servers: copies of the second one's rows.

@@ -166,6 +166,12 @@ cancel_send(Server *s)
 	Worker *w = s->conn.w;
 	Cancel *k = w->spare_cancels;
 	const WorkerCluster *cluster = &w->clusters[s->cluster];
+
+	if (s->client &&
+	    server_answers_us(s)) { /* it would hit our SET, and not what the client asks */
+		s->cancel_later = true;
+		return;
+	}
 	int fd = s->key_n > 0 ? dial_same(s) : -1;
 
 	if (fd < 0)

@@ -308,6 +308,7 @@ differs_from_server(const Client *c)
 void
 client_welcome(Client *c)
 {
+	dial_welcome(c->pool);
 	if (c->pool->welcome && !differs_from_server(c) && c->nown == 0) {
 		client_ready(c);
 		return;
@@ -448,7 +449,8 @@ step(Client *c, const unsigned char *at, size_t n)
 	}
 	if (!room_for_reply(c) || !take_room(c))
 		return 0;
-	if (c->server->cancels > 0) { /* what is sent now must not be hit by it */
+	/* what is sent now must not be hit by it */
+	if (c->server->cancels > 0 || c->server->cancel_later) {
 		c->conn.deaf = true;
 		return 0;
 	}

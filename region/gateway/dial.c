@@ -424,22 +424,52 @@ setting(Server *s, const unsigned char *body, size_t n)
 	d->seen[d->nseen++] = (StartupParam){ arena_dup(d->mem, name), arena_dup(d->mem, value) };
 }
 
-/* What clients of this pool are told at login: as the newest server says. */
+static StartupParam *
+copy_welcome(Arena *mem, const StartupParam *from, size_t n, const char *role)
+{
+	StartupParam *to = arena_alloc(mem, (n + 1) * sizeof *to);
+
+	for (size_t i = 0; i < n; i++) {
+		bool who = strcmp(from[i].name, "session_authorization") == 0;
+		to[i] = (StartupParam){ arena_dup(mem, from[i].name),
+			arena_dup(mem, who ? role : from[i].value) };
+	}
+	return to;
+}
+
+/* What clients of this pool are told at login: as the newest server says.  The cluster's is for pools that have
+ * no server here yet: roles of tenants have the same settings everywhere, so only who one is differs. */
 static void
 keep_welcome(Server *s)
 {
+	Worker *w = s->conn.w;
 	Pool *p = s->pool;
 	ServerDial *d = s->dial;
+	WorkerCluster *c = &w->clusters[s->cluster];
 
 	if (s->own)
 		return;
 	arena_free(p->welcome_mem);
-	p->welcome_mem = arena_new(s->conn.w->mem);
-	p->welcome = arena_alloc(p->welcome_mem, d->nseen * sizeof *p->welcome);
+	p->welcome_mem = arena_new(w->mem);
+	p->welcome = copy_welcome(p->welcome_mem, d->seen, d->nseen, p->role);
 	p->nwelcome = d->nseen;
-	for (size_t i = 0; i < d->nseen; i++)
-		p->welcome[i] = (StartupParam){ arena_dup(p->welcome_mem, d->seen[i].name),
-			arena_dup(p->welcome_mem, d->seen[i].value) };
+	if (c->welcome)
+		return;
+	c->welcome_mem = arena_new(w->mem);
+	c->welcome = copy_welcome(c->welcome_mem, d->seen, d->nseen, p->role);
+	c->nwelcome = d->nseen;
+}
+
+void
+dial_welcome(Pool *p)
+{
+	const WorkerCluster *c = &p->w->clusters[p->tenant->route.cluster];
+
+	if (p->welcome || !c->welcome)
+		return;
+	p->welcome_mem = arena_new(p->w->mem);
+	p->welcome = copy_welcome(p->welcome_mem, c->welcome, c->nwelcome, p->role);
+	p->nwelcome = c->nwelcome;
 }
 
 static void

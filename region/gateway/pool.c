@@ -427,6 +427,21 @@ give(Client *c, Server *s)
 		say_settings(s, c);
 }
 
+/* Idle connections of the tenant that this pool cannot use: of another login, or, for a client that has
+ * settings of its own, any. */
+static bool
+evict_own(Worker *w, const Pool *p, bool own)
+{
+	if (!tenant_full(w, p->tenant))
+		return false;
+	for (Server *s = w->idle; s; s = s->lru_next)
+		if (s->pool->tenant == p->tenant && (own || s->pool != p)) {
+			server_close(s, NULL);
+			return true;
+		}
+	return false;
+}
+
 /* Another connection for those who wait: if there is a place for it. */
 static void
 dial_more(Pool *p)
@@ -438,7 +453,7 @@ dial_more(Pool *p)
 
 	if (p->ndialing >= p->nwaiting || worker_now(w) < p->retry_ms)
 		return;
-	if (take_place(w, t) ||
+	if (take_place(w, t) || (evict_own(w, p, own != NULL) && take_place(w, t)) ||
 	    (cluster_full(w, cluster) && evict_idle(w, cluster, p) && take_place(w, t)))
 		server_dial(server_new(p, own));
 	else if (cluster_full(w, cluster))
@@ -755,7 +770,7 @@ close_unused(Worker *w, int64_t now)
 		next = s->lru_next;
 		const Tenancy *t = s->pool->tenant;
 		if ((cluster_full(w, s->cluster) && waiting_elsewhere(w, s->cluster) > 0) ||
-		    (!t->nwaiting && waits_elsewhere(w, t) && tenant_full(w, t))) {
+		    (waits_elsewhere(w, t) && tenant_full(w, t))) {
 			server_close(s, NULL);
 			break;
 		}

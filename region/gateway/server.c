@@ -174,6 +174,23 @@ head(const Server *s)
 	return q->n ? &q->at[q->first] : NULL;
 }
 
+bool
+server_answers_us(const Server *s)
+{
+	const Owed *first = head(s);
+
+	return first && first->whose == REPLY_OURS && first->asked == 'Q';
+}
+
+/* A cancel request that came while it did what is ours. */
+static void
+cancel_now(Server *s)
+{
+	s->cancel_later = false;
+	if (s->client && s->busy_ms > 0)
+		cancel_send(s);
+}
+
 static void
 pass(Server *s, const unsigned char *at, size_t n)
 {
@@ -310,8 +327,11 @@ took_ready(Server *s, const unsigned char *at, size_t total, bool ours)
 	s->answer_bytes = 0;
 	if (!replies_quiet(&s->replies)) {
 		s->busy_ms = worker_now(s->conn.w); /* what was asked next begins now */
+		if (s->cancel_later && !server_answers_us(s))
+			cancel_now(s);
 		return;
 	}
+	s->cancel_later = false;
 	s->refused = 0;
 	if (s->client)
 		s->client->savepoints_sent = 0;
@@ -458,7 +478,11 @@ take(Server *s, unsigned char *at, size_t n)
 static void
 server_ended(Server *s)
 {
+	Client *c = s->client;
+
 	server_close(s, nothing_open(s) ? NULL : "the connection to the database was lost");
+	if (c && c->conn.deaf && !c->waits) /* it was held up by this connection */
+		client_go_on(c);
 }
 
 static void

@@ -385,6 +385,7 @@ cluster(Worker *w, const unsigned char *body, size_t n)
 	c = &w->clusters[m.cluster];
 	stream_tls_drop(c->tls);
 	arena_free(c->mem);
+	arena_free(c->welcome_mem);
 	*c = (WorkerCluster){
 		.mem = mem,
 		.c = { .id = m.cluster,

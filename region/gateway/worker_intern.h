@@ -191,6 +191,7 @@ struct Server {
 	unsigned char	 key[CANCEL_KEY_MAX];
 	uint16_t	 key_n;
 	uint16_t	 cancels;	/* requests under way */
+	bool		 cancel_later;	/* one waits until what is our own has been answered */
 	bool		 own;		/* for its first client alone: settings at start */
 	bool		 dirty;		/* DISCARD ALL before another gets it */
 	bool		 old;		/* not to be used again */
@@ -237,6 +238,9 @@ typedef struct WorkerCluster {	/* as the master said it */
 	StreamTls	*tls;
 	Arena		*mem;
 	const char	*why;		/* its TLS settings cannot be used */
+	StartupParam	*welcome;	/* what a server there said of itself last; NULL: none has */
+	size_t		 nwelcome;
+	Arena		*welcome_mem;
 } WorkerCluster;
 
 typedef struct WorkerStats {
@@ -331,6 +335,7 @@ void	 server_dialed(Server *s);		/* dial.c: it is ready */
 void	 server_dial_failed(Server *s, const char *sqlstate, const char *why);
 void	 dial_event(Server *s, int events);
 void	 dial_free(Server *s);
+void	 dial_welcome(Pool *p);	/* if it has none of its own: as others were told on its cluster */
 void	 server_say(Server *s, const char *sql);	/* a query of ours: its answer is swallowed */
 void	 server_gave(Server *s);		/* after a message to it: flush, watch */
 bool	 server_has(Server *s, const Statement *st);
@@ -339,6 +344,7 @@ void	 server_lost(Server *s, uint32_t id);
 void	 server_still_has(Server *s, uint32_t id);	/* it was to be closed there, and an error came before */
 void	 server_forget_all(Server *s);
 void	 server_between(Server *s);	/* nothing is owed and no transaction is open */
+bool	 server_answers_us(const Server *s);	/* what it does now is ours, and not the client's */
 void	 server_made(Server *s);	/* says what we answer ourselves and whose turn it is */
 void	 server_tick(Server *s, int64_t now);
 void	 servers_bury(Worker *w);

@@ -5,6 +5,7 @@
 #   gateway_start gw [OPTION...]    starts `gateway run`; waits until it serves; sets $GATEWAY (HOST:PORT)
 #   gateway_stop gw                 SIGTERM, and waits
 #   gw TENANT [USER]                a connection string through it
+#   gateway_warm TENANT...          each of two workers knows the servers of their clusters
 #   gateways_stop                   for teardown_file
 #
 # Unless OPTIONs say otherwise a gateway listens on a free port of 127.0.0.1, with two workers.
@@ -54,6 +55,21 @@ gateways_stop() {
 		name=${file##*/gateway.}
 		gateway_stop "${name%.pid}"
 	done
+}
+
+# TENANT...: connects until each of the two workers has had a server connection of its cluster: a login that
+# finds none such waits for a server.
+gateway_warm() {
+	local tenant
+	for tenant; do
+		until_true gateway_is_warm "$tenant"
+	done
+}
+
+gateway_is_warm() {
+	psql -X -q -d "$(gw "$1")" -c "SELECT 1" >/dev/null
+	[ "$(copyhold gateway pools -o json |
+		jq --arg tenant "$1" '[.[] | select(.tenant == $tenant) | .worker] | unique | length')" -ge 2 ]
 }
 
 # The client's password is asked of `route resolve`, which names a passfile.

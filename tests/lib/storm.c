@@ -418,14 +418,17 @@ static const Play plays[] = {
 /* How often each is drawn, of a thousand. */
 static int share[] = { 230, 230, 230, 80, 80, 80, 5, 40, 5, 15, 5 };
 
+/* Who is pinned holds a place that others wait for: not for long. */
 static const Play *
-draw_play(void)
+draw_play(const StormClient *c)
 {
 	int at = (int)draw(1000);
 	size_t i = 0;
 
 	while (at >= share[i])
 		at -= share[i++];
+	if (c->pinned && draw(8) == 0)
+		i = 8;
 	storm.of[i]++;
 	return &plays[i];
 }
@@ -436,7 +439,7 @@ static void
 begin(StormClient *c)
 {
 	for (;;) {
-		c->play = draw_play();
+		c->play = draw_play(c);
 		new_nonce(c);
 		if (c->play->send(c))
 			break;

@@ -151,7 +151,9 @@ $script"
 	local npm
 	npm=$(dirname "$COPYHOLD_BIN")/npm
 	if [ ! -d "${NODE_PATH:-/usr/share/nodejs}/pg" ] && command -v npm >/dev/null; then
-		[ -d "$npm/node_modules/pg" ] || npm install --silent --no-audit --prefix "$npm" pg >&2
+		[ -d "$npm/node_modules/pg" ] ||
+			HOME=$(getent passwd "$(id -u)" | cut -d: -f6) timeout 60 npm install --silent --no-audit --prefix "$npm" pg >&2 ||
+			skip "npm cannot install node-postgres here"
 		NODE_PATH=$npm/node_modules
 	fi
 	export NODE_PATH=${NODE_PATH:-/usr/share/nodejs}

@@ -20,6 +20,7 @@ setup_file() {
 	gateway_start gw --wait 5s --guard-statement 500ms --guard-idle 700ms --guard-answer 100000
 	GLOBEX=$(gw globex) INITECH=$(gw initech) HOOLI=$(gw hooli) ACME=$(gw acme)
 	export GLOBEX INITECH HOOLI ACME
+	gateway_warm globex acme
 }
 
 teardown_file() {

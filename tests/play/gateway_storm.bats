@@ -12,14 +12,15 @@ setup_file() {
 	home_setup
 	estate_setup
 	estate_shared
-	sed -i 's/^  mode: dedicated/&\n  gateway: {pool: transaction, connections: 3}/' "$MANIFESTS/tenants.yaml"
-	sed -i 's/^  mode: shared/&\n  gateway: {pool: transaction, connections: 3}/' "$MANIFESTS/tenants-shared.yaml"
+	sed -i 's/^  mode: dedicated/&\n  gateway: {pool: transaction, connections: 5}/' "$MANIFESTS/tenants.yaml"
+	sed -i 's/^  mode: shared/&\n  gateway: {pool: transaction, connections: 5}/' "$MANIFESTS/tenants-shared.yaml"
 	copyhold apply -f "$MANIFESTS" --yes --quiet
 	gateway_start gw
 	for tenant in globex initech acme hooli vandelay; do
 		psql -X -q -d "$(gw "$tenant")" -c "INSERT INTO account (name, country) VALUES ('$tenant', 'CN')"
 		printf '%s\t%s\n' "$(gw "$tenant")" "$tenant" >>"$TEST_DIR/logins"
 	done
+	gateway_warm globex acme
 }
 
 teardown_file() {
