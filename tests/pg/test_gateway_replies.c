@@ -195,9 +195,16 @@ begin(Talk *t)
 	memset(t->heard, 0, sizeof t->heard);
 }
 
+/* The server's process is waited for: under load many that are leaving would take all its places. */
 static void
 end(Talk *t)
 {
+	struct pollfd at = { .fd = t->fd, .events = POLLIN };
+	char rest[4096];
+
+	shutdown(t->fd, SHUT_WR);
+	while (poll(&at, 1, PATIENCE) > 0 && recv(t->fd, rest, sizeof rest, 0) > 0)
+		;
 	close(t->fd);
 }
 
