@@ -308,7 +308,8 @@ differs_from_server(const Client *c)
 void
 client_welcome(Client *c)
 {
-	dial_welcome(c->pool);
+	if (pool_crowded(c->pool)) /* else a login tells whether the database can be reached */
+		dial_welcome(c->pool);
 	if (c->pool->welcome && !differs_from_server(c) && c->nown == 0) {
 		client_ready(c);
 		return;

@@ -309,6 +309,12 @@ waiting_elsewhere(const Worker *w, uint32_t cluster)
 	return sum;
 }
 
+bool
+pool_crowded(const Pool *p)
+{
+	return tenant_full(p->w, p->tenant) || cluster_full(p->w, p->tenant->route.cluster);
+}
+
 /* Somebody of another pool has the oldest idle connection there: it makes room. */
 static bool
 evict_idle(Worker *w, uint32_t cluster, const Pool *not_of)

@@ -370,6 +370,7 @@ void	 tenant_changed(Worker *w, const char *name);	/* its route is another one n
 void	 cluster_changed(Worker *w, uint32_t id);
 void	 pools_tick(Worker *w, int64_t now);
 bool	 client_pinned(const Client *c);
+bool	 pool_crowded(const Pool *p);	/* there is no place for one more server connection */
 
 /* --- guard.c -------------------------------------------------------------------------------------- */
 
