@@ -103,7 +103,6 @@ pool_leave(Client *c)
 
 static void ring_remove(Worker *w, Pool *p);
 static void tell_waiting(const Worker *w, Tenancy *t, int by);
-static int32_t tenant_used(const Worker *w, const Tenancy *t);
 static bool cluster_full(const Worker *w, uint32_t cluster);
 static int32_t waiting_elsewhere(const Worker *w, uint32_t cluster);
 
@@ -217,14 +216,6 @@ waits_elsewhere(const Worker *w, const Tenancy *t)
 	return sum > 0;
 }
 
-static bool
-tenant_full(const Worker *w, const Tenancy *t)
-{
-	int32_t cap = t->route.cap > 0 ? t->route.cap : w->start.limits.tenant_servers;
-
-	return cap > 0 && tenant_used(w, t) >= cap;
-}
-
 static int32_t
 tenant_used(const Worker *w, const Tenancy *t)
 {
@@ -235,6 +226,14 @@ tenant_used(const Worker *w, const Tenancy *t)
 	for (uint32_t i = 0; i < w->start.workers; i++)
 		sum += atomic_load(tenant_row(w, i, t->route.id));
 	return sum;
+}
+
+static bool
+tenant_full(const Worker *w, const Tenancy *t)
+{
+	int32_t cap = t->route.cap > 0 ? t->route.cap : w->start.limits.tenant_servers;
+
+	return cap > 0 && tenant_used(w, t) >= cap;
 }
 
 static void
