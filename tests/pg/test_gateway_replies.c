@@ -118,6 +118,11 @@ until_ready(Talk *t)
 
 	do {
 		assert_true(message(t, PATIENCE, &head));
+		if (head.type == 'E') {
+			WireError e;
+			assert_true(wire_error_read(t->in + WIRE_HEAD, head.body, &e));
+			assert_string_equal(e.message, ""); /* shows what it said */
+		}
 		assert_true(wire_from_server(head.type) || head.type == 'R');
 		drop(t, &head);
 	} while (head.type != 'Z');
@@ -451,12 +456,13 @@ a_real_server_takes_our_scram_and_proves_itself(void **state)
 
 	(void)state;
 	begin(&t);
-	SAY(&t, 'Q', "DROP ROLE IF EXISTS replies_app");
-	SAY(&t, 'Q', "CREATE ROLE replies_app LOGIN PASSWORD 'p ss'");
+	SAY(&t, 'Q',
+	    "CREATE ROLE replies_app LOGIN PASSWORD 'p ss'; "
+	    "GRANT CONNECT ON DATABASE postgres TO replies_app");
 	settle(&t);
 	assert_int_equal(log_in("p ss"), 'R');
 	assert_int_equal(log_in("p sS"), 'E');
-	SAY(&t, 'Q', "DROP ROLE replies_app");
+	SAY(&t, 'Q', "DROP OWNED BY replies_app; DROP ROLE replies_app");
 	settle(&t);
 	end(&t);
 }
