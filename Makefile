@@ -13,7 +13,8 @@ SEED	?= 1
 FUZZ_SECONDS ?= 60
 
 VERSION	:= $(shell cat VERSION)
-PKGS	:= libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl
+PKGS	:= libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl \
+	libssh2 libgit2 libarchive
 WARN	:= -Wall -Wextra -Wshadow -Wconversion -Werror
 BASE	:= -D_GNU_SOURCE -std=c11 $(WARN) -I. -I$(BUILD)/gen -MMD -MP
 BASE	+= -DCOPYHOLD_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

@@ -19,11 +19,14 @@ readonly aside=before-copyhold
 readonly mark="# written by copyhold's tools/deps.sh while it installs packages"
 
 build=(gcc make pkg-config libc6-dev libpq-dev libsqlite3-dev libjansson-dev libyaml-dev
-	libssl-dev libzip-dev libcurl4-openssl-dev libevent-dev uthash-dev)
+	libssl-dev libzip-dev libcurl4-openssl-dev libevent-dev uthash-dev libssh2-1-dev
+	libgit2-dev libarchive-dev)
 # Exists for these processors only, and the build does without it.
 [ "$(uname -m)" != x86_64 ] || build+=(libipsec-mb-dev)
 readonly build
-readonly run=(postgresql-15 postgresql-client-15 openssl)
+readonly run=(postgresql-15 postgresql-client-15 openssl openssh-client git)
+# What the machines that tenants live on have; here some are pretended.
+readonly hosts=(openssh-server openssh-sftp-server runit haproxy sudo)
 readonly lint=(clang-format-14 clang-14 shellcheck)
 readonly test=(libcmocka-dev bats perl jq sqlite3 curl python3 python3-jsonschema python3-psycopg valgrind
 	clang-14 libclang-rt-14-dev)
@@ -45,14 +48,14 @@ packages_of() {
 		case $purpose in
 		build) printf '%s\n' "${build[@]}" ;;
 		run) printf '%s\n' "${run[@]}" ;;
-		demo) printf '%s\n' "${build[@]}" "${run[@]}" ;;
+		demo) printf '%s\n' "${build[@]}" "${run[@]}" "${hosts[@]}" ;;
 		lint) printf '%s\n' "${lint[@]}" ;;
 		test)
-			printf '%s\n' "${build[@]}" "${run[@]}" "${lint[@]}" "${test[@]}"
+			printf '%s\n' "${build[@]}" "${run[@]}" "${hosts[@]}" "${lint[@]}" "${test[@]}"
 			# Debian's node-postgres wants Debian's Node.js; with another one npm has it
 			foreign_node || echo node-pg
 			;;
-		cover) printf '%s\n' "${build[@]}" "${run[@]}" "${test[@]}" "${cover[@]}" ;;
+		cover) printf '%s\n' "${build[@]}" "${run[@]}" "${hosts[@]}" "${test[@]}" "${cover[@]}" ;;
 		all) packages_of test cover ;;
 		*) usage ;;
 		esac
