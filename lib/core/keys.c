@@ -405,7 +405,7 @@ load_names(Ctx *cx, const Key *k, const Node *list, Names *out)
 	if (list->count > LIST_MAX)
 		return keys_wrong(
 		    cx, list->place, NULL, "\"%s\" has more than %d items", k->name, LIST_MAX);
-	Map *seen = list->count > 1 ? map_new(cx->mem) : NULL;
+	Map *seen = k->type == KEY_NAMES && list->count > 1 ? map_new(cx->mem) : NULL;
 	for (const Node *n = list->first; n != NULL; n = n->next) {
 		if (!check_text(cx, k, n))
 			return false;
@@ -529,6 +529,7 @@ load_value(Ctx *cx, const Key *k, const Node *n, void *slot)
 	case KEY_PATH:
 		return load_path(cx, k, n, slot);
 	case KEY_NAMES:
+	case KEY_WORDS:
 		return load_names(cx, k, n, slot);
 	case KEY_SCALAR:
 		return load_scalar(cx, k, n, slot);

@@ -27,6 +27,7 @@ typedef enum KeyType {
 	KEY_SECRET,	/* SecretRef: {secretRef: "env:NAME"} */
 	KEY_PATH,	/* const char *; made absolute */
 	KEY_NAMES,	/* Names: a list of texts, none twice */
+	KEY_WORDS,	/* Names: a list of texts; a program and its words */
 	KEY_SCALAR,	/* const char *: a text, number or boolean as written (defaults of fields) */
 	KEY_PART,	/* a nested struct: `table` */
 	KEY_LIST,	/* VEC of structs: `table` */
@@ -41,7 +42,7 @@ typedef struct Key {
 	const char		*name;		/* as in the manifest: camelCase */
 	size_t			 offset;	/* in the struct */
 	bool			 required;
-	int64_t			 min, max;	/* KEY_INT, KEY_SPAN: range; KEY_TEXT, KEY_NAMES, KEY_SCALAR: greatest length; KEY_LIST, KEY_MAP: fewest and most items; 0: the type's own limit */
+	int64_t			 min, max;	/* KEY_INT, KEY_SPAN: range; KEY_TEXT, KEY_NAMES, KEY_WORDS, KEY_SCALAR: greatest length; KEY_LIST, KEY_MAP: fewest and most items; 0: the type's own limit */
 	const char *const	*words;		/* KEY_ENUM, NULL-terminated, "" is skipped; also restricts KEY_TEXT and KEY_NAMES */
 	const KeyTable		*table;
 	const char		*fallback;	/* default as text, or NULL */

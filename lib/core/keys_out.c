@@ -179,6 +179,7 @@ dump_value(Arena *mem, const Key *k, const void *slot)
 	case KEY_SECRET:
 		return dump_secret(mem, slot);
 	case KEY_NAMES:
+	case KEY_WORDS:
 		return dump_names(mem, slot);
 	case KEY_PART:
 		return dump_part(mem, k->table, slot);
@@ -268,7 +269,8 @@ names_schema(Arena *mem, const Key *k)
 	Js *schema = typed(mem, "array");
 
 	js_set(schema, "items", text_schema(mem, k));
-	js_set_bool(schema, "uniqueItems", true);
+	if (k->type == KEY_NAMES)
+		js_set_bool(schema, "uniqueItems", true);
 	return schema;
 }
 
@@ -343,6 +345,7 @@ value_schema(Arena *mem, const Key *k)
 	case KEY_SECRET:
 		return secret_schema(mem);
 	case KEY_NAMES:
+	case KEY_WORDS:
 		return names_schema(mem, k);
 	case KEY_SCALAR:
 		return scalar_schema(mem);
@@ -462,6 +465,7 @@ add_type(Buf *b, const Key *k)
 		buf_add(b, "path; a relative one counts from the manifest's folder");
 		return;
 	case KEY_NAMES:
+	case KEY_WORDS:
 		buf_add(b, "list of ");
 		add_text_type(b, k);
 		return;

@@ -8,23 +8,29 @@
 #define DAY_MS INT64_C(86400000)
 
 _Static_assert(offsetof(Region, name) == 0 && offsetof(Cluster, name) == 0 &&
-	offsetof(Model, name) == 0 && offsetof(Tenant, name) == 0,
+	offsetof(Model, name) == 0 && offsetof(Tenant, name) == 0 &&
+	offsetof(Host, name) == 0 && offsetof(Bundle, name) == 0,
     "a kind begins with its name");
 _Static_assert(offsetof(Region, display) == offsetof(Named, display) &&
 	offsetof(Cluster, display) == offsetof(Named, display) &&
 	offsetof(Model, display) == offsetof(Named, display) &&
+	offsetof(Host, display) == offsetof(Named, display) &&
+	offsetof(Bundle, display) == offsetof(Named, display) &&
 	offsetof(Tenant, display) == offsetof(Named, display),
     "and its display name");
 
-const char *const mode_words[] = { "", "shared", "dedicated", "customer-db", NULL };
+const char *const mode_words[] = { "", "shared", "dedicated", "customer-db", "exclusive",
+	"hybrid", NULL };
 const char *const type_words[] = { "", "text", "integer", "number", "boolean", "date", "timestamp",
 	"uuid", "json", "bytes", "reference", NULL };
 const char *const on_delete_words[] = { "restrict", "cascade", "set-null", NULL };
 static const char *const sslmode_words[] = { "disable", "prefer", "require", "verify-ca",
 	"verify-full", NULL };
+static const char *const supervise_words[] = { "systemd", "runit", NULL };
 static const char *const pool_words[] = { "session", "transaction", NULL };
 static const char *const api_words[] = { "copyhold/v1", NULL };
-static const char *const kind_words[] = { "Region", "Cluster", "Model", "Tenant", NULL };
+static const char *const kind_words[] = { "Region", "Host", "Cluster", "Model", "Bundle",
+	"Tenant", NULL };
 
 /* clang-format off */
 
@@ -65,7 +71,76 @@ static const KeyTable region_table = {
 	"A place with a legal country"
 };
 
+/* --- Host ------------------------------------------------------------------- */
+
+static const Key host_keys[] = {
+	{ KEY_NAME, "region", AT(Host, region), .required = true,
+	  .doc = "the Region that the machine stands in" },
+	{ KEY_NAME, "owner", AT(Host, owner),
+	  .doc = "the tenant whose customer bought the machine; none: the vendor's own" },
+	{ KEY_TEXT, "address", AT(Host, address), .required = true, .max = 255,
+	  .doc = "name or address of the machine" },
+	{ KEY_INT, "port", AT(Host, port), .min = 1, .max = 65535, .fallback = "22",
+	  .doc = "port of its SSH server" },
+	{ KEY_TEXT, "user", AT(Host, user), .max = 32, .fallback = "copyhold",
+	  .doc = "our user there" },
+	{ KEY_NAMES, "hostKeys", AT(Host, host_keys), .required = true, .max = 2000,
+	  .doc = "the machine's public keys, each as in a known_hosts file without the name: "
+		 "`ssh-ed25519 AAAA...`; any other is refused" },
+	{ KEY_PATH, "identity", AT(Host, identity),
+	  .doc = "file of our private key; none: the keys of the SSH agent" },
+	{ KEY_SECRET, "passphrase", AT(Host, passphrase),
+	  .doc = "where the passphrase of that file is found" },
+	{ KEY_NAME, "jump", AT(Host, jump),
+	  .doc = "the Host through which the machine is reached" },
+	{ KEY_TEXT, "root", AT(Host, root), .max = 80, .fallback = "/var/lib/copyhold",
+	  .doc = "folder there that holds everything of ours, but for users and units" },
+	{ KEY_ENUM, "supervise", AT(Host, supervise), .words = supervise_words,
+	  .fallback = "systemd", .doc = "who keeps clusters and services running" },
+	{ KEY_BOOL, "sudo", AT(Host, sudo),
+	  .doc = "whether our user becomes root by sudo, for our helper alone" },
+	{ KEY_BOOL, "install", AT(Host, install),
+	  .doc = "whether missing packages of the distribution may be installed" },
+	{ KEY_TEXT, "userPrefix", AT(Host, user_prefix), .max = 8, .fallback = "ch-",
+	  .doc = "how the names of the users begin that we make there" },
+	KEYS_END
+};
+static const KeyTable host_table = {
+	"Host spec", sizeof(Host), offsetof(Host, place), host_keys,
+	"A machine that is reached over SSH"
+};
+
 /* --- Cluster ---------------------------------------------------------------- */
+
+static const Key setting_keys[] = {
+	{ KEY_TEXT, "name", AT(Setting, name), .required = true, .max = 63,
+	  .doc = "as in postgresql.conf" },
+	{ KEY_SCALAR, "value", AT(Setting, value), .required = true, .max = 500,
+	  .doc = "its value" },
+	KEYS_END
+};
+static const KeyTable setting_table = {
+	"setting", sizeof(Setting), offsetof(Setting, place), setting_keys,
+	"A setting of the server"
+};
+static const Key on_keys[] = {
+	{ KEY_NAME, "host", AT(OnHost, host), .required = true,
+	  .doc = "the Host that it is made on and kept running on" },
+	{ KEY_INT, "port", AT(OnHost, port), .min = 1024, .max = 65535, .fallback = "5432",
+	  .doc = "port of the server" },
+	{ KEY_INT, "version", AT(OnHost, version), .min = 13, .max = 99, .fallback = "15",
+	  .doc = "major version of PostgreSQL, from the distribution" },
+	{ KEY_TEXT, "address", AT(OnHost, address), .max = 255,
+	  .doc = "address that it listens on and is reached at; none: the host's" },
+	{ KEY_NAMES, "allow", AT(OnHost, allow), .max = 64,
+	  .doc = "networks that may connect, over TLS: `10.0.0.0/8`; beside them the host itself" },
+	{ KEY_LIST, "settings", AT(OnHost, settings), .table = &setting_table, .max = 200,
+	  .doc = "settings of the server" },
+	KEYS_END
+};
+static const KeyTable on_table = {
+	"on", sizeof(OnHost), -1, on_keys, "A server that copyhold makes"
+};
 
 static const Key connect_keys[] = {
 	{ KEY_TEXT, "host", AT(Connect, host), .required = true, .max = 255,
@@ -116,8 +191,10 @@ static const Key cluster_keys[] = {
 	{ KEY_INT, "tenantBytes", AT(Cluster, tenant_bytes), .min = 1, .max = INT64_C(1000000000000000),
 	  .fallback = "1073741824",
 	  .doc = "shared: with more bytes than this a tenant has outgrown the mode" },
-	{ KEY_PART, "connect", AT(Cluster, connect), .required = true, .table = &connect_table,
-	  .doc = "how the server is reached" },
+	{ KEY_PART, "on", AT(Cluster, on), .table = &on_table,
+	  .doc = "the Host that copyhold makes the server on; without it `connect` is needed" },
+	{ KEY_PART, "connect", AT(Cluster, connect), .table = &connect_table,
+	  .doc = "how a server that stands already is reached" },
 	{ KEY_PART, "gateway", AT(Cluster, gateway_connections), .table = &cluster_gateway_table,
 	  .doc = "what the gateway may take of the server" },
 	KEYS_END
@@ -227,7 +304,109 @@ const KeyTable shape_table = {
 	"A model as one tenant has it, its own objects and fields included"
 };
 
+/* --- Bundle ----------------------------------------------------------------- */
+
+static const Key source_keys[] = {
+	{ KEY_PATH, "folder", AT(BundleSource, folder),
+	  .doc = "a folder whose files are the release" },
+	{ KEY_PATH, "git", AT(BundleSource, git),
+	  .doc = "a git repository on this machine; needs commit" },
+	{ KEY_TEXT, "commit", AT(BundleSource, commit), .max = 64,
+	  .doc = "git: the full id of the commit whose files are the release" },
+	{ KEY_TEXT, "path", AT(BundleSource, path), .max = 500,
+	  .doc = "git: the folder of the commit; none: all of it" },
+	KEYS_END
+};
+static const KeyTable source_table = {
+	"source", sizeof(BundleSource), -1, source_keys, "Where a release comes from"
+};
+static const Key health_keys[] = {
+	{ KEY_TEXT, "http", AT(Health, http), .max = 500,
+	  .doc = "path: an instance is healthy when a GET of it on its port answers 2xx" },
+	{ KEY_NAMES, "command", AT(Health, command), .max = 500,
+	  .doc = "or a program of the release and its words: healthy when it ends with 0" },
+	{ KEY_SPAN, "deadline", AT(Health, deadline_ms), .min = 1000, .max = 3600 * 1000,
+	  .fallback = "30s", .doc = "by when a new instance has become healthy" },
+	{ KEY_SPAN, "interval", AT(Health, interval_ms), .min = 1, .max = 60 * 1000,
+	  .fallback = "1s", .doc = "pause between two looks" },
+	KEYS_END
+};
+static const KeyTable health_table = {
+	"health", sizeof(Health), -1, health_keys, "When an instance is fit to serve"
+};
+static const Key env_keys[] = {
+	{ KEY_TEXT, "name", AT(EnvVar, name), .required = true, .max = 100,
+	  .doc = "of the variable" },
+	{ KEY_SCALAR, "value", AT(EnvVar, value), .max = 4000, .doc = "its value" },
+	{ KEY_SECRET, "secret", AT(EnvVar, secret),
+	  .doc = "or where its value is found: it reaches the host in a file that the service alone reads" },
+	KEYS_END
+};
+static const KeyTable env_table = {
+	"variable", sizeof(EnvVar), offsetof(EnvVar, place), env_keys, "A variable of a service"
+};
+static const Key service_keys[] = {
+	{ KEY_NAME, "name", AT(BundleService, name), .required = true, .doc = "name of the service" },
+	{ KEY_NAMES, "exec", AT(BundleService, exec), .required = true, .max = 500,
+	  .doc = "program of the release and its words; `$PORT` is the instance's own port" },
+	{ KEY_INT, "instances", AT(BundleService, instances), .min = 1, .max = 32, .fallback = "1",
+	  .doc = "how many run on each of its hosts" },
+	{ KEY_BOOL, "database", AT(BundleService, database),
+	  .doc = "whether it is given the tenant's database, by libpq's variables and a passfile" },
+	{ KEY_PART, "health", AT(BundleService, health), .table = &health_table,
+	  .doc = "when an instance is fit to serve; none: when it runs" },
+	{ KEY_LIST, "env", AT(BundleService, env), .table = &env_table, .max = 200,
+	  .doc = "its variables" },
+	{ KEY_SPAN, "drain", AT(BundleService, drain_ms), .max = 3600 * 1000, .fallback = "10s",
+	  .doc = "for requests under way when an instance is stopped" },
+	KEYS_END
+};
+static const KeyTable service_table = {
+	"service", sizeof(BundleService), offsetof(BundleService, place), service_keys, "A program that runs for a tenant"
+};
+static const Key bundle_keys[] = {
+	{ KEY_TEXT, "version", AT(Bundle, version), .required = true, .max = 60,
+	  .doc = "name of this release: letters, digits, `.`, `-`, `_`, `+`" },
+	{ KEY_PART, "source", AT(Bundle, source), .required = true, .table = &source_table,
+	  .doc = "where its files come from" },
+	{ KEY_INT, "keep", AT(Bundle, keep), .max = 50, .fallback = "3",
+	  .doc = "earlier releases that stay on a host, to go back to" },
+	{ KEY_LIST, "services", AT(Bundle, services), .required = true, .table = &service_table,
+	  .min = 1, .max = 50, .doc = "what runs of it" },
+	KEYS_END
+};
+static const KeyTable bundle_table = {
+	"Bundle spec", sizeof(Bundle), offsetof(Bundle, place), bundle_keys,
+	"A versioned set of services that tenants run"
+};
+
 /* --- Tenant ----------------------------------------------------------------- */
+
+static const Key service_at_keys[] = {
+	{ KEY_NAME, "service", AT(ServiceAt, service), .required = true,
+	  .doc = "a service of the bundle" },
+	{ KEY_NAME, "host", AT(ServiceAt, host), .required = true,
+	  .doc = "the Host that it runs on" },
+	{ KEY_INT, "port", AT(ServiceAt, port), .max = 65535, .fallback = "0",
+	  .doc = "port that its users come to; 0: it serves nobody over a port" },
+	KEYS_END
+};
+static const KeyTable service_at_table = {
+	"placed service", sizeof(ServiceAt), offsetof(ServiceAt, place), service_at_keys,
+	"A service on a host"
+};
+static const Key rollout_keys[] = {
+	{ KEY_INT, "canary", AT(Rollout, canary), .max = 1000, .fallback = "1",
+	  .doc = "hosts that get a new release first, before any other" },
+	{ KEY_INT, "wave", AT(Rollout, wave), .min = 1, .max = 1000, .fallback = "4",
+	  .doc = "hosts that get it side by side after that" },
+	{ KEY_INT, "budget", AT(Rollout, budget), .max = 1000, .fallback = "1",
+	  .doc = "hosts that may fail or be out of reach before no more are begun; a canary may not" },
+	KEYS_END
+};
+static const KeyTable rollout_table = {
+	"rollout", sizeof(Rollout), -1, rollout_keys, "How a new release goes over the hosts"
+};
 
 /* the part has one key, so its struct is the member itself */
 static const Key residency_keys[] = {
@@ -287,6 +466,14 @@ static const Key tenant_keys[] = {
 	  .doc = "own objects and fields (`x_tag`, `account.x_tier`) whose data may be removed" },
 	{ KEY_PART, "gateway", AT(Tenant, gateway), .table = &tenant_gateway_table,
 	  .doc = "how the gateway serves it" },
+	{ KEY_NAME, "bundle", AT(Tenant, bundle),
+	  .doc = "exclusive, hybrid: the Bundle that runs for it" },
+	{ KEY_LIST, "services", AT(Tenant, services), .table = &service_at_table, .max = 2000,
+	  .doc = "where the bundle's services run" },
+	{ KEY_PART, "rollout", AT(Tenant, rollout), .table = &rollout_table,
+	  .doc = "how a new release goes over the hosts" },
+	{ KEY_NAMES, "acceptCrossings", AT(Tenant, crossings), .words = countries,
+	  .doc = "countries beside that of its database in which services with its data may run" },
 	{ KEY_BOOL, "acceptVisibleNames", AT(Tenant, accept_visible_names),
 	  .doc = "shared: the names of its own objects and fields may be seen by the other tenants of the database" },
 	{ KEY_TEXT, "database", AT(Tenant, database), .max = 63,
@@ -344,8 +531,10 @@ const KeyTable record_table = {
 
 const Kind kinds[] = {
 	[KIND_REGION] = { "Region", "regions", &region_table, "a place with a legal country" },
+	[KIND_HOST] = { "Host", "hosts", &host_table, "a machine that is reached over SSH" },
 	[KIND_CLUSTER] = { "Cluster", "clusters", &cluster_table, "a PostgreSQL server" },
 	[KIND_MODEL] = { "Model", "models", &model_table, "the objects of an application" },
+	[KIND_BUNDLE] = { "Bundle", "bundles", &bundle_table, "a versioned set of services" },
 	[KIND_TENANT] = { "Tenant", "tenants", &tenant_table, "a customer" },
 };
 const size_t kinds_n = LENGTH(kinds);

@@ -9,39 +9,23 @@
 #include "lib/adapters/yaml.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
-#include "lib/core/kinds.h"
+#include "lib/core/manifest_intern.h"
 
 #define STDIN_NAME "(standard input)"
-
-typedef struct Loaded { /* one manifest, with the nodes that know the places */
-	KindId kind;
-	Named *thing;
-	const Node *spec;
-	Place place;
-} Loaded;
-
-typedef struct Loader {
-	Ctx *cx;
-	Manifests *m;
-	VEC(Loaded) list;
-	Map *databases; /* "cluster/database" -> Loaded * */
-	Map *roomy;     /* "region/mode" -> itself, where clusters take tenants */
-	size_t bytes;   /* read so far */
-	bool told;      /* that it will take a moment */
-} Loader;
 
 static const char *const endings[] = { ".yaml", ".yml", ".json", NULL };
 
 Map *
 manifest_map(const Manifests *m, KindId kind)
 {
-	Map *const maps[KINDS] = { m->regions, m->clusters, m->models, m->tenants };
+	Map *const maps[KINDS] = { m->regions, m->hosts, m->clusters, m->models, m->bundles,
+		m->tenants };
 
 	return maps[kind];
 }
 
-static char *
-place_text(Arena *mem, Place p)
+char *
+manifest_place_text(Arena *mem, Place p)
 {
 	return p.file == NULL ? arena_dup(mem, "another place")
 			      : arena_printf(mem, "%s:%d:%d", p.file, p.line, p.column);
@@ -64,7 +48,7 @@ add_named(Loader *l, const Loaded *item)
 		return keys_wrong(l->cx, item->place,
 		    arena_printf(l->cx->mem,
 			"The first one stands at %s: rename or remove one of the two.",
-			place_text(l->cx->mem, first)),
+			manifest_place_text(l->cx->mem, first)),
 		    "%s \"%s\" is defined twice", kinds[item->kind].name, item->thing->name);
 	}
 	map_set(map, item->thing->name, item->thing);
@@ -116,16 +100,16 @@ load_text(Loader *l, const char *file, const char *text, size_t n)
 
 /* --- what manifests say about each other --------------------------------------- */
 
-static Place
-place_of(const Loaded *item, const char *key)
+Place
+manifest_place(const Loaded *item, const char *key)
 {
 	const Node *n = node_get(item->spec, key);
 
 	return n == NULL ? item->place : n->place;
 }
 
-static bool
-dangling(Loader *l, const Loaded *item, const char *key, KindId kind, const char *name)
+bool
+manifest_dangling(Loader *l, const Loaded *item, const char *key, KindId kind, const char *name)
 {
 	Names names = { 0 };
 	const Map *map = manifest_map(l->m, kind);
@@ -137,7 +121,7 @@ dangling(Loader *l, const Loaded *item, const char *key, KindId kind, const char
 		hint = arena_printf(l->cx->mem,
 		    "Add a manifest of kind %s for it, or name the folder that holds it.",
 		    kinds[kind].name);
-	return keys_wrong(l->cx, place_of(item, key), hint,
+	return keys_wrong(l->cx, manifest_place(item, key), hint,
 	    "%s \"%s\" names %s \"%s\", which no "
 	    "manifest describes",
 	    kinds[item->kind].name, item->thing->name, key, name);
@@ -183,13 +167,15 @@ check_cluster(Loader *l, const Loaded *item)
 	const Cluster *c = (const Cluster *)(const void *)item->thing;
 
 	if (map_get(l->m->regions, c->region) == NULL)
-		return dangling(l, item, "region", KIND_REGION, c->region);
+		return manifest_dangling(l, item, "region", KIND_REGION, c->region);
 	for (size_t i = 0; c->capacity > 0 && i < c->modes.n; i++) {
 		char *room = arena_printf(l->cx->mem, "%s/%s", c->region, c->modes.at[i]);
 
 		map_set(l->roomy, room, room);
 	}
-	return check_connect(l, item, &c->connect);
+	if (!manifest_check_on(l, item, (Cluster *)(void *)item->thing))
+		return false;
+	return c->on.host != NULL || check_connect(l, item, &c->connect);
 }
 
 static bool
@@ -227,7 +213,7 @@ check_residency(Loader *l, const Loaded *item, const Tenant *t, const char *regi
 	    arena_printf(l->cx->mem,
 		"Region \"%s\" is described at %s: place the tenant elsewhere, "
 		"or change its residency.",
-		region->name, place_text(l->cx->mem, region->place)),
+		region->name, manifest_place_text(l->cx->mem, region->place)),
 	    "the data of tenant \"%s\" must stay in %s, but region \"%s\" is in %s", t->name,
 	    t->residency, region->name, region->country);
 }
@@ -238,16 +224,16 @@ check_on_cluster(Loader *l, const Loaded *item, const Tenant *t)
 	const Cluster *c = map_get(l->m->clusters, t->cluster);
 
 	if (c == NULL)
-		return dangling(l, item, "cluster", KIND_CLUSTER, t->cluster);
+		return manifest_dangling(l, item, "cluster", KIND_CLUSTER, t->cluster);
 	if (c->modes.n > 0 && !names_have(&c->modes, mode_name(t->mode)))
-		return keys_wrong(l->cx, place_of(item, "mode"),
+		return keys_wrong(l->cx, manifest_place(item, "mode"),
 		    arena_printf(l->cx->mem,
 			"The cluster is described at %s: name another, or add the mode there.",
-			place_text(l->cx->mem, c->place)),
+			manifest_place_text(l->cx->mem, c->place)),
 		    "tenant \"%s\" has mode \"%s\", which cluster \"%s\" does not take", t->name,
 		    mode_name(t->mode), c->name);
 	if (t->region != NULL && strcmp(t->region, c->region) != 0)
-		return keys_wrong(l->cx, place_of(item, "region"), "Name the cluster alone.",
+		return keys_wrong(l->cx, manifest_place(item, "region"), "Name the cluster alone.",
 		    "tenant \"%s\" names region \"%s\", but its cluster \"%s\" is in \"%s\"",
 		    t->name, t->region, c->name, c->region);
 	return check_residency(l, item, t, c->region);
@@ -259,9 +245,9 @@ check_in_region(Loader *l, const Loaded *item, const Tenant *t)
 	char *room = arena_printf(l->cx->mem, "%s/%s", t->region, mode_name(t->mode));
 
 	if (map_get(l->m->regions, t->region) == NULL)
-		return dangling(l, item, "region", KIND_REGION, t->region);
+		return manifest_dangling(l, item, "region", KIND_REGION, t->region);
 	if (map_get(l->roomy, room) == NULL)
-		return keys_wrong(l->cx, place_of(item, "region"),
+		return keys_wrong(l->cx, manifest_place(item, "region"),
 		    "Name a cluster, or give one of "
 		    "the region's clusters this mode and a capacity.",
 		    "no cluster in region \"%s\" "
@@ -291,10 +277,10 @@ check_customer_db(Loader *l, const Loaded *item, const Tenant *t)
 	const Loaded *other = map_get(l->databases, key);
 
 	if (other != NULL)
-		return keys_wrong(l->cx, place_of(item, "database"),
+		return keys_wrong(l->cx, manifest_place(item, "database"),
 		    arena_printf(l->cx->mem,
 			"The other tenant is described at %s: each needs a database of its own.",
-			place_text(l->cx->mem, other->place)),
+			manifest_place_text(l->cx->mem, other->place)),
 		    "tenants \"%s\" and \"%s\" both want database \"%s\" on cluster \"%s\"",
 		    other->thing->name, t->name, database, t->cluster);
 	Loaded *kept = arena_alloc(l->cx->mem, sizeof *kept);
@@ -311,13 +297,13 @@ check_visible_names(Loader *l, const Loaded *item, const Tenant *t)
 	bool own = t->objects.n + t->fields.n > 0;
 
 	if (t->mode != MODE_SHARED && node_get(item->spec, "acceptVisibleNames") != NULL)
-		return keys_wrong(l->cx, place_of(item, "acceptVisibleNames"),
+		return keys_wrong(l->cx, manifest_place(item, "acceptVisibleNames"),
 		    "Remove it: only shared has it.",
 		    "tenant \"%s\" has \"acceptVisibleNames\", but mode \"%s\"", t->name,
 		    mode_name(t->mode));
 	if (t->mode != MODE_SHARED || t->accept_visible_names || !own)
 		return true;
-	return keys_wrong(l->cx, place_of(item, t->objects.n > 0 ? "objects" : "fields"),
+	return keys_wrong(l->cx, manifest_place(item, t->objects.n > 0 ? "objects" : "fields"),
 	    "Add acceptVisibleNames: true if that may be so, or take mode dedicated.",
 	    "tenant \"%s\" has %s of its own, whose names other tenants of its database can see",
 	    t->name, t->objects.n > 0 ? "objects" : "fields");
@@ -328,15 +314,17 @@ check_mode_keys(Loader *l, const Loaded *item, const Tenant *t)
 {
 	const char *key = t->database != NULL ? "database" : "ownerRole";
 
-	if (t->mode == MODE_CUSTOMER_DB && t->cluster == NULL)
-		return keys_wrong(l->cx, place_of(item, "mode"),
+	bool customers = t->mode == MODE_CUSTOMER_DB || t->mode == MODE_EXCLUSIVE ||
+	    t->mode == MODE_HYBRID;
+	if (customers && t->cluster == NULL)
+		return keys_wrong(l->cx, manifest_place(item, "mode"),
 		    "Add cluster: and the name of the "
 		    "customer's server.",
-		    "tenant \"%s\" has mode \"customer-db\" and must name its "
+		    "tenant \"%s\" has mode \"%s\" and must name its "
 		    "cluster",
-		    t->name);
+		    t->name, mode_name(t->mode));
 	if (t->mode != MODE_CUSTOMER_DB && (t->database != NULL || t->owner_role != NULL))
-		return keys_wrong(l->cx, place_of(item, key), "Remove it: only customer-db has it.",
+		return keys_wrong(l->cx, manifest_place(item, key), "Remove it: only customer-db has it.",
 		    "tenant \"%s\" has \"%s\", but mode \"%s\"", t->name, key, mode_name(t->mode));
 	if (t->cluster == NULL && t->region == NULL)
 		return keys_wrong(l->cx, item->place,
@@ -352,12 +340,14 @@ check_tenant(Loader *l, const Loaded *item)
 	Tenant *t = (Tenant *)(void *)item->thing;
 
 	if (map_get(l->m->models, t->model) == NULL)
-		return dangling(l, item, "model", KIND_MODEL, t->model);
+		return manifest_dangling(l, item, "model", KIND_MODEL, t->model);
 	if (!check_mode_keys(l, item, t))
 		return false;
 	if (t->cluster != NULL ? !check_on_cluster(l, item, t) : !check_in_region(l, item, t))
 		return false;
 	if (t->mode == MODE_CUSTOMER_DB && !check_customer_db(l, item, t))
+		return false;
+	if (!manifest_check_services(l, item, t))
 		return false;
 	return check_own(l, t);
 }
@@ -366,8 +356,10 @@ static bool
 check_all(Loader *l)
 {
 	static bool (*const checks[KINDS])(Loader *, const Loaded *) = {
+		[KIND_HOST] = manifest_check_host,
 		[KIND_CLUSTER] = check_cluster,
 		[KIND_MODEL] = check_model,
+		[KIND_BUNDLE] = manifest_check_bundle,
 		[KIND_TENANT] = check_tenant,
 	};
 
@@ -419,9 +411,12 @@ loader_new(Ctx *cx)
 	Loader l = { .cx = cx, .m = arena_alloc(cx->mem, sizeof *l.m) };
 
 	l.m->regions = map_new(cx->mem);
+	l.m->hosts = map_new(cx->mem);
 	l.m->clusters = map_new(cx->mem);
 	l.m->models = map_new(cx->mem);
+	l.m->bundles = map_new(cx->mem);
 	l.m->tenants = map_new(cx->mem);
+	l.ports = map_new(cx->mem);
 	l.databases = map_new(cx->mem);
 	l.roomy = map_new(cx->mem);
 	return l;

@@ -12,8 +12,10 @@
 
 typedef struct Manifests {
 	Map	*regions;	/* name -> Region *, in order of files and documents */
+	Map	*hosts;		/* name -> Host * */
 	Map	*clusters;	/* name -> Cluster * */
 	Map	*models;	/* name -> Model *, checked */
+	Map	*bundles;	/* name -> Bundle * */
 	Map	*tenants;	/* name -> Tenant *, merged model checked */
 	char	*hash;		/* SHA-256 of all canonical specs, independent of layout, order and comments */
 	int	 count;		/* of manifests */
@@ -24,9 +26,10 @@ bool	 manifest_load_text(Ctx *cx, const char *file, const char *text, size_t n, 
 
 #define MANIFESTS_MAX 100000	/* in one load */
 
-/* One row a kind, in the order in which they refer to each other: Region Cluster Model Tenant.
+/* One row a kind, in the order in which they refer to each other: Region Host Cluster Model
+ * Bundle Tenant.
  * Every kind's struct begins with its name and its display name. */
-typedef enum KindId { KIND_REGION, KIND_CLUSTER, KIND_MODEL, KIND_TENANT, KINDS } KindId;
+typedef enum KindId { KIND_REGION, KIND_HOST, KIND_CLUSTER, KIND_MODEL, KIND_BUNDLE, KIND_TENANT, KINDS } KindId;
 typedef struct Kind {
 	const char	*name, *plural;		/* "Region", "regions" */
 	const KeyTable	*table;			/* of its spec */
@@ -39,7 +42,7 @@ Map		*manifest_map(const Manifests *m, KindId kind);
 
 /* The canonical spec (metadata.displayName included) of one loaded struct, and its SHA-256 in hex. */
 char	*manifest_canonical(Arena *mem, const char *kind, const void *loaded);
-/* Back from a canonical spec (the catalogue's record): Region, Cluster, Model or Tenant *. */
+/* Back from a canonical spec (the catalogue's record): a Region *, Host *... */
 bool	 manifest_from_json(Ctx *cx, const char *kind, const char *name, const char *json, void **out);
 char	*manifest_schema(Arena *mem);		/* one JSON Schema for all kinds */
 void	 manifest_manual(Buf *b);		/* the reference page */

@@ -11,7 +11,7 @@
 #include "lib/base/fail.h"
 #include "lib/base/vec.h"
 
-typedef enum Mode { MODE_NONE, MODE_SHARED, MODE_DEDICATED, MODE_CUSTOMER_DB, MODES } Mode;
+typedef enum Mode { MODE_NONE, MODE_SHARED, MODE_DEDICATED, MODE_CUSTOMER_DB, MODE_EXCLUSIVE, MODE_HYBRID, MODES } Mode;
 const char	*mode_name(Mode m);		/* "dedicated" */
 Mode		 mode_of(const char *name);	/* MODE_NONE if unknown */
 
@@ -71,6 +71,36 @@ typedef struct Region {
 	Place		 place;
 } Region;
 
+typedef enum Supervise { SUPERVISE_SYSTEMD, SUPERVISE_RUNIT } Supervise;
+
+typedef struct Host {		/* a machine that we reach over SSH */
+	const char	*name, *display;
+	const char	*region;
+	const char	*owner;		/* the tenant whose customer bought it; NULL: the vendor's */
+	const char	*address;
+	int64_t		 port;
+	const char	*user;
+	Names		 host_keys;	/* pinned: "ssh-ed25519 AAAA..." */
+	const char	*identity;	/* file of our private key; NULL: the agent */
+	SecretRef	 passphrase;	/* of that file */
+	const char	*jump;		/* the Host that the session goes through, or NULL */
+	const char	*root;		/* everything that we put there is below it, but for users and units */
+	int		 supervise;	/* Supervise: who keeps clusters and services running */
+	bool		 sudo;		/* our user is not root and becomes it by sudo, for the helper alone */
+	bool		 install;	/* missing packages of the distribution may be installed */
+	const char	*user_prefix;	/* of the operating system's users that we make: "ch-" */
+	Place		 place;
+} Host;
+
+typedef struct Setting { const char *name, *value; Place place; } Setting;
+typedef struct OnHost {		/* a cluster that we make and keep, on a Host */
+	const char	*host;		/* NULL: it stands already, `connect` says where */
+	int64_t		 port, version;
+	const char	*address;	/* that it listens on and is reached at; NULL: the host's */
+	Names		 allow;		/* networks that may connect over TLS: "10.0.0.0/8" */
+	struct { Setting *at; size_t n, cap; } settings;	/* of postgresql.conf */
+} OnHost;
+
 typedef struct Connect {
 	const char	*host;
 	int64_t		 port;
@@ -86,10 +116,47 @@ typedef struct Cluster {
 	int64_t		 capacity;	/* tenants; 0 = no automatic placement */
 	int64_t		 connections;	/* jobs side by side, 1..16 */
 	int64_t		 tenant_rows, tenant_bytes;	/* shared: past these a tenant has outgrown the mode */
-	Connect		 connect;
+	OnHost		 on;
+	Connect		 connect;	/* with on.host it follows from that: manifest_hosts.c */
 	int64_t		 gateway_connections;	/* of the gateways to it, over all tenants; 0 = no limit */
 	Place		 place;
 } Cluster;
+
+typedef struct EnvVar { const char *name, *value; SecretRef secret; Place place; } EnvVar;	/* value or secret */
+typedef struct Health {		/* when is an instance fit to serve? */
+	const char	*http;		/* path: GET on its port answers 2xx; or */
+	Names		 command;	/* argv, relative to the release: exit code 0 */
+	int64_t		 deadline_ms, interval_ms;
+} Health;
+typedef struct BundleService {
+	const char	*name;
+	Names		 exec;		/* argv, relative to the release; "$PORT" is the instance's own */
+	int64_t		 instances;	/* a host */
+	bool		 database;	/* it is given the tenant's database: PGHOST... and PGPASSFILE */
+	Health		 health;
+	struct { EnvVar *at; size_t n, cap; } env;
+	int64_t		 drain_ms;	/* for requests under way when it is stopped */
+	Place		 place;
+} BundleService;
+typedef struct BundleSource { const char *folder, *git, *commit, *path; } BundleSource;	/* path: within the commit, or NULL */
+typedef struct Bundle {		/* a versioned set of services */
+	const char	*name, *display;
+	const char	*version;
+	BundleSource	 source;
+	int64_t		 keep;		/* releases that stay on a host beside the current one */
+	struct { BundleService *at; size_t n, cap; } services;
+	Place		 place;
+} Bundle;
+
+typedef struct ServiceAt {	/* a service of the tenant's bundle on a host */
+	const char	*service, *host;
+	int64_t		 port;		/* that its users come to; 0: it has none */
+	Place		 place;
+} ServiceAt;
+typedef struct Rollout {	/* how a new release goes over the hosts */
+	int64_t		 canary, wave;	/* hosts: first alone, then at a time */
+	int64_t		 budget;	/* hosts that may fail or be out of reach before no more are begun */
+} Rollout;
 
 typedef struct OwnFields {	/* a tenant's own fields of one object of the model */
 	const char	*object;
@@ -118,6 +185,10 @@ typedef struct Tenant {
 	struct { OwnFields *at; size_t n, cap; } fields;	/* own fields */
 	Names		 drop;		/* as in Model, for own objects and fields */
 	TenantGateway	 gateway;
+	const char	*bundle;	/* exclusive, hybrid: what runs for it; NULL: nothing */
+	struct { ServiceAt *at; size_t n, cap; } services;
+	Rollout		 rollout;
+	Names		 crossings;	/* countries that services with its data may stand in, beside the database's own */
 	bool		 accept_visible_names;	/* shared: its own objects' and fields' names may be seen by other tenants */
 	Place		 place;
 } Tenant;
