@@ -33,6 +33,9 @@ scope_cluster(Engine *e, ScopeRun *s)
 
 	for (size_t i = 0; i < s->rows.n && !s->cluster; i++)
 		s->cluster = js_get_text(s->rows.at[i]->step.args, "cluster");
+	if (!scope_release(s->scope, e->cx->mem, &s->host))
+		for (size_t i = 0; i < s->rows.n && !s->host; i++)
+			s->host = js_get_text(s->rows.at[i]->step.args, "host");
 	for (size_t i = 0; i < s->rows.n && tenant && !s->shared; i++)
 		s->shared = js_get_text(s->rows.at[i]->step.args, "shared");
 	if (!s->cluster && tenant && !catalog_tenant_find(e->cx, e->home, tenant, &t, &found))
@@ -214,30 +217,60 @@ walk_after(Engine *e, Conns *conns, ScopeRun *s, Last *last)
 	arena_free(cx.mem);
 }
 
-/* What a scope stands on and this run could not get ready: its cluster, its shared database. */
+/* --- what scopes stand on ------------------------------------------------------ */
+
+static const ScopeResult *
+failed_ground(Engine *e, const ScopeRun *s, const char *kind, const char *name)
+{
+	const char *scope = name ? arena_printf(e->cx->mem, "%s/%s", kind, name) : NULL;
+
+	return scope && strcmp(scope, s->scope) != 0 ? map_get(e->failed, scope) : NULL;
+}
+
+/* What a scope stands on and this run could not get ready. */
 static const ScopeResult *
 missing_ground(Engine *e, const ScopeRun *s)
 {
-	const ScopeResult *r = map_get(
-	    e->failed, arena_printf(e->cx->mem, "cluster/%s", s->cluster));
+	const struct {
+		const char *kind, *name;
+	} grounds[] = {
+		{ "host", s->host },
+		{ "cluster", s->cluster },
+		{ "shared", s->shared },
+		{ "tenant", scope_release(s->scope, e->cx->mem, NULL) },
+	};
+	const ScopeResult *r = NULL;
 
-	if (!r && s->shared)
-		r = map_get(e->failed, arena_printf(e->cx->mem, "shared/%s", s->shared));
+	for (size_t i = 0; i < LENGTH(grounds) && !r; i++)
+		r = failed_ground(e, s, grounds[i].kind, grounds[i].name);
 	return r;
 }
 
 static const char *
 ground_name(Arena *mem, const char *scope)
 {
+	const char *slash = strchr(scope, '/');
+
 	return scope_shared(scope)
 	    ? arena_printf(mem, "shared database \"%s\"", scope_shared(scope))
-	    : arena_printf(mem, "cluster \"%s\"", scope + 8);
+	    : arena_printf(mem, "%.*s \"%s\"", (int)(slash - scope), scope, slash + 1);
 }
 
-/* A tenant whose cluster is not ready is not begun.  If the cluster may still become so, the steps
+static ScopeOutcome
+outcome_without(const ScopeResult *ground, const ScopeRun *s, bool gone)
+{
+	if (ground->outcome == SCOPE_UNREACHABLE)
+		return SCOPE_UNREACHABLE;
+	if (!gone || scope_begun(s))
+		return SCOPE_STOPPED;
+	/* a release whose tenant was rolled back clean has left nothing, too */
+	return scope_phase(s->scope) == PHASE_RELEASE ? ground->outcome : SCOPE_FAILED;
+}
+
+/* What stands on something that is not ready is not begun.  If that may still become so, the steps
  * wait for a resume. */
-static bool
-skip(Engine *e, ScopeRun *s)
+bool
+engine_skip(Engine *e, ScopeRun *s)
 {
 	const ScopeResult *ground = map_count(e->failed) ? missing_ground(e, s) : NULL;
 	Ctx cx;
@@ -251,14 +284,23 @@ skip(Engine *e, ScopeRun *s)
 	fail_clear(&cx);
 	fail(&cx, ground->fail->kind, ground->fail->hint, "%s is not ready: %s",
 	    ground_name(cx.mem, ground->scope), ground->fail->what);
-	s->result = (ScopeResult){ .scope = s->scope,
-		.fail = cx.fail,
-		.outcome = ground->outcome == SCOPE_UNREACHABLE ? SCOPE_UNREACHABLE
-		    : gone && !scope_begun(s)                   ? SCOPE_FAILED
-								: SCOPE_STOPPED };
+	s->result = (ScopeResult){
+		.scope = s->scope, .fail = cx.fail, .outcome = outcome_without(ground, s, gone)
+	};
 	e->ended++;
 	engine_tell(e, s);
 	return true;
+}
+
+/* Regions and models are the catalogue's alone: their failing is told, and nothing was put on them. */
+void
+engine_note(Engine *e, ScopeRun *s)
+{
+	static const char *const grounds[] = { "host/", "cluster/", "shared/", "tenant/" };
+
+	for (size_t i = 0; s->result.outcome != SCOPE_DONE && i < LENGTH(grounds); i++)
+		if (strncmp(s->scope, grounds[i], strlen(grounds[i])) == 0)
+			map_set(e->failed, s->scope, &s->result);
 }
 
 static void
@@ -271,7 +313,7 @@ lane_main(void *ptr)
 
 	while (q->next < q->scopes.n) {
 		ScopeRun *s = q->scopes.at[q->next++];
-		if (!skip(q->engine, s))
+		if (!engine_skip(q->engine, s))
 			walk_after(q->engine, conns, s, &last);
 	}
 	if (last.tail)
@@ -280,7 +322,7 @@ lane_main(void *ptr)
 	arena_free(cx.mem);
 }
 
-/* Regions, clusters, models and shared databases first, one after the other: tenants build on them. */
+/* Clusters, models and shared databases, one after the other: tenants build on them. */
 static void
 run_groundwork(Engine *e)
 {
@@ -289,14 +331,11 @@ run_groundwork(Engine *e)
 
 	for (size_t i = 0; i < e->scopes.n; i++) {
 		ScopeRun *s = &e->scopes.at[i];
-		bool shared = scope_shared(s->scope) != NULL;
-		if (scope_tenant(s->scope))
+		if (scope_phase(s->scope) != PHASE_GROUND || strncmp(s->scope, "host/", 5) == 0)
 			continue;
-		if (!shared || !skip(e, s))
+		if (!engine_skip(e, s))
 			engine_walk(e, conns, s);
-		if (s->result.outcome != SCOPE_DONE &&
-		    (shared || strncmp(s->scope, "cluster/", 8) == 0))
-			map_set(e->failed, s->scope, &s->result);
+		engine_note(e, s);
 	}
 	arena_free(cx.mem);
 }
@@ -346,6 +385,9 @@ engine_run_tenants(Engine *e)
 			lane_spawn(lanes, lane_main, q);
 	}
 	lanes_run(lanes);
+	for (size_t i = 0; i < e->scopes.n; i++)
+		if (scope_tenant(e->scopes.at[i].scope))
+			engine_note(e, &e->scopes.at[i]);
 }
 
 /* --- the end ---------------------------------------------------------------- */
@@ -428,8 +470,10 @@ engine_finish(Engine *e, ExitCode code, ExitCode recorded, RunReport *out)
 bool
 engine_execute(Engine *e, RunReport *out)
 {
+	engine_run_hosts(e);
 	run_groundwork(e);
 	engine_run_tenants(e);
+	engine_run_releases(e, false);
 	ExitCode code = engine_exit_of(e);
 	engine_finish(e, code, code == EXIT_DONE ? engine_closed_as(&e->rows) : code, out);
 	return true;

@@ -66,7 +66,8 @@ set_running(Engine *e)
 static bool
 is_ground(const char *scope)
 {
-	return scope_shared(scope) || strncmp(scope, "cluster/", 8) == 0;
+	return scope_shared(scope) || strncmp(scope, "cluster/", 8) == 0 ||
+	    strncmp(scope, "host/", 5) == 0;
 }
 
 /* A cluster or shared database that this run had to give back is not there for its tenants. */
@@ -159,21 +160,49 @@ tenants_of(Ctx *cx, Home *home, const char *scope, int64_t *n)
 	return true;
 }
 
-/* A cluster or shared database that a run made stays while tenants are on it, of whatever run. */
+static bool
+stays_for(Ctx *cx, ScopeRun *s, const char *thing, const char *what)
+{
+	fail(cx, FAIL_REFUSED, "Delete or undo them first.", "%s has %s", thing, what);
+	s->result = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_FAILED, .fail = cx->fail };
+	return true;
+}
+
+static bool
+host_in_use(Engine *e, Ctx *cx, ScopeRun *s)
+{
+	Names users = { 0 };
+
+	if (catalog_host_users(cx, e->home, s->scope + 5, &users) && !users.n)
+		return false;
+	return stays_for(cx, s, arena_printf(cx->mem, "host \"%s\"", s->scope + 5),
+	    users.n ? users.at[0] : "users that could not be read");
+}
+
+static bool
+ground_in_use(Engine *e, Ctx *cx, ScopeRun *s)
+{
+	const char *shared = scope_shared(s->scope);
+	int64_t n = 0;
+
+	if (tenants_of(cx, e->home, s->scope, &n) && !n)
+		return false;
+	return stays_for(cx, s,
+	    arena_printf(cx->mem, "%s \"%s\"", shared ? "shared database" : "cluster",
+		shared ? shared : s->scope + 8),
+	    arena_printf(cx->mem, "%lld tenant%s", (long long)n, n == 1 ? "" : "s"));
+}
+
+/* What a run made stays while something of whatever run stands on it. */
 static bool
 is_in_use(Engine *e, ScopeRun *s)
 {
 	Ctx cx = { .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
-	const char *shared = scope_shared(s->scope);
-	int64_t n = 0;
+	bool host = strncmp(s->scope, "host/", 5) == 0;
 
 	if (!is_ground(s->scope) || !is_made_by(s) ||
-	    (tenants_of(&cx, e->home, s->scope, &n) && !n))
+	    !(host ? host_in_use(e, &cx, s) : ground_in_use(e, &cx, s)))
 		return false;
-	fail(&cx, FAIL_REFUSED, "Delete or undo them first.", "%s \"%s\" has %lld tenant%s",
-	    shared ? "shared database" : "cluster", shared ? shared : s->scope + 8, (long long)n,
-	    n == 1 ? "" : "s");
-	s->result = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_FAILED, .fail = cx.fail };
 	e->ended++;
 	engine_tell(e, s);
 	return true;
@@ -188,7 +217,7 @@ undo_groundwork(Engine *e)
 
 	for (size_t i = e->scopes.n; i-- > 0;) {
 		ScopeRun *s = &e->scopes.at[i];
-		if (!scope_tenant(s->scope) && !is_in_use(e, s))
+		if (scope_phase(s->scope) == PHASE_GROUND && !is_in_use(e, s))
 			engine_walk(e, conns, s);
 	}
 	arena_free(cx.mem);
@@ -218,7 +247,7 @@ keep_undoable_scopes(Engine *e)
 		}
 	for (size_t i = 0; i < e->scopes.n; i++) {
 		ScopeRun *s = &e->scopes.at[i];
-		if (scope_past_pivot(s) || (stays && !scope_tenant(s->scope)))
+		if (scope_past_pivot(s) || (stays && scope_phase(s->scope) == PHASE_GROUND))
 			continue;
 		s->backward = true;
 		if (has_undoable(s) || !engine_is_finished(s))
@@ -267,6 +296,7 @@ run_undo(Ctx *cx, Home *home, int64_t run, RunReport *out)
 		    "run %lld has nothing that can be undone", (long long)run);
 	if (!hold_run(&e, set_returning))
 		return false;
+	engine_run_releases(&e, true);
 	engine_run_tenants(&e);
 	undo_groundwork(&e);
 	ExitCode code = engine_exit_of(&e);

@@ -44,6 +44,26 @@ scope_shared(const char *scope)
 	return strncmp(scope, "shared/", 7) == 0 ? scope + 7 : NULL;
 }
 
+const char *
+scope_release(const char *scope, Arena *mem, const char **host)
+{
+	const char *slash = strncmp(scope, "release/", 8) == 0 ? strchr(scope + 8, '/') : NULL;
+
+	if (!slash)
+		return NULL;
+	if (host)
+		*host = slash + 1;
+	return arena_dupn(mem, scope + 8, (size_t)(slash - scope - 8));
+}
+
+ScopePhase
+scope_phase(const char *scope)
+{
+	return scope_tenant(scope)               ? PHASE_TENANT
+	    : strncmp(scope, "release/", 8) == 0 ? PHASE_RELEASE
+						 : PHASE_GROUND;
+}
+
 bool
 journal_run_add(Ctx *cx, Home *home, const char *verb, int64_t *run)
 {
@@ -191,8 +211,9 @@ journal_close_superseded(Ctx *cx, Home *home, int64_t before_run)
 bool
 journal_event(Ctx *cx, Home *home, int64_t run, const StepRow *row, const char *outcome)
 {
+	const char *tenant = scope_tenant(row->step.scope);
 	Event e = {
-		.tenant = scope_tenant(row->step.scope),
+		.tenant = tenant ? tenant : scope_release(row->step.scope, cx->mem, NULL),
 		.run = run,
 		.step = row->step.id,
 		.verb = row->step.kind,

@@ -21,6 +21,12 @@ bool	 journal_close_superseded(Ctx *cx, Home *home, int64_t before_run);
 bool	 journal_event(Ctx *cx, Home *home, int64_t run, const StepRow *row, const char *outcome);
 const char *scope_tenant(const char *scope);	/* "acme" of "tenant/acme", or NULL */
 const char *scope_shared(const char *scope);	/* "bj-1/crm" of "shared/bj-1/crm", or NULL */
+/* "acme" and "h1" of "release/acme/h1", or NULL; host NULL: not asked for. */
+const char *scope_release(const char *scope, Arena *mem, const char **host);
+typedef enum ScopePhase {	/* of a run, in this order: what is later stands on what is earlier */
+	PHASE_GROUND, PHASE_TENANT, PHASE_RELEASE
+} ScopePhase;
+ScopePhase scope_phase(const char *scope);
 /* The last run in which a step of this kind was done in the scope; 0: none. */
 bool	 journal_last(Ctx *cx, Home *home, const char *scope, const char *kind, int64_t *run);
 /* Another run that has yet to do something in the scope; 0: none. */

@@ -8,8 +8,8 @@
 #define DAY_MS INT64_C(86400000)
 
 _Static_assert(offsetof(Region, name) == 0 && offsetof(Cluster, name) == 0 &&
-	offsetof(Model, name) == 0 && offsetof(Tenant, name) == 0 &&
-	offsetof(Host, name) == 0 && offsetof(Bundle, name) == 0,
+	offsetof(Model, name) == 0 && offsetof(Tenant, name) == 0 && offsetof(Host, name) == 0 &&
+	offsetof(Bundle, name) == 0,
     "a kind begins with its name");
 _Static_assert(offsetof(Region, display) == offsetof(Named, display) &&
 	offsetof(Cluster, display) == offsetof(Named, display) &&
@@ -19,8 +19,8 @@ _Static_assert(offsetof(Region, display) == offsetof(Named, display) &&
 	offsetof(Tenant, display) == offsetof(Named, display),
     "and its display name");
 
-const char *const mode_words[] = { "", "shared", "dedicated", "customer-db", "exclusive",
-	"hybrid", NULL };
+const char *const mode_words[] = { "", "shared", "dedicated", "customer-db", "exclusive", "hybrid",
+	NULL };
 const char *const type_words[] = { "", "text", "integer", "number", "boolean", "date", "timestamp",
 	"uuid", "json", "bytes", "reference", NULL };
 const char *const on_delete_words[] = { "restrict", "cascade", "set-null", NULL };
@@ -29,8 +29,8 @@ static const char *const sslmode_words[] = { "disable", "prefer", "require", "ve
 static const char *const supervise_words[] = { "systemd", "runit", NULL };
 static const char *const pool_words[] = { "session", "transaction", NULL };
 static const char *const api_words[] = { "copyhold/v1", NULL };
-static const char *const kind_words[] = { "Region", "Host", "Cluster", "Model", "Bundle",
-	"Tenant", NULL };
+static const char *const kind_words[] = { "Region", "Host", "Cluster", "Model", "Bundle", "Tenant",
+	NULL };
 
 /* clang-format off */
 

@@ -324,7 +324,8 @@ check_mode_keys(Loader *l, const Loaded *item, const Tenant *t)
 		    "cluster",
 		    t->name, mode_name(t->mode));
 	if (t->mode != MODE_CUSTOMER_DB && (t->database != NULL || t->owner_role != NULL))
-		return keys_wrong(l->cx, manifest_place(item, key), "Remove it: only customer-db has it.",
+		return keys_wrong(l->cx, manifest_place(item, key),
+		    "Remove it: only customer-db has it.",
 		    "tenant \"%s\" has \"%s\", but mode \"%s\"", t->name, key, mode_name(t->mode));
 	if (t->cluster == NULL && t->region == NULL)
 		return keys_wrong(l->cx, item->place,

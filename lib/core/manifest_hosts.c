@@ -26,7 +26,8 @@ check_host_key(Loader *l, const Loaded *item, const char *key)
 static bool
 plain_path(const char *path)
 {
-	static const char fine[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
+	static const char fine[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
 
 	return path[0] == '/' && path[1] != '\0' && strspn(path, fine) == strlen(path) &&
 	    strstr(path, "/../") == NULL && path[strlen(path) - 1] != '/';
@@ -64,14 +65,16 @@ manifest_check_host(Loader *l, const Loaded *item)
 		return keys_wrong(l->cx, manifest_place(item, "root"),
 		    "Write an absolute path of letters, digits, dots, dashes and underscores.",
 		    "\"root\" of host \"%s\" is no plain path", h->name);
-	if (strspn(h->user_prefix, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(h->user_prefix) ||
+	if (strspn(h->user_prefix, "abcdefghijklmnopqrstuvwxyz0123456789-") !=
+		strlen(h->user_prefix) ||
 	    h->user_prefix[0] < 'a')
 		return keys_wrong(l->cx, manifest_place(item, "userPrefix"),
 		    "Write a small letter, then small letters, digits and dashes.",
 		    "\"userPrefix\" of host \"%s\" begins no user's name", h->name);
 	if (h->user[0] == '-' || strpbrk(h->user, " @:/\\'\"") != NULL)
-		return keys_wrong(l->cx, manifest_place(item, "user"), "Write the login's name alone.",
-		    "\"user\" of host \"%s\" is no user's name", h->name);
+		return keys_wrong(l->cx, manifest_place(item, "user"),
+		    "Write the login's name alone.", "\"user\" of host \"%s\" is no user's name",
+		    h->name);
 	if (h->address[0] == '-' || strpbrk(h->address, " ,@/\\'\"%") != NULL)
 		return keys_wrong(l->cx, manifest_place(item, "address"),
 		    "Write one name or one address.", "\"address\" is not one host");
@@ -156,10 +159,11 @@ check_source(Loader *l, const Loaded *item, const Bundle *b)
 		    "the source of bundle \"%s\" is %s", b->name,
 		    s->git != NULL ? "both a folder and a repository" : "not said");
 	if ((s->git != NULL) != (s->commit != NULL) || (s->path != NULL && s->git == NULL))
-		return keys_wrong(l->cx, place, "git and commit belong together; path goes with them.",
+		return keys_wrong(l->cx, place,
+		    "git and commit belong together; path goes with them.",
 		    "the source of bundle \"%s\" is not one commit", b->name);
-	if (s->commit != NULL && (strlen(s->commit) < 40 ||
-				     strspn(s->commit, "0123456789abcdef") != strlen(s->commit)))
+	if (s->commit != NULL &&
+	    (strlen(s->commit) < 40 || strspn(s->commit, "0123456789abcdef") != strlen(s->commit)))
 		return keys_wrong(l->cx, place, "Write the full id: git rev-parse v1.3.2.",
 		    "\"%.64s\" is no full id of a commit", s->commit);
 	return true;
@@ -171,7 +175,8 @@ check_service(Loader *l, const Loaded *item, const Bundle *b, const BundleServic
 	if (s->exec.n == 0)
 		return keys_wrong(l->cx, s->place, NULL, "service \"%s\" runs nothing", s->name);
 	if (s->health.http != NULL && (s->health.command.n > 0 || s->health.http[0] != '/'))
-		return keys_wrong(l->cx, s->place, "Give http a path that begins with /, or a command.",
+		return keys_wrong(l->cx, s->place,
+		    "Give http a path that begins with /, or a command.",
 		    "the health of service \"%s\" is not one look", s->name);
 	for (size_t i = 0; i < s->env.n; i++) {
 		const EnvVar *e = &s->env.at[i];
@@ -194,7 +199,8 @@ check_service(Loader *l, const Loaded *item, const Bundle *b, const BundleServic
 bool
 manifest_check_bundle(Loader *l, const Loaded *item)
 {
-	static const char fine[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_+";
+	static const char fine[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_+";
 	const Bundle *b = (const Bundle *)(const void *)item->thing;
 
 	if (strspn(b->version, fine) != strlen(b->version) || b->version[0] == '.')
@@ -220,9 +226,10 @@ static bool
 check_owner(Loader *l, const Tenant *t, Place place, const char *what, const Host *h)
 {
 	if (h->owner != NULL && strcmp(h->owner, t->name) != 0)
-		return keys_wrong(l->cx, place, "Take a machine of its own, or one of the vendor's.",
-		    "%s of tenant \"%s\" is put on host \"%s\", which belongs to \"%s\"", what, t->name,
-		    h->name, h->owner);
+		return keys_wrong(l->cx, place,
+		    "Take a machine of its own, or one of the vendor's.",
+		    "%s of tenant \"%s\" is put on host \"%s\", which belongs to \"%s\"", what,
+		    t->name, h->name, h->owner);
 	if (h->owner == NULL && (t->mode == MODE_EXCLUSIVE || strcmp(what, "the database") == 0))
 		return keys_wrong(l->cx, place,
 		    arena_printf(l->cx->mem, "Give the host owner: %s if the customer bought it%s.",
@@ -230,8 +237,8 @@ check_owner(Loader *l, const Tenant *t, Place place, const char *what, const Hos
 			t->mode == MODE_EXCLUSIVE
 			    ? ", or take mode hybrid, where services may run at the vendor's"
 			    : ""),
-		    "%s of tenant \"%s\" (mode \"%s\") is put on host \"%s\", which is the vendor's", what,
-		    t->name, mode_name(t->mode), h->name);
+		    "%s of tenant \"%s\" (mode \"%s\") is put on host \"%s\", which is the vendor's",
+		    what, t->name, mode_name(t->mode), h->name);
 	return true;
 }
 
@@ -244,7 +251,8 @@ check_border(Loader *l, const Tenant *t, const ServiceAt *at, const Host *h, con
 		return true;
 	return keys_wrong(l->cx, at->place,
 	    arena_printf(l->cx->mem,
-		"Add acceptCrossings: [%s] if it may, or put the service on a host in %s.", there, here),
+		"Add acceptCrossings: [%s] if it may, or put the service on a host in %s.", there,
+		here),
 	    "service \"%s\" of tenant \"%s\" on host \"%s\" would take its data across the border, from "
 	    "%s to %s",
 	    at->service, t->name, h->name, here, there);
@@ -267,11 +275,13 @@ check_service_at(Loader *l, const Loaded *item, const Tenant *t, const Bundle *b
 		return manifest_dangling(l, item, "services", KIND_HOST, at->host);
 	for (const ServiceAt *other = t->services.at; other != at; other++)
 		if (strcmp(other->service, at->service) == 0 && strcmp(other->host, at->host) == 0)
-			return keys_wrong(l->cx, at->place, "Remove one; `instances` says how many run.",
+			return keys_wrong(l->cx, at->place,
+			    "Remove one; `instances` says how many run.",
 			    "service \"%s\" is put on host \"%s\" twice", at->service, at->host);
 	if (s->health.http != NULL && at->port == 0)
 		return keys_wrong(l->cx, at->place, "Give it the port that its users come to.",
-		    "service \"%s\" answers HTTP and has no port on host \"%s\"", at->service, at->host);
+		    "service \"%s\" answers HTTP and has no port on host \"%s\"", at->service,
+		    at->host);
 	return check_owner(l, t, at->place, "a service", h) &&
 	    (!s->database || check_border(l, t, at, h, c)) &&
 	    (at->port == 0 || take_port(l, item, at->place, h->name, at->port));
@@ -280,13 +290,15 @@ check_service_at(Loader *l, const Loaded *item, const Tenant *t, const Bundle *b
 static bool
 check_not_elsewhere(Loader *l, const Loaded *item, const Tenant *t)
 {
-	const char *key = t->bundle != NULL ? "bundle" : t->services.n > 0 ? "services" : "acceptCrossings";
+	const char *key = t->bundle != NULL ? "bundle"
+	    : t->services.n > 0             ? "services"
+					    : "acceptCrossings";
 
 	if (t->bundle == NULL && t->services.n == 0 && t->crossings.n == 0)
 		return true;
 	return keys_wrong(l->cx, manifest_place(item, key),
-	    "Remove it: only exclusive and hybrid have it.", "tenant \"%s\" has \"%s\", but mode \"%s\"",
-	    t->name, key, mode_name(t->mode));
+	    "Remove it: only exclusive and hybrid have it.",
+	    "tenant \"%s\" has \"%s\", but mode \"%s\"", t->name, key, mode_name(t->mode));
 }
 
 bool

@@ -37,7 +37,6 @@ typedef struct ReleaseDriver {
 const ReleaseDriver *release_driver(void);
 void	 release_register(const ReleaseDriver *driver);		/* by main */
 
-const char *scope_release(const char *scope, Arena *mem, const char **host);	/* "acme" and "h1" of "release/acme/h1", or NULL */
 /* All (tenant, host) of a tenant, as its recorded manifests have it. */
 typedef struct ReleaseAts { ReleaseAt *at; size_t n, cap; } ReleaseAts;
 bool	 release_all(Ctx *cx, Home *home, const char *tenant, ReleaseAts *out);

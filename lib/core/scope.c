@@ -30,7 +30,7 @@ struct ScopeTail {
 static bool
 is_transient(FailKind kind)
 {
-	return kind == FAIL_UNREACHABLE || kind == FAIL_TIMEOUT;
+	return kind == FAIL_UNREACHABLE || kind == FAIL_TIMEOUT || kind == FAIL_HOST_UNREACHABLE;
 }
 
 static ScopeOutcome
@@ -128,6 +128,8 @@ scope_place(Ctx *cx, Home *home, const ScopeRun *s, StepEnv *env)
 {
 	const char *tenant = scope_tenant(s->scope);
 
+	if (!tenant)
+		tenant = scope_release(s->scope, cx->mem, NULL);
 	env->at = NULL;
 	if (strncmp(s->scope, "cluster/", 8) == 0) {
 		env->cluster = NULL;

@@ -9,6 +9,7 @@
 typedef struct ScopeRun {
 	const char	*scope;
 	const char	*cluster;	/* whose lane it runs in; "" for none */
+	const char	*host;		/* that it acts on, or NULL */
 	const char	*shared;	/* the shared database that a step of it records a tenant of, or NULL */
 	int64_t		 run, fence;
 	struct { StepRow **at; size_t n, cap; } rows;
