@@ -65,20 +65,20 @@ runs_on(const Tenant *t, const char *host)
 bool
 catalog_host_users(Ctx *cx, Home *home, const char *host, Names *out)
 {
-	static const char *const kinds[] = { "Cluster", "Host", "Tenant" };
+	static const char *const users[] = { "Cluster", "Host", "Tenant" };
 
-	for (size_t k = 0; k < LENGTH(kinds); k++) {
+	for (size_t k = 0; k < LENGTH(users); k++) {
 		Names names = { 0 };
-		if (!catalog_object_names(cx, home, kinds[k], &names))
+		if (!catalog_object_names(cx, home, users[k], &names))
 			return false;
 		for (size_t i = 0; i < names.n; i++) {
 			char *spec, *hash;
 			void *loaded;
-			if (!catalog_object(cx, home, kinds[k], names.at[i], &spec, &hash))
+			if (!catalog_object(cx, home, users[k], names.at[i], &spec, &hash))
 				return false;
 			if (!spec || !strstr(spec, host)) /* most are not read any further */
 				continue;
-			if (!manifest_from_json(cx, kinds[k], names.at[i], spec, &loaded))
+			if (!manifest_from_json(cx, users[k], names.at[i], spec, &loaded))
 				return false;
 			const Cluster *c = loaded;
 			const Host *h = loaded;
@@ -87,7 +87,7 @@ catalog_host_users(Ctx *cx, Home *home, const char *host, Names *out)
 					   : runs_on(loaded, host);
 			if (uses)
 				vec_push(cx->mem, out,
-				    arena_printf(cx->mem, "%s \"%s\"", kinds[k], names.at[i]));
+				    arena_printf(cx->mem, "%s \"%s\"", users[k], names.at[i]));
 		}
 	}
 	return true;

@@ -686,6 +686,16 @@ check_only(Planner *p)
 	return true;
 }
 
+static bool
+plan_all_objects(Planner *p)
+{
+	for (KindId kind = KIND_REGION; kind < KINDS; kind++)
+		if (kind != KIND_TENANT &&
+		    !plan_objects(p, kinds[kind].name, manifest_map(p->m, kind)))
+			return false;
+	return true;
+}
+
 bool
 plan_make(Ctx *cx, Home *home, const Manifests *m, const PlanOptions *options, Plan **out)
 {
@@ -695,9 +705,7 @@ plan_make(Ctx *cx, Home *home, const Manifests *m, const PlanOptions *options, P
 	plan->manifest_hash = m->hash;
 	plan->run = (RunPlan){ .verb = "apply", .steps = &plan->steps };
 	if (!catalog_serial(cx, home, &plan->serial) || !load_recorded(&p) || !check_only(&p) ||
-	    !plan_check_versions(&p) || !plan_objects(&p, "Region", m->regions) ||
-	    !plan_objects(&p, "Cluster", m->clusters) || !plan_objects(&p, "Model", m->models) ||
-	    !plan_tenants(&p))
+	    !plan_check_versions(&p) || !plan_all_objects(&p) || !plan_tenants(&p))
 		return fail_in(cx, "making the plan");
 	for (size_t i = 0; i < plan->entries.n; i++)
 		count_entry(plan, &plan->entries.at[i]);
