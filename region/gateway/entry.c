@@ -128,8 +128,6 @@ add_setting(Entry *e, size_t *used, const char *name, const char *value)
 	StartupParam p = { keep(e, used, name), keep(e, used, value) };
 	if (!p.name || !p.value)
 		return refuse(e, BAD_SETTING, "the settings are too long");
-	if (strcasecmp(name, "client_encoding") == 0)
-		e->foreign = !words_encoding(value);
 	at[i] = p;
 	*n += i == *n;
 	return true;

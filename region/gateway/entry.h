@@ -24,7 +24,6 @@ typedef struct Entry {
 	StartupParam	 other[ENTRY_SETTINGS];	/* any others: such a client keeps one server connection */
 	size_t		 nothers;
 	bool		 replication;	/* replication=... was asked for */
-	bool		 foreign;	/* a client_encoding in which words.h cannot read: none for guarded routes */
 	char		 text[2048];	/* what the settings point into */
 	const char	*sqlstate, *why;	/* when refused */
 } Entry;

@@ -90,7 +90,7 @@ guard_tag(Client *c, const char *tag)
 		c->pins &= PIN_SETTINGS;
 	if (all || strcmp(tag, "DEALLOCATE ALL") == 0) {
 		c->pins &= ~(uint32_t)(WORD_PREPARE | PIN_STATEMENT);
-		names_free(c);
+		names_forget(c);
 	}
 }
 

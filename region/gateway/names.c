@@ -87,6 +87,32 @@ names_done(Client *c, uint32_t id)
 	hoped_done(c);
 }
 
+static bool
+is_hoped(const Client *c, const char *name)
+{
+	for (size_t i = 0; i < c->hoped.n; i++)
+		if (strcmp(c->hoped.at[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Those whose Parse is not answered yet came after it. */
+void
+names_forget(Client *c)
+{
+	const MapItem *i = NULL, *next = c->names ? map_next(c->names, NULL) : NULL;
+
+	while ((i = next)) {
+		next = map_next(c->names, i);
+		if (!is_hoped(c, i->key))
+			names_drop(c, i->key);
+	}
+	if (is_hoped(c, ""))
+		return;
+	statement_drop(c->conn.w, c->unnamed);
+	c->unnamed = NULL;
+}
+
 void
 names_free(Client *c)
 {

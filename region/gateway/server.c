@@ -2,8 +2,8 @@
 
 #include "region/gateway/worker_intern.h"
 
-#define WHOLE_MAX \
-	65536 /* of a message that is read as a whole; a longer error is passed on unread */
+/* A message that is read as a whole; a longer error is passed on unread. */
+#define WHOLE_MAX 65536
 
 Server *
 server_new(Pool *p, Client *own)
@@ -133,10 +133,11 @@ lost(void *ptr, const Owed *o)
 	Server *s = ptr;
 
 	if (o->asked == 'P' && o->about != 0 && !(o->about & REFUSED)) {
-		if (o->whose != REPLY_MADE) /* that one is there since before */
-			server_lost(s, o->about);
+		uint32_t id = o->about & ~UNNAMED;
+		if (o->whose != REPLY_MADE && id == o->about) /* else it is there since before */
+			server_lost(s, id);
 		if (o->whose != REPLY_OURS && s->client)
-			names_lost(s->client, o->about);
+			names_lost(s->client, id);
 	}
 	if (o->asked == 'P')
 		s->unnamed = 0;
@@ -144,8 +145,8 @@ lost(void *ptr, const Owed *o)
 		server_still_has(s, o->about);
 }
 
-static void
-say_made(Server *s)
+void
+server_made(Server *s)
 {
 	Worker *w = s->conn.w;
 	Owed o;
@@ -158,12 +159,6 @@ say_made(Server *s)
 				names_done(s->client, o.about);
 			queue_add(w, &s->client->conn.out, w->build, n);
 		}
-}
-
-void
-server_made(Server *s)
-{
-	say_made(s);
 }
 
 static const Owed *
@@ -299,8 +294,6 @@ server_between(Server *s)
 	bool stay = client_pinned(c) ||
 	    (t->route.pool == POOL_SESSION && gate_open(s->conn.w, t) &&
 		s->epoch == t->route.epoch && s->cluster == t->route.cluster);
-	if (c->nown > 0)
-		stay = stay || gate_open(s->conn.w, t);
 	if (stay)
 		return;
 	s->dirty = s->dirty || t->route.pool == POOL_SESSION;
@@ -349,7 +342,7 @@ took_tag(Server *s, const unsigned char *at, size_t total, bool ours)
 	if (!wire_tag(at + WIRE_HEAD, total - WIRE_HEAD, &tag))
 		return;
 	if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)
-		server_forget_all(s);
+		server_forget_all(s, s->state != SERVER_RESET);
 	if (s->client && !ours)
 		guard_tag(s->client, tag);
 }
@@ -374,7 +367,7 @@ took_whole(Server *s, char type, const unsigned char *at, size_t total, const Ow
 		break;
 	case '1':
 		if (s->client && o && o->about != 0 && !ours)
-			names_done(s->client, o->about);
+			names_done(s->client, o->about & ~UNNAMED);
 		break;
 	default:
 		break;
@@ -431,7 +424,7 @@ step(Server *s, const unsigned char *at, size_t n)
 	if (whole) {
 		took_whole(s, h.type, at, total, had ? &before : NULL, swallow);
 		if (s->state != SERVER_DEAD)
-			say_made(s);
+			server_made(s);
 		return total;
 	}
 	size_t take = n < total ? n : total;
@@ -440,7 +433,7 @@ step(Server *s, const unsigned char *at, size_t n)
 	guard_answer(s, take);
 	s->conn.pass = (uint32_t)(total - take);
 	s->conn.drop = swallow;
-	say_made(s);
+	server_made(s);
 	return take;
 }
 

@@ -25,9 +25,7 @@ statement_new(Worker *w, const WireParse *p, const char *key, bool standard_stri
 	Statement *s = arena_alloc(mem, sizeof *s);
 	Words words;
 
-	words_start(&words, standard_strings);
-	words_add(&words, p->sql, p->sql_n);
-	words_end(&words);
+	words_text(&words, p->sql, p->sql_n, standard_strings);
 	*s = (Statement){
 		.id = ++w->last_statement,
 		.key = arena_dup(mem, key),
@@ -39,6 +37,7 @@ statement_new(Worker *w, const WireParse *p, const char *key, bool standard_stri
 		.found = guard_words(&words),
 		.savepoints = words.deepest,
 	};
+	s->forgets = words_forget_all(&words);
 	if (words.found == WORD_DEALLOCATE && words.statements == 1)
 		memcpy(s->deallocates, words.name, sizeof s->deallocates);
 	map_set(w->statements, s->key, s);
@@ -106,18 +105,27 @@ server_has(Server *s, const Statement *st)
 	return true;
 }
 
+void
+server_unprepare(Server *s, uint32_t id, uint32_t about)
+{
+	Worker *w = s->conn.w;
+	char name[32];
+	size_t n = wire_put_named(w->build, sizeof w->build, 'C', 'S',
+	    statement_name(&(const Statement){ .id = id }, name));
+
+	if (replies_sent(&s->replies, 'C', REPLY_OURS, about))
+		queue_add(w, &s->conn.out, w->build, n);
+	else
+		s->unsure = true;
+}
+
 /* The one not used for the longest time makes room. */
 static void
 close_oldest(Server *s)
 {
-	Worker *w = s->conn.w;
-	const Statement oldest = { .id = s->statements[--s->nstatements] };
-	char name[32];
-	size_t n = wire_put_named(
-	    w->build, sizeof w->build, 'C', 'S', statement_name(&oldest, name));
+	uint32_t id = s->statements[--s->nstatements];
 
-	if (replies_sent(&s->replies, 'C', REPLY_OURS, oldest.id))
-		queue_add(w, &s->conn.out, w->build, n);
+	server_unprepare(s, id, id);
 }
 
 void
@@ -133,6 +141,7 @@ server_lost(Server *s, uint32_t id)
 {
 	uint16_t i = place_of(s, id);
 
+	s->unsure = true;
 	if (i == s->nstatements)
 		return;
 	memmove(s->statements + i, s->statements + i + 1,
@@ -150,8 +159,9 @@ server_still_has(Server *s, uint32_t id)
 }
 
 void
-server_forget_all(Server *s)
+server_forget_all(Server *s, bool perhaps)
 {
 	s->nstatements = 0;
 	s->unnamed = 0;
+	s->unsure = perhaps;
 }

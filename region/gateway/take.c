@@ -60,7 +60,9 @@ send_parse(Client *c, Statement *st, bool unnamed, ReplyWhose whose)
 	char name[32];
 	size_t n;
 
-	if (!replies_sent(&s->replies, 'P', whose, st->id))
+	if (!unnamed && s->unsure)
+		server_unprepare(s, st->id, 0);
+	if (!replies_sent(&s->replies, 'P', whose, unnamed ? st->id | UNNAMED : st->id))
 		return;
 	n = wire_put_parse_head(w->build, sizeof w->build, unnamed ? "" : statement_name(st, name),
 	    st->sql_n + 1 + st->types_n);
@@ -78,7 +80,7 @@ parse_unnamed(Client *c, const unsigned char *at, size_t total, Statement *st)
 {
 	Server *s = c->server;
 
-	if (!replies_sent(&s->replies, 'P', REPLY_CLIENTS, st->id)) {
+	if (!replies_sent(&s->replies, 'P', REPLY_CLIENTS, st->id | UNNAMED)) {
 		statement_drop(c->conn.w, st);
 		return;
 	}
@@ -247,6 +249,8 @@ bring_statement(Client *c, Statement *st, bool unnamed)
 	}
 	if (unnamed ? s->unnamed != st->id : !server_has(s, st))
 		send_parse(c, st, unnamed, REPLY_OURS);
+	if (st->forgets)
+		server_forget_all(s, true);
 	return true;
 }
 
@@ -388,9 +392,7 @@ query_whole(Client *c, const unsigned char *at, size_t n, size_t total)
 	}
 	if (s->replies.skipping)
 		return total;
-	words_start(&words, standard_strings(c));
-	words_add(&words, sql, sql_n);
-	words_end(&words);
+	words_text(&words, sql, sql_n, standard_strings(c));
 	why = guard_text(c, guard_words(&words), words.deepest);
 	if (!why && deallocate(c, &words))
 		return total;
@@ -399,6 +401,8 @@ query_whole(Client *c, const unsigned char *at, size_t n, size_t total)
 		refuse_message(c, 'Q', why);
 	else if (replies_sent(&s->replies, 'Q', REPLY_CLIENTS, 0))
 		send_as_is(c, at, total);
+	if (words_forget_all(&words))
+		server_forget_all(s, true);
 	return total;
 }
 

@@ -511,3 +511,20 @@ words_end(Words *w)
 	w->state = BETWEEN;
 	words_add(w, ";", 1);
 }
+
+void
+words_text(Words *w, const char *text, size_t n, bool standard_conforming_strings)
+{
+	Words other;
+
+	words_start(w, standard_conforming_strings);
+	words_add(w, text, n);
+	words_end(w);
+	if (!memchr(text, '\\', n))
+		return;
+	words_start(&other, !standard_conforming_strings);
+	words_add(&other, text, n);
+	words_end(&other);
+	w->found |= other.found;
+	w->deepest = other.deepest > w->deepest ? other.deepest : w->deepest;
+}

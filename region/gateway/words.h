@@ -77,6 +77,10 @@ typedef struct Words {
 void	 words_start(Words *w, bool standard_conforming_strings);
 void	 words_add(Words *w, const char *text, size_t n);
 void	 words_end(Words *w);
+/* A whole text.  One with a backslash is read both ways, since a pipelined SET may come before it that is
+ * not answered yet: what either finds counts, and `odd` and the rest are as the setting has it. */
+void	 words_text(Words *w, const char *text, size_t n, bool standard_conforming_strings);
+bool	 words_forget_all(const Words *w);	/* DISCARD ALL, DEALLOCATE ALL: prepared statements go */
 /* Can texts in this client_encoding be read here?  In SJIS, BIG5, GBK, UHC, GB18030 and JOHAB, which only
  * clients may use, the second byte of a character may look like a backslash: what refuses by words has to
  * refuse those. */

@@ -338,3 +338,9 @@ words_mean(Words *w, const char *text)
 	memcpy(w->last[0], text, strlen(text) + 1);
 	w->tokens++;
 }
+
+bool
+words_forget_all(const Words *w)
+{
+	return w->found & WORD_DISCARD_ALL || w->deallocated > 1;
+}

@@ -94,6 +94,7 @@ struct Statement {		/* one text with its parameter types, for however many clien
 	size_t		 types_n;
 	uint32_t	 found;		/* Word */
 	uint32_t	 savepoints;
+	bool		 forgets;	/* it takes all prepared statements with it */
 	char		 deallocates[64];	/* the name, if it is DEALLOCATE of one */
 };
 
@@ -200,6 +201,7 @@ struct Server {
 	int64_t		 answer_bytes;	/* of the answer under way */
 	uint32_t	 statements[2 * SERVER_STATEMENTS];	/* ids prepared there, the latest used first */
 	uint16_t	 nstatements;
+	bool		 unsure;	/* it may have others of ours: each is closed before it is prepared */
 	uint32_t	 unnamed;	/* id of its unnamed statement; 0: none that we know */
 };
 
@@ -314,6 +316,7 @@ Statement *names_get(const Client *c, const char *name);	/* NULL: there is none 
 void	 names_set(Client *c, const char *name, Statement *st);
 void	 names_drop(Client *c, const char *name);
 void	 names_free(Client *c);		/* all, and the unnamed one */
+void	 names_forget(Client *c);	/* DISCARD ALL, DEALLOCATE ALL was done */
 void	 names_hope(Client *c, uint32_t id, const char *name);	/* its Parse is not answered yet */
 void	 names_lost(Client *c, uint32_t id);	/* that Parse failed */
 void	 names_done(Client *c, uint32_t id);	/* it did not */
@@ -342,7 +345,8 @@ bool	 server_has(Server *s, const Statement *st);
 void	 server_prepared(Server *s, const Statement *st);
 void	 server_lost(Server *s, uint32_t id);
 void	 server_still_has(Server *s, uint32_t id);	/* it was to be closed there, and an error came before */
-void	 server_forget_all(Server *s);
+void	 server_forget_all(Server *s, bool perhaps);	/* perhaps: it has yet to be done, or others were prepared since */
+void	 server_unprepare(Server *s, uint32_t id, uint32_t about);	/* about: the id, to keep it in mind should that fail; 0 */
 void	 server_between(Server *s);	/* nothing is owed and no transaction is open */
 bool	 server_answers_us(const Server *s);	/* what it does now is ours, and not the client's */
 void	 server_made(Server *s);	/* says what we answer ourselves and whose turn it is */
@@ -382,6 +386,7 @@ extern const Refusal refusals[];
 enum { REFUSE_NONE, REFUSE_LOCK, REFUSE_NOTIFY, REFUSE_SET, REFUSE_SAVEPOINTS, REFUSE_ADVISORY, REFUSE_HIDDEN, REFUSE_DEADLINE,
 	REFUSE_LONG, REFUSE_ROWS, REFUSE_EXISTS, REFUSE_ENCODING, REFUSE_MANY, REFUSALS };
 #define REFUSED	(1u << 31)	/* in Owed.about: the rest is the reason */
+#define UNNAMED	(1u << 30)	/* of a Parse: the rest is the statement, under no name there */
 void	 guard_tick(Server *s, int64_t now);
 void	 guard_answer(Server *s, size_t n);		/* so many bytes more of an answer */
 void	 guard_tag(Client *c, const char *tag);		/* a command has ended */

@@ -133,6 +133,41 @@ wire() {
 	PY
 }
 
+@test "an unnamed statement that is passed over leaves the named one of the same text" {
+	wire <<-'PY'
+		a.send(parse("same", "SELECT 8"), sync())
+		same(a.says(), "1 Z=I")
+		a.send(parse("", "SELEC"), parse("", "SELECT 8"), sync())
+		same(a.says(), 'E=42601:syntax error at or near "SELEC" Z=I')
+		a.send(bind("", "same"), execute(), sync())
+		same(a.says(), "2 D=8 C=SELECT 1 Z=I")
+	PY
+}
+
+@test "what is prepared behind a pipelined DISCARD ALL stays, and what it took can be prepared again" {
+	wire <<-'PY'
+		a.send(parse("old", "SELECT 10"), parse("again", "SELECT 9"), sync())
+		same(a.says(), "1 1 Z=I")
+		a.send(query("DISCARD ALL"), parse("new", "SELECT 9"), parse("", "SELECT 11"), sync())
+		same(a.says(), "C=DISCARD ALL Z=I")
+		same(a.says(), "1 1 Z=I")
+		a.send(bind("", ""), execute(), bind("", "new"), execute(), parse("again", "SELECT 9"), bind("", "again"),
+		    execute(), sync())
+		same(a.says(), "2 D=11 C=SELECT 1 2 D=9 C=SELECT 1 1 2 D=9 C=SELECT 1 Z=I")
+		a.send(bind("", "old"), sync())
+		same(a.says(), 'E=26000:prepared statement "old" does not exist Z=I')
+		a.send(query("BEGIN"))
+		same(a.says(), "C=BEGIN Z=T")
+		a.send(query("DISCARD ALL"), bind("", "new"), sync())
+		same(a.says(), "E=25001:DISCARD ALL cannot run inside a transaction block Z=E")
+		same(a.says(), "E=25P02:current transaction is aborted, commands ignored until end of transaction block Z=E")
+		a.send(query("ROLLBACK"))
+		same(a.says(), "C=ROLLBACK Z=I")
+		a.send(bind("", "new"), execute(), sync())
+		same(a.says(), "2 D=9 C=SELECT 1 Z=I")
+	PY
+}
+
 @test "Close of what is not there succeeds" {
 	wire <<-'PY'
 		a.send(close("S", "nothing"), close("P", "nothing"), close("S", ""), sync())
@@ -370,5 +405,21 @@ wire() {
 		    ("SELECT pg_advisory_lock(1)", "advisory locks are")):
 		    h.send(parse("", sql), bind("", ""), execute(), sync())
 		    same(h.says(), f"E=42501:{what} not allowed through this gateway Z=I")
+	PY
+}
+
+@test "guarded: what a setting that is not answered yet would make of a text is refused, too" {
+	wire <<-'PY'
+		h = Session(HOOLI)
+		off = query("SET standard_conforming_strings = off")
+		h.send(off, query("SELECT 'a\\'' AS b; LISTEN x; --'"))
+		same(h.says(), "C=SET Z=I")
+		same(h.says(), "E=42501:LISTEN and NOTIFY are not allowed through this gateway Z=I")
+		same(h.ask("SET standard_conforming_strings = on"), "C=SET Z=I")
+		h.send(off, parse("", "SELECT 'a\\'' AS b; LISTEN x; --'"), sync())
+		same(h.says(), "C=SET Z=I")
+		same(h.says(), "E=42501:LISTEN and NOTIFY are not allowed through this gateway Z=I")
+		same(h.ask("SET standard_conforming_strings = on"), "C=SET Z=I")
+		same(h.ask("SELECT 'C:\\dir\\'"), "T D=C:\\dir\\ C=SELECT 1 Z=I")
 	PY
 }

@@ -199,10 +199,9 @@ parameters_of_the_packet_are_settings_that_win(void **state)
 	    all_of(e.tracked, e.ntracked), "[application_name=psql][client_encoding=UTF8]");
 	assert_string_equal(all_of(e.other, e.nothers), "[geqo=on]");
 	assert_false(e.replication);
-	assert_false(e.foreign);
 	assert_true(
 	    read_it("app", "acme", "-c client_encoding=UTF8 -c Client_Encoding=sjis", NULL, &e));
-	assert_true(e.foreign);
+	assert_string_equal(all_of(e.tracked, e.ntracked), "[client_encoding=sjis]");
 	assert_false(entry_read(&bad, NULL, NULL, &e));
 	assert_string_equal(e.why, "a parameter's name is not that of a setting");
 }
