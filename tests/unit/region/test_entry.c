@@ -201,7 +201,7 @@ parameters_of_the_packet_are_settings_that_win(void **state)
 	assert_false(e.replication);
 	assert_true(
 	    read_it("app", "acme", "-c client_encoding=UTF8 -c Client_Encoding=sjis", NULL, &e));
-	assert_string_equal(all_of(e.tracked, e.ntracked), "[client_encoding=sjis]");
+	assert_string_equal(all_of(e.tracked, e.ntracked), "[Client_Encoding=sjis]");
 	assert_false(entry_read(&bad, NULL, NULL, &e));
 	assert_string_equal(e.why, "a parameter's name is not that of a setting");
 }
