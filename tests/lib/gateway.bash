@@ -72,6 +72,26 @@ gateway_is_warm() {
 		jq --arg tenant "$1" '[.[] | select(.tenant == $tenant) | .worker] | unique | length')" -ge 2 ]
 }
 
+# A script of tests/lib/pgwire.py, from stdin.  The names in $WIRE_NAMES are the environment's; what
+# $WIRE_BEGIN says comes first.
+wire() {
+	local name
+	{
+		echo "import os, sys, time; sys.path.insert(0, '$REPO/tests/lib')"
+		echo "from pgwire import *"
+		for name in $WIRE_NAMES; do
+			echo "$name = os.environ['$name']"
+		done
+		cat <<-'PY'
+			def same(got, expected):
+			    assert got == expected, f"\ngot      {got}\nexpected {expected}"
+		PY
+		printf '%s\n' "${WIRE_BEGIN-}"
+		cat
+	} >"$TEST_DIR/script.py"
+	/usr/bin/python3 "$TEST_DIR/script.py"
+}
+
 # The client's password is asked of `route resolve`, which names a passfile.
 gw() {
 	local uri

@@ -43,33 +43,24 @@ certificate() {
 	chmod 600 "$TEST_DIR/tls.key"
 }
 
-wire() {
-	{
-		echo "import os, sys, time; sys.path.insert(0, '$REPO/tests/lib')"
-		echo "from pgwire import *"
-		cat <<-'PY'
-			GLOBEX, INITECH, WORKER = (os.environ[k] for k in ("GLOBEX", "INITECH", "WORKER"))
-			HOST, PORT = "127.0.0.1", int(os.environ["GATEWAY"].split(":")[1])
-			def same(got, expected):
-			    assert got == expected, f"\ngot      {got}\nexpected {expected}"
-			def memory():
-			    with open(f"/proc/{WORKER}/smaps_rollup") as f:
-			        return sum(int(l.split()[1]) for l in f if l.startswith("Pss:"))
-			def told(*packets):
-			    c = Session.raw(HOST, PORT)
-			    c.send(*packets)
-			    said = c.at_end()
-			    c.close()
-			    return said
-			NOT3 = "E=08P01:the first packet is not of protocol 3"
-			NOTLOGIN = "E=08P01:a message that is not of the login came"
-			NOTWIRE = "E=08P01:a message that is not of the protocol came"
-			NOTSCRAM = "E=08P01:the SCRAM message is not well formed"
-		PY
-		cat
-	} >"$TEST_DIR/script.py"
-	/usr/bin/python3 "$TEST_DIR/script.py"
-}
+WIRE_NAMES="GLOBEX INITECH WORKER"
+WIRE_BEGIN=$(cat <<-'PY'
+	HOST, PORT = "127.0.0.1", int(os.environ["GATEWAY"].split(":")[1])
+	def memory():
+	    with open(f"/proc/{WORKER}/smaps_rollup") as f:
+	        return sum(int(l.split()[1]) for l in f if l.startswith("Pss:"))
+	def told(*packets):
+	    c = Session.raw(HOST, PORT)
+	    c.send(*packets)
+	    said = c.at_end()
+	    c.close()
+	    return said
+	NOT3 = "E=08P01:the first packet is not of protocol 3"
+	NOTLOGIN = "E=08P01:a message that is not of the login came"
+	NOTWIRE = "E=08P01:a message that is not of the protocol came"
+	NOTSCRAM = "E=08P01:the SCRAM message is not well formed"
+PY
+)
 
 @test "first packets of impossible lengths and contents are refused" {
 	wire <<-'PY'

@@ -31,19 +31,7 @@ teardown_file() {
 
 setup() { export COPYHOLD_HOME=$TEST_DIR/home; }
 
-wire() {
-	{
-		echo "import os, sys, time; sys.path.insert(0, '$REPO/tests/lib')"
-		echo "from pgwire import *"
-		cat <<-'PY'
-			GLOBEX, INITECH, HOOLI, ACME = (os.environ[k] for k in ("GLOBEX", "INITECH", "HOOLI", "ACME"))
-			def same(got, expected):
-			    assert got == expected, f"\ngot      {got}\nexpected {expected}"
-		PY
-		cat
-	} >"$TEST_DIR/script.py"
-	/usr/bin/python3 "$TEST_DIR/script.py"
-}
+WIRE_NAMES="GLOBEX INITECH HOOLI ACME"
 
 role_of() { copyhold route resolve "$1" --direct | sed 's/.*:\/\/\([^@]*\)@.*/\1/'; }
 

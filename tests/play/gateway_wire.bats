@@ -28,21 +28,9 @@ teardown_file() {
 
 setup() { export COPYHOLD_HOME=$TEST_DIR/home; }
 
-# A script of tests/lib/pgwire.py, from stdin; a, b: two sessions of globex, each with a transaction of its own.
-wire() {
-	{
-		echo "import os, sys, time; sys.path.insert(0, '$REPO/tests/lib')"
-		echo "from pgwire import *"
-		cat <<-'PY'
-			GLOBEX, INITECH, HOOLI = (os.environ[k] for k in ("GLOBEX", "INITECH", "HOOLI"))
-			def same(got, expected):
-			    assert got == expected, f"\ngot      {got}\nexpected {expected}"
-			a, b = Session(GLOBEX), Session(GLOBEX)
-		PY
-		cat
-	} >"$TEST_DIR/script.py"
-	/usr/bin/python3 "$TEST_DIR/script.py"
-}
+# a, b: two sessions of globex, each with a transaction of its own.
+WIRE_NAMES="GLOBEX INITECH HOOLI"
+WIRE_BEGIN="a, b = Session(GLOBEX), Session(GLOBEX)"
 
 @test "Flush without Sync is answered, and keeps the server" {
 	wire <<-'PY'
