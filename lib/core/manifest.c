@@ -111,6 +111,13 @@ manifest_place(const Loaded *item, const char *key)
 bool
 manifest_dangling(Loader *l, const Loaded *item, const char *key, KindId kind, const char *name)
 {
+	return manifest_dangling_at(l, item, manifest_place(item, key), key, kind, name);
+}
+
+bool
+manifest_dangling_at(
+    Loader *l, const Loaded *item, Place place, const char *word, KindId kind, const char *name)
+{
 	Names names = { 0 };
 	const Map *map = manifest_map(l->m, kind);
 
@@ -121,10 +128,10 @@ manifest_dangling(Loader *l, const Loaded *item, const char *key, KindId kind, c
 		hint = arena_printf(l->cx->mem,
 		    "Add a manifest of kind %s for it, or name the folder that holds it.",
 		    kinds[kind].name);
-	return keys_wrong(l->cx, manifest_place(item, key), hint,
+	return keys_wrong(l->cx, place, hint,
 	    "%s \"%s\" names %s \"%s\", which no "
 	    "manifest describes",
-	    kinds[item->kind].name, item->thing->name, key, name);
+	    kinds[item->kind].name, item->thing->name, word, name);
 }
 
 static bool

@@ -82,7 +82,8 @@ manifest_check_host(Loader *l, const Loaded *item)
 		if (!check_host_key(l, item, h->host_keys.at[i]))
 			return false;
 	if (h->host_keys.n == 0)
-		return keys_wrong(l->cx, manifest_place(item, "hostKeys"), NULL,
+		return keys_wrong(l->cx, manifest_place(item, "hostKeys"),
+		    "Give those that it has in /etc/ssh/ssh_host_*_key.pub: no other will be believed.",
 		    "host \"%s\" has no pinned key", h->name);
 	return check_jump(l, item, h);
 }
@@ -137,7 +138,7 @@ manifest_check_on(Loader *l, const Loaded *item, Cluster *c)
 		return true;
 	h = map_get(l->m->hosts, c->on.host);
 	if (h == NULL)
-		return manifest_dangling(l, item, "on", KIND_HOST, c->on.host);
+		return manifest_dangling_at(l, item, on->place, "host", KIND_HOST, c->on.host);
 	if (strcmp(h->region, c->region) != 0)
 		return keys_wrong(l->cx, manifest_place(item, "region"), "Name the host's region.",
 		    "cluster \"%s\" is said to be in region \"%s\", but its host \"%s\" is in \"%s\"",
@@ -173,7 +174,8 @@ static bool
 check_service(Loader *l, const Loaded *item, const Bundle *b, const BundleService *s)
 {
 	if (s->exec.n == 0)
-		return keys_wrong(l->cx, s->place, NULL, "service \"%s\" runs nothing", s->name);
+		return keys_wrong(l->cx, s->place, "Name its program: exec: [bin/web].",
+		    "service \"%s\" runs nothing", s->name);
 	if (s->health.http != NULL && (s->health.command.n > 0 || s->health.http[0] != '/'))
 		return keys_wrong(l->cx, s->place,
 		    "Give http a path that begins with /, or a command.",
@@ -272,7 +274,7 @@ check_service_at(Loader *l, const Loaded *item, const Tenant *t, const Bundle *b
 		return keys_wrong(l->cx, at->place, "Its services stand in the Bundle's manifest.",
 		    "bundle \"%s\" has no service \"%s\"", b->name, at->service);
 	if (h == NULL)
-		return manifest_dangling(l, item, "services", KIND_HOST, at->host);
+		return manifest_dangling_at(l, item, at->place, "host", KIND_HOST, at->host);
 	for (const ServiceAt *other = t->services.at; other != at; other++)
 		if (strcmp(other->service, at->service) == 0 && strcmp(other->host, at->host) == 0)
 			return keys_wrong(l->cx, at->place,
@@ -301,6 +303,20 @@ check_not_elsewhere(Loader *l, const Loaded *item, const Tenant *t)
 	    "tenant \"%s\" has \"%s\", but mode \"%s\"", t->name, key, mode_name(t->mode));
 }
 
+/* A customer's machine has no other customer's data on it. */
+static bool
+check_guest(Loader *l, const Loaded *item, const Tenant *t, const Cluster *c)
+{
+	const Host *h = c != NULL && c->on.host != NULL ? map_get(l->m->hosts, c->on.host) : NULL;
+
+	if (h == NULL || h->owner == NULL)
+		return true;
+	return keys_wrong(l->cx, manifest_place(item, "cluster"),
+	    "Take another cluster, or mode exclusive or hybrid if the machine is this tenant's own.",
+	    "tenant \"%s\" (mode \"%s\") is put on cluster \"%s\", whose host \"%s\" belongs to \"%s\"",
+	    t->name, mode_name(t->mode), c->name, h->name, h->owner);
+}
+
 bool
 manifest_check_services(Loader *l, const Loaded *item, const Tenant *t)
 {
@@ -308,7 +324,7 @@ manifest_check_services(Loader *l, const Loaded *item, const Tenant *t)
 	const Bundle *b = t->bundle != NULL ? map_get(l->m->bundles, t->bundle) : NULL;
 
 	if (t->mode != MODE_EXCLUSIVE && t->mode != MODE_HYBRID)
-		return check_not_elsewhere(l, item, t);
+		return check_not_elsewhere(l, item, t) && check_guest(l, item, t, c);
 	if (c->on.host == NULL)
 		return keys_wrong(l->cx, manifest_place(item, "cluster"),
 		    "Take a cluster with on: a host of the customer's, or mode customer-db.",

@@ -28,6 +28,9 @@ Place	 manifest_place(const Loaded *item, const char *key);
 char	*manifest_place_text(Arena *mem, Place p);
 /* FAIL_MANIFEST: `key` names a manifest that is not there; always false. */
 bool	 manifest_dangling(Loader *l, const Loaded *item, const char *key, KindId kind, const char *name);
+/* The same of a name that stands deeper: `word` "host" at a place. */
+bool	 manifest_dangling_at(Loader *l, const Loaded *item, Place place, const char *word, KindId kind,
+	    const char *name);
 
 bool	 manifest_check_host(Loader *l, const Loaded *item);
 bool	 manifest_check_on(Loader *l, const Loaded *item, Cluster *c);	/* a cluster on a host; fills in `connect` */

@@ -51,6 +51,13 @@ static const struct { const char *title, *before, *text, *error; } broken[] = {
 #include "tests/unit/core/broken.def"
 #undef BROKEN
 };
+
+/* Of one whole estate with hosts, in which something is said differently. */
+static const struct { const char *title, *stands, *instead, *error; } broken_hosts[] = {
+#define HOSTS(...) { __VA_ARGS__ },
+#include "tests/unit/core/broken_hosts.def"
+#undef HOSTS
+};
 /* clang-format on */
 
 static int
@@ -123,6 +130,44 @@ each_broken_manifest_is_told_with_place_and_help(void **state)
 		assert_string_equal(fail_text(own.mem, own.fail), broken[i].error);
 		arena_free(own.mem);
 	}
+}
+
+static char *
+hosts_with(Arena *mem, const char *stands, const char *instead)
+{
+	static const char base[] = HOSTS_BASE;
+	const char *at = strstr(base, stands);
+
+	assert_non_null(at);
+	return arena_printf(mem, "%.*s%s%s", (int)(at - base), base, instead, at + strlen(stands));
+}
+
+static void
+each_broken_manifest_of_hosts_is_told_with_place_and_help(void **state)
+{
+	Ctx *cx = *state;
+
+	load(cx, HOSTS_BASE);
+	for (size_t i = 0; i < LENGTH(broken_hosts); i++) {
+		char *text = hosts_with(cx->mem, broken_hosts[i].stands, broken_hosts[i].instead);
+		if (strcmp(load_error(cx, text), broken_hosts[i].error) != 0)
+			print_error("%s:\n", broken_hosts[i].title);
+		assert_string_equal(fail_text(cx->mem, cx->fail), broken_hosts[i].error);
+		fail_clear(cx);
+	}
+}
+
+static void
+a_cluster_on_a_host_is_reached_there_over_tls(void **state)
+{
+	Ctx *cx = *state;
+	const Cluster *c = map_get(load(cx, HOSTS_BASE)->clusters, "acme-db");
+
+	assert_string_equal(c->connect.host, "10.0.0.1");
+	assert_int_equal(c->connect.port, 5433);
+	assert_string_equal(c->connect.user, "copyhold");
+	assert_string_equal(c->connect.sslmode, "verify-full");
+	assert_string_equal(c->connect.password.ref, "store:cluster/acme-db");
 }
 
 static void
@@ -469,8 +514,7 @@ a_broken_manifest_among_many_is_found(void **state)
 	    "error[manifest]: unknown key \"regoin\" in Tenant spec\n"
 	    "  while: reading Tenant \"b\"\n"
 	    "  where: m.yaml:46:37\n"
-	    "  hint:  Did you mean \"region\"? Known are model, mode, cluster, region, residency, "
-	    "retention, login, objects, fields, drop, gateway, acceptVisibleNames, database, ownerRole.\n");
+	    "  hint:  Did you mean \"region\"?\n");
 }
 
 static void
@@ -506,6 +550,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(each_broken_manifest_is_told_with_place_and_help),
+		TEST(each_broken_manifest_of_hosts_is_told_with_place_and_help),
+		TEST(a_cluster_on_a_host_is_reached_there_over_tls),
 		TEST(no_error_tells_what_may_be_a_secret),
 		TEST(the_quickstart_is_valid),
 		TEST(what_is_not_said_has_its_default),
