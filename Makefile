@@ -38,12 +38,14 @@ DIRS	:= lib/base lib/adapters lib/core $(ROOMS) $(ROOMS:%=%/*) cli
 SRCS	:= $(sort $(wildcard $(DIRS:%=%/*.c)))
 SQLS	:= $(sort $(wildcard $(DIRS:%=%/*.sql)))
 OBJS	:= $(SRCS:%.c=$(BUILD)/%.o)
-GENS	:= $(SQLS:%=$(BUILD)/gen/%.h)
+SCRIPTS	:= deployer/look.sh deployer/prepare.sh deployer/leave.sh
+GENS	:= $(SQLS:%=$(BUILD)/gen/%.h) $(BUILD)/gen/deployer/helper.sh.h $(SCRIPTS:%=$(BUILD)/gen/%.h)
+HELPER	:= $(wildcard $(addprefix deployer/helper/,core.sh supervise.sh machine.sh postgres.sh service.sh main.sh))
 LIB	:= $(BUILD)/libcopyhold.a
 Q	:= $(if $(V),,@)
 say	= @$(if $(findstring s,$(firstword -$(MAKEFLAGS))),:,printf '  %-5s %s\n' $(1) $(2))
 
-UNIT	:= $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c tests/pg/test_*.c))
+UNIT	:= $(sort $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c tests/pg/test_*.c tests/ssh/test_*.c))
 TOOLS	:= $(sort $(wildcard tests/lib/*.c))
 FUZZ	:= $(sort $(wildcard tests/fuzz/fuzz_*.c))
 UNITS	:= $(foreach t,$(UNIT),$(BUILD)/tests/$(basename $(notdir $t)))
@@ -151,6 +153,17 @@ $(BUILD)/gen/%.sql.h: %.sql tools/sql2c.awk
 	@mkdir -p $(@D)
 	$(call say,SQL,$<)
 	$(Q)awk -v server=$(if $(filter lib/core/%,$<),lite,pg) -f tools/sql2c.awk $< > $@
+
+# One text for hosts, as a C string.
+$(BUILD)/gen/deployer/helper.sh.h: $(HELPER) tools/text2c.awk
+	@mkdir -p $(@D)
+	$(call say,SH,$@)
+	$(Q)awk -v name=helper_text -f tools/text2c.awk $(HELPER) > $@
+
+$(BUILD)/gen/deployer/%.sh.h: deployer/%.sh tools/text2c.awk
+	@mkdir -p $(@D)
+	$(call say,SH,$<)
+	$(Q)awk -v name=$*_text -f tools/text2c.awk $< > $@
 
 define test_rule
 $(BUILD)/tests/$(2)$(basename $(notdir $(1))): $(BUILD)/$(1:.c=.o) $(LIB)

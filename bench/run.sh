@@ -2,7 +2,7 @@
 #
 # run.sh [PART...] - measures the speed, each figure beside that of a peer or of the machine taken
 # in turn with it, and prints a table.  Parts: provision shared plan load start journal audit
-# audit_verify gateway (default: all).
+# audit_verify gateway ssh (default: all).
 #
 #   BUILD=DIR      where copyhold was built (default: build)
 #   ROUNDS=N       how often each pair is repeated; medians are printed (default: 3)
@@ -28,7 +28,7 @@ readonly pg=${COPYHOLD_PGBIN:-/usr/lib/postgresql/15/bin}
 build_tools() {
 	local libs
 	mkdir -p "$tools"
-	libs=$(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl)
+	libs=$(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl libssh2)
 	set -- "${CC:-gcc}" -O2 -D_GNU_SOURCE -std=c11 -Wall -Wextra -Wshadow -Wconversion -Werror \
 		"-I$root" "-I$build/gen"
 	"$@" -o "$tools/measure" "$root/bench/measure.c"
@@ -42,6 +42,8 @@ build_tools() {
 	"$@" -o "$tools/gateway" "$root/bench/gateway.c" "-I$(pg_config --includedir)" -lpq
 	# shellcheck disable=SC2086
 	"$@" -o "$tools/fill" "$root/bench/fill.c" "$build/libcopyhold.a" $libs -lanl
+	# shellcheck disable=SC2086
+	"$@" -o "$tools/ssh" "$root/bench/ssh.c" "$build/libcopyhold.a" $libs -lanl
 }
 
 make_work() {
@@ -53,6 +55,7 @@ make_work() {
 
 clean() {
 	cluster remove "$work" bj-1 || true
+	[ ! -d "$work/ssh" ] || "$root/tools/sshd.sh" remove-all "$work/ssh"
 	rm -rf -- "$work"
 }
 
@@ -78,12 +81,12 @@ describe() {
 	exit 1
 }
 parts=("$@")
-[ $# -gt 0 ] || parts=(start journal plan provision load shared audit audit_verify gateway)
+[ $# -gt 0 ] || parts=(start journal plan provision load shared audit audit_verify gateway ssh)
 for part in "${parts[@]}"; do
 	case $part in
-	start | journal | plan | provision | load | shared | audit | audit_verify | gateway) ;;
+	start | journal | plan | provision | load | shared | audit | audit_verify | gateway | ssh) ;;
 	*)
-		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared] [audit] [audit_verify] [gateway]" >&2
+		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared] [audit] [audit_verify] [gateway] [ssh]" >&2
 		exit 64
 		;;
 	esac

@@ -25,6 +25,7 @@ bool	 app_confirm(App *app, const char *question, const char *expected);
 void	 app_done(App *app, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define CATCH_UP_MS 200	/* what a command that wrote may take to publish the logs */
 ExitCode app_fail(App *app);	/* prints cx->fail as the output form wants it; gives its exit code */
+void	 app_json(App *app, const Js *o);	/* to stdout: --output json is for eyes, jsonl one line */
 
 const Command *const *app_commands(size_t *n);	/* all of them */
 const Option *app_globals(void);		/* the options of every command */

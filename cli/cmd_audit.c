@@ -14,17 +14,6 @@ static struct {
 #define LIST_CHUNK 256
 #define LATE_MS    60000
 
-static void
-print_json(App *app, const Js *value)
-{
-	Arena *mem = app->cx->mem;
-
-	if (app->output == OUTPUT_JSON)
-		out_text(stdout, js_pretty(mem, value));
-	else
-		out_text(stdout, arena_printf(mem, "%s\n", js_canonical(mem, value)));
-}
-
 static bool
 which_log(App *app, Log *out)
 {
@@ -185,7 +174,7 @@ run_checkpoint(void *ptr)
 	if (app->output == OUTPUT_TEXT)
 		out_text(stdout, text);
 	else
-		print_json(app, o);
+		app_json(app, o);
 	return EXIT_DONE;
 }
 
@@ -208,7 +197,7 @@ run_proof(void *ptr)
 	if (app->output == OUTPUT_TEXT)
 		out_text(stdout, text);
 	else
-		print_json(app, o);
+		app_json(app, o);
 	return EXIT_DONE;
 }
 
@@ -258,7 +247,7 @@ status_json(
 		js_push(list, log_json(app, &logs->at[i]));
 	js_set(o, "logs", list);
 	js_set(o, "witnesses", witnesses_json(app->cx->mem, witnesses));
-	print_json(app, o);
+	app_json(app, o);
 }
 
 static void
@@ -368,7 +357,7 @@ run_publish(void *ptr)
 		out_line(stdout, "wrote %" PRIu64 " files of %" PRIu64 " logs to %s", files,
 		    changed, arg.to);
 	else
-		print_json(app, o);
+		app_json(app, o);
 	return EXIT_DONE;
 }
 
@@ -391,7 +380,7 @@ run_recover(void *ptr)
 	js_set_int(o, "successors", (int64_t)r.successors);
 	js_set_int(o, "found", (int64_t)r.found);
 	if (app->output != OUTPUT_TEXT) {
-		print_json(app, o);
+		app_json(app, o);
 		return EXIT_DONE;
 	}
 	out_line(stdout,

@@ -15,17 +15,6 @@ static struct {
 
 #define KEYS_MAX ((size_t)1 << 20)
 
-static void
-print_json(App *app, const Js *value)
-{
-	Arena *mem = app->cx->mem;
-
-	if (app->output == OUTPUT_JSON)
-		out_text(stdout, js_pretty(mem, value));
-	else
-		out_text(stdout, arena_printf(mem, "%s\n", js_canonical(mem, value)));
-}
-
 /* --- audit export ------------------------------------------------------------------------ */
 
 static bool
@@ -74,7 +63,7 @@ run_export(void *ptr)
 		out_line(stdout, "wrote %s: %" PRIu64 " of the %" PRIu64 " events of %s", arg.out,
 		    made.events, made.size, made.origin);
 	else
-		print_json(app, o);
+		app_json(app, o);
 	return EXIT_DONE;
 }
 
@@ -163,7 +152,7 @@ verdict_json(App *app, const Verdict *v)
 	js_set(o, "proven", findings_json(mem, &v->proven));
 	js_set(o, "notProven", findings_json(mem, &v->not_proven));
 	js_set(o, "wrong", findings_json(mem, &v->wrong));
-	print_json(app, o);
+	app_json(app, o);
 }
 
 static void
@@ -279,7 +268,7 @@ erased_json(App *app, const EvidenceErased *e)
 	js_set_int(o, "logs", e->logs);
 	js_set_int(o, "notErasable", e->plain);
 	js_set_bool(o, "settled", e->settled);
-	print_json(app, o);
+	app_json(app, o);
 }
 
 static ExitCode

@@ -15,8 +15,9 @@ static const Option options[] = {
 /* clang-format on */
 
 static void
-print_json(Arena *mem, const Manifests *m, Output output)
+print_json(App *app, const Manifests *m)
 {
+	Arena *mem = app->cx->mem;
 	Js *result = js_object(mem), *counts = js_object(mem);
 
 	js_set_bool(result, "valid", true);
@@ -25,10 +26,7 @@ print_json(Arena *mem, const Manifests *m, Output output)
 		js_set_int(counts, kinds[k].plural, (int64_t)map_count(manifest_map(m, k)));
 	js_set(result, "kinds", counts);
 	js_set_text(result, "hash", m->hash);
-	if (output == OUTPUT_JSON)
-		out_text(stdout, js_pretty(mem, result));
-	else
-		out_text(stdout, arena_printf(mem, "%s\n", js_canonical(mem, result)));
+	app_json(app, result);
 }
 
 static void
@@ -60,7 +58,7 @@ run(void *data)
 	if (app->output == OUTPUT_TEXT)
 		print_text(app->cx->mem, m);
 	else
-		print_json(app->cx->mem, m, app->output);
+		print_json(app, m);
 	return EXIT_DONE;
 }
 

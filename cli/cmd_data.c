@@ -79,16 +79,6 @@ match_json(Arena *mem, Js *o, const Match *m)
 	js_set(o, "clashes", names_json(mem, &m->clashes));
 }
 
-static void
-print_json(App *app, const Js *whole)
-{
-	if (app->output == OUTPUT_JSON)
-		out_text(stdout, js_pretty(app->cx->mem, whole));
-	else
-		out_text(
-		    stdout, arena_printf(app->cx->mem, "%s\n", js_canonical(app->cx->mem, whole)));
-}
-
 static int64_t
 per_second(int64_t rows, int64_t ms)
 {
@@ -157,7 +147,7 @@ load_json(App *app, const DataReport *r)
 	js_set(whole, "objects", list);
 	js_set(whole, "absent", names_json(mem, &r->matches.absent));
 	js_set(whole, "strays", names_json(mem, &r->matches.strays));
-	print_json(app, whole);
+	app_json(app, whole);
 }
 
 static bool
@@ -426,7 +416,7 @@ compare_json(App *app, const CompareReport *r)
 	js_set(whole, "objects", list);
 	js_set(whole, "absent", names_json(mem, &r->matches.absent));
 	js_set(whole, "strays", names_json(mem, &r->matches.strays));
-	print_json(app, whole);
+	app_json(app, whole);
 }
 
 static bool

@@ -224,7 +224,7 @@ check_clusters(Doctor *d)
 			continue;
 		if (!catalog_cluster(cx, d->app->home, names.at[i], &c))
 			return false;
-		if (c->modes.n && !names_have(&c->modes, mode_name(MODE_DEDICATED)))
+		if (c->modes.n && !names_have(&c->modes, mode_name(MODE_DEDICATED)) && !c->on.host)
 			continue;
 		Placement at = { .tenant = "", .id = "", .mode = MODE_DEDICATED, .cluster = c };
 		check_place(d, arena_printf(cx->mem, "cluster %s", c->name), &at, false);

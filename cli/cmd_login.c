@@ -1,10 +1,12 @@
+#include <string.h>
+
 #include "cli/report.h"
 
 static struct {
 	const char *tenant, *user, *valid_until;
 	bool read_only;
 	int64_t connections;
-} arg;
+} arg = { .connections = -1 };
 
 static const Column columns[] = {
 	{ "user", "LOGIN", CELL_TEXT, false },
@@ -42,19 +44,26 @@ run_login_list(void *ptr)
 static bool
 read_limits(Ctx *cx, Login *login)
 {
-	if (arg.valid_until && !clock_parse(arg.valid_until, &login->valid_until))
-		return fail(cx, FAIL_USAGE, "Write it such as 2027-01-31 or 2027-01-31T12:00:00Z.",
+	if (arg.valid_until && strcmp(arg.valid_until, "never") == 0)
+		login->valid_until = 0;
+	else if (arg.valid_until && !clock_parse(arg.valid_until, &login->valid_until))
+		return fail(cx, FAIL_USAGE,
+		    "Write it such as 2027-01-31 or 2027-01-31T12:00:00Z; never: it does not end.",
 		    "\"%s\" is no date or time", arg.valid_until);
-	if (arg.connections < 0 || arg.connections > 1000000)
-		return fail(cx, FAIL_USAGE, NULL, "--connections takes 0 to 1000000");
+	if (arg.connections < -1 || arg.connections > 1000000)
+		return fail(cx, FAIL_USAGE, "0 is no limit.", "--connections takes 0 to 1000000");
 	return true;
 }
 
 static ExitCode
 do_login(App *app, const char *verb)
 {
+	bool add = strcmp(verb, "add") == 0;
 	Login login = {
-		.user = arg.user, .read_only = arg.read_only, .max_conns = arg.connections
+		.user = arg.user,
+		.read_only = arg.read_only,
+		.max_conns = arg.connections < 0 && add ? 0 : arg.connections,
+		.valid_until = add ? 0 : -1,
 	};
 	Plan *plan;
 	RunReport report;
@@ -86,6 +95,18 @@ run_login_rotate(void *ptr)
 }
 
 static ExitCode
+run_login_limit(void *ptr)
+{
+	App *app = ptr;
+
+	if (arg.valid_until || arg.connections >= 0)
+		return do_login(app, "limit");
+	fail(app->cx, FAIL_USAGE, "Say --connections N, --valid-until TIME, or both.",
+	    "no limit is given");
+	return app_fail(app);
+}
+
+static ExitCode
 run_login_remove(void *ptr)
 {
 	App *app = ptr;
@@ -104,12 +125,21 @@ run_login_remove(void *ptr)
 	.args = { { "TENANT", &arg.tenant, "the tenant", false }, \
 		{ "LOGIN", &arg.user, "the client's name for it: app", false } }
 
+#define LIMITS \
+	{ OPT_TEXT, "valid-until", 0, "TIME", &arg.valid_until, \
+		"the gateway takes it until then: 2027-01-31; never: for ever", NULL, false }, \
+	{ \
+		OPT_INT, "connections", 0, "N", &arg.connections, \
+		    "so many clients at the gateway, in each worker; 0: no limit", NULL, false \
+	}
+
 static const Option add_options[] = {
 	{ OPT_FLAG, "read-only", 0, NULL, &arg.read_only, "it may only read", NULL, false },
-	{ OPT_TEXT, "valid-until", 0, "TIME", &arg.valid_until,
-	    "the gateway takes it until then: 2027-01-31", NULL, false },
-	{ OPT_INT, "connections", 0, "N", &arg.connections,
-	    "so many clients at the gateway, in each worker (default: no limit)", NULL, false },
+	LIMITS,
+	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
+};
+static const Option limit_options[] = {
+	LIMITS,
 	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
 };
 
@@ -136,6 +166,15 @@ const Command cmd_login_rotate = {
 	.summary = "give a login a new password",
 	.access = ACCESS_WRITES,
 	.run = run_login_rotate,
+	LOGIN_ARGS,
+};
+const Command cmd_login_limit = {
+	.name = "login limit",
+	.summary = "change until when, and with how many clients, gateways take a login",
+	.detail = "Gateways know it at once; clients that are connected stay.",
+	.access = ACCESS_WRITES,
+	.run = run_login_limit,
+	.options = limit_options,
 	LOGIN_ARGS,
 };
 const Command cmd_login_remove = {

@@ -1,16 +1,20 @@
 #include <string.h>
 
+#include "cli/app.h"
 #include "cli/report.h"
+#include "deployer/crowd.h"
 #include "region/route/switch.h"
 
-#define DRAIN_MS 2000
-#define MAX_MS   10000
+#define DRAIN_MS     2000
+#define MAX_MS       10000
+#define COPY_MB      32
+#define COPY_MB_MOST 1000000
 
 static struct {
 	const char *tenant, *to, *by;
-	int64_t drain_ms, max_ms;
-	bool dry_run, end_sessions;
-} arg = { .drain_ms = DRAIN_MS, .max_ms = MAX_MS };
+	int64_t drain_ms, max_ms, copy_limit_mb;
+	bool dry_run, end_sessions, keep_old;
+} arg = { .drain_ms = DRAIN_MS, .max_ms = MAX_MS, .copy_limit_mb = COPY_MB };
 
 /* --- what would be done ---------------------------------------------------------------- */
 
@@ -79,16 +83,6 @@ head_json(Arena *mem, const SwitchPlan *p)
 }
 
 static void
-print_json(App *app, const Js *o)
-{
-	Arena *mem = app->cx->mem;
-
-	out_text(stdout,
-	    app->output == OUTPUT_JSON ? js_pretty(mem, o)
-				       : arena_printf(mem, "%s\n", js_canonical(mem, o)));
-}
-
-static void
 print_plan(App *app, const SwitchPlan *p)
 {
 	Arena *mem = app->cx->mem;
@@ -99,24 +93,37 @@ print_plan(App *app, const SwitchPlan *p)
 	if (app->output == OUTPUT_TEXT)
 		plan_text(p);
 	else
-		print_json(app, o);
+		app_json(app, o);
 }
 
 /* --- what was done ------------------------------------------------------------------------ */
 
+typedef struct Times {
+	int64_t parked_ms, rows, copied_ms;
+	bool copied;
+} Times;
+
 static void
-done_text(const SwitchPlan *p, const RunReport *r, const RouteRecord *route, int64_t ms)
+done_text(
+    App *app, const SwitchPlan *p, const RunReport *r, const RouteRecord *route, const Times *t)
 {
+	Arena *mem = app->cx->mem;
+
 	if (r->exit == EXIT_DONE)
-		out_line(stdout, "%s is on %s now (epoch %lld, run %lld): parked %lld ms",
-		    p->tenant, p->to, (long long)route->epoch, (long long)r->run, (long long)ms);
+		out_line(stdout, "%s is on %s now (epoch %lld, run %lld): %sparked %lld ms",
+		    p->tenant, p->to, (long long)route->epoch, (long long)r->run,
+		    t->copied ? arena_printf(mem, "copied %s rows in %lld ms, ",
+				    crowd_number(mem, t->rows), (long long)t->copied_ms)
+			      : "",
+		    (long long)t->parked_ms);
 	else
 		out_line(stdout, "%s is on %s (epoch %lld); see: copyhold run show %lld", p->tenant,
 		    route->cluster, (long long)route->epoch, (long long)r->run);
 }
 
 static void
-done_json(App *app, const SwitchPlan *p, const RunReport *r, const RouteRecord *route, int64_t ms)
+done_json(
+    App *app, const SwitchPlan *p, const RunReport *r, const RouteRecord *route, const Times *t)
 {
 	Js *o = head_json(app->cx->mem, p);
 
@@ -125,26 +132,31 @@ done_json(App *app, const SwitchPlan *p, const RunReport *r, const RouteRecord *
 	js_set_text(o, "cluster", route->cluster);
 	js_set_int(o, "epoch", route->epoch);
 	if (r->exit == EXIT_DONE)
-		js_set_int(o, "parkedMs", ms);
-	print_json(app, o);
+		js_set_int(o, "parkedMs", t->parked_ms);
+	if (t->copied) {
+		js_set_int(o, "copiedRows", t->rows);
+		js_set_int(o, "copiedMs", t->copied_ms);
+	}
+	app_json(app, o);
 }
 
 static bool
 print_done(App *app, const SwitchPlan *p, const RunReport *r)
 {
 	RouteRecord route;
-	int64_t ms;
+	Times t = { 0 };
 	bool found;
 
-	if (!switch_parked_ms(app->cx, app->home, r->run, &ms) ||
+	if (!switch_parked_ms(app->cx, app->home, r->run, &t.parked_ms) ||
+	    !switch_copied(app->cx, app->home, r->run, &t.rows, &t.copied_ms, &t.copied) ||
 	    !catalog_route(app->cx, app->home, p->tenant, &route, &found))
 		return false;
 	if (!found)
 		return true;
 	if (app->output == OUTPUT_TEXT)
-		done_text(p, r, &route, ms);
+		done_text(app, p, r, &route, &t);
 	else
-		done_json(app, p, r, &route, ms);
+		done_json(app, p, r, &route, &t);
 	return true;
 }
 
@@ -167,6 +179,9 @@ refuse(App *app, const SwitchPlan *p)
 static bool
 wish_ok(App *app)
 {
+	if (arg.copy_limit_mb < 1 || arg.copy_limit_mb > COPY_MB_MOST)
+		return fail(app->cx, FAIL_USAGE, "Give a number of megabytes.",
+		    "option \"--copy-limit\" is from 1 to %d", COPY_MB_MOST);
 	return (arg.max_ms > arg.drain_ms && arg.drain_ms > 0) ||
 	    fail(app->cx, FAIL_USAGE, "Give --max more than --drain.",
 		"the tenant would be parked for %s at most and is given %s to drain",
@@ -192,6 +207,8 @@ run_switch(void *ptr)
 		.by = arg.by,
 		.drain_ms = arg.drain_ms,
 		.max_ms = arg.max_ms,
+		.copy_limit_mb = arg.copy_limit_mb,
+		.keep_old = arg.keep_old,
 		.end_sessions = arg.end_sessions };
 	SwitchPlan *plan;
 	RunReport report;
@@ -214,7 +231,11 @@ run_switch(void *ptr)
 static const Option switch_options[] = {
 	{ OPT_TEXT, "to", 0, "CLUSTER", &arg.to, "where it goes", NULL, true },
 	{ OPT_CHOICE, "by", 0, "WAY", &arg.by, "how the new side catches up; else what fits",
-	    "same|standby", false },
+	    "same|standby|copy", false },
+	{ OPT_INT, "copy-limit", 0, "MB", &arg.copy_limit_mb,
+	    "by copy: a tenant of more megabytes than this is refused (32)", NULL, false },
+	{ OPT_FLAG, "keep-old", 0, NULL, &arg.keep_old,
+	    "by copy: keep what it leaves, closed, until copyhold route clear", NULL, false },
 	{ OPT_FLAG, "dry-run", 0, NULL, &arg.dry_run, "say what would be done, and change nothing",
 	    NULL, false },
 	{ OPT_SPAN, "drain", 0, "SPAN", &arg.drain_ms,
@@ -233,6 +254,7 @@ const Command cmd_route_switch = {
 	.detail =
 	    "Gateways park the tenant at transaction boundaries, its logins are shut out of the old "
 	    "side, the new side is checked, and the route is moved and released: no query fails. "
+	    "With --by copy the rows go to a server that has nothing of the tenant while they wait. "
 	    "Before the route is moved a failure or being late opens the old side again (exit 5); "
 	    "after it copyhold run resume goes on.",
 	.access = ACCESS_WRITES,

@@ -13,16 +13,6 @@ static struct {
 
 #define SHARED_ARG .args = { { "SHARED", &arg.name, "the shared database: CLUSTER/MODEL", false } }
 
-static void
-print_json(App *app, const Js *o)
-{
-	Arena *mem = app->cx->mem;
-
-	out_text(stdout,
-	    app->output == OUTPUT_JSON ? js_pretty(mem, o)
-				       : arena_printf(mem, "%s\n", js_canonical(mem, o)));
-}
-
 /* --- list ------------------------------------------------------------------------- */
 
 static const Column list_columns[] = {
@@ -265,7 +255,7 @@ show_json(App *app, const Roll *roll, const Slots *slots)
 	js_set(o, "ownTables", names_json(mem, &tables));
 	js_set(o, "objects", objects);
 	js_set_int(o, "changedRun", roll->record.changed_run);
-	print_json(app, o);
+	app_json(app, o);
 }
 
 static void
@@ -512,7 +502,7 @@ usage_json(App *app, const Roll *roll, const Crowd *crowd, const Totals *all)
 	js_set_int(o, "withRows", (int64_t)all->n);
 	js_set(o, "tenants", tenants);
 	js_set(o, "tables", tables);
-	print_json(app, o);
+	app_json(app, o);
 }
 
 static const Column share_columns[] = {

@@ -1,6 +1,8 @@
 #include <string.h>
 
 #include "cli/report.h"
+#include "lib/core/left.h"
+#include "lib/core/release.h"
 
 static struct {
 	const char *tenant, *login, *backup, *confirm;
@@ -100,8 +102,8 @@ slots_json(Arena *mem, const Placement *at)
 }
 
 static void
-show_json(
-    App *app, const TenantRecord *r, const Placement *at, const RouteRecord *route, bool routed)
+show_json(App *app, const TenantRecord *r, const Placement *at, const RouteRecord *route,
+    bool routed, const char *left)
 {
 	Arena *mem = app->cx->mem;
 	Js *o = js_object(mem);
@@ -122,11 +124,11 @@ show_json(
 	js_set_text(o, "route", routed ? route->state : NULL);
 	js_set_int(o, "epoch", routed ? route->epoch : 0);
 	js_set_text(o, "purgeAfter", r->purge_after ? clock_iso(mem, r->purge_after) : NULL);
+	if (left)
+		js_set_text(o, "leftOn", left);
 	js_set_int(o, "changedRun", r->changed_run);
 	js_set(o, "logins", logins_json(mem, at));
-	out_text(stdout,
-	    app->output == OUTPUT_JSON ? js_pretty(mem, o)
-				       : arena_printf(mem, "%s\n", js_canonical(mem, o)));
+	app_json(app, o);
 }
 
 static void
@@ -143,8 +145,8 @@ show_shared(const TenantRecord *r, const Placement *at)
 }
 
 static void
-show_text(
-    App *app, const TenantRecord *r, const Placement *at, const RouteRecord *route, bool routed)
+show_text(App *app, const TenantRecord *r, const Placement *at, const RouteRecord *route,
+    bool routed, const char *left)
 {
 	Arena *mem = app->cx->mem;
 
@@ -163,6 +165,10 @@ show_text(
 		out_line(stdout, "login     %s (%s), role %s%s", at->logins.at[i].user,
 		    at->logins.at[i].read_only ? "reads" : "reads and writes",
 		    at->logins.at[i].role, at->logins.at[i].on ? "" : ", off");
+	if (left)
+		out_line(stdout,
+		    "left      a closed database on %s; remove it: copyhold route clear %s", left,
+		    r->name);
 	if (r->purge_after)
 		out_line(stdout, "data      kept until %s", clock_iso(mem, r->purge_after));
 	out_line(stdout, "changed   by run %lld", (long long)r->changed_run);
@@ -175,16 +181,18 @@ run_tenant_show(void *ptr)
 	TenantRecord r;
 	Placement *at;
 	RouteRecord route;
+	char *left;
 	bool routed;
 
 	if (!catalog_tenant(app->cx, app->home, arg.tenant, &r) ||
 	    !catalog_placement_of(app->cx, app->home, &r, &at) ||
+	    !left_on(app->cx, app->home, r.name, &left) ||
 	    !catalog_route(app->cx, app->home, arg.tenant, &route, &routed))
 		return app_fail(app);
 	if (app->output == OUTPUT_TEXT)
-		show_text(app, &r, at, &route, routed);
+		show_text(app, &r, at, &route, routed, left);
 	else
-		show_json(app, &r, at, &route, routed);
+		show_json(app, &r, at, &route, routed, left);
 	return EXIT_DONE;
 }
 
@@ -216,6 +224,20 @@ heading_name(Heading h)
 	return "?";
 }
 
+/* What runs for it on hosts, and who else there could reach it. */
+static bool
+verify_services(App *app, Conns *conns, Attempts *out)
+{
+	ReleaseAts parts;
+
+	if (!release_all(app->cx, app->home, arg.tenant, &parts))
+		return false;
+	for (size_t i = 0; i < parts.n; i++)
+		if (!release_driver()->verify(app->cx, conns, &parts.at[i], out))
+			return false;
+	return true;
+}
+
 static bool
 try_all(App *app, Attempts *out)
 {
@@ -243,10 +265,11 @@ try_all(App *app, Attempts *out)
 		.verb = "tenant.verify",
 		.outcome = "begun",
 		.object = arena_printf(app->cx->mem, "tenant/%s", r.name) };
+	Conns *conns = conns_new(app->cx, app->home);
 	return catalog_login_password(app->cx, app->home, r.name, login->user, &password) &&
 	    event_write(app->cx, app->home, &e) &&
-	    place_driver(at->mode)->verify(
-		app->cx, conns_new(app->cx, app->home), at, model, login, &password, out);
+	    place_driver(at->mode)->verify(app->cx, conns, at, model, login, &password, out) &&
+	    verify_services(app, conns, out);
 }
 
 static size_t
@@ -432,7 +455,7 @@ run_tenant_delete(void *ptr)
 	if (!catalog_tenant(app->cx, app->home, arg.tenant, &r))
 		return app_fail(app);
 	if (arg.hand_back) {
-		if (r.mode != MODE_CUSTOMER_DB) {
+		if (r.mode == MODE_SHARED || r.mode == MODE_DEDICATED) {
 			fail(app->cx, FAIL_REFUSED, "Use delete without it.",
 			    "tenant \"%s\" is %s: there is no customer's server to leave the data on",
 			    r.name, mode_name(r.mode));

@@ -11,8 +11,12 @@
 #include "cli/app.h"
 #include "compliance/audit/log.h"
 #include "compliance/audit/witness.h"
+#include "deployer/helper.h"
+#include "deployer/host.h"
 #include "deployer/items.h"
+#include "deployer/release.h"
 #include "lib/base/lane.h"
+#include "lib/core/left.h"
 #include "lib/core/records.h"
 #include "region/route/route.h"
 #include "region/route/switch.h"
@@ -87,6 +91,16 @@ app_fail(App *app)
 }
 
 void
+app_json(App *app, const Js *o)
+{
+	Arena *mem = app->cx->mem;
+
+	out_text(stdout,
+	    app->output == OUTPUT_JSON ? js_pretty(mem, o)
+				       : arena_printf(mem, "%s\n", js_canonical(mem, o)));
+}
+
+void
 app_done(App *app, const char *fmt, ...)
 {
 	va_list ap;
@@ -124,13 +138,18 @@ static void
 register_all(void)
 {
 	static const PlaceDriver *const drivers[] = { &mode_shared, &mode_dedicated,
-		&mode_customer_db, NULL };
+		&mode_customer_db, &mode_exclusive, &mode_hybrid, NULL };
 
+	helper_register();
 	place_register(drivers);
 	step_register(shape_kinds);
 	step_register(records_kinds);
+	step_register(host_kinds);
 	step_register(route_kinds);
 	step_register(switch_kinds);
+	step_register(release_kinds);
+	release_register(&bundle_releases);
+	step_register(left_kinds);
 }
 
 static bool

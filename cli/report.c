@@ -242,9 +242,7 @@ plan_json(App *app, const Plan *plan)
 	js_set(o, "counts", counts);
 	js_set(o, "entries", entries);
 	js_set(o, "steps", plan_steps_json(mem, plan));
-	out_text(stdout,
-	    app->output == OUTPUT_JSON ? js_pretty(mem, o)
-				       : arena_printf(mem, "%s\n", js_canonical(mem, o)));
+	app_json(app, o);
 }
 
 void
@@ -299,7 +297,7 @@ unplanned_json(Arena *mem, Js *scopes, const Plan *plan)
 		const PlanEntry *e = &plan->entries.at[i];
 		if (!e->fail)
 			continue;
-		bool away = e->fail->kind == FAIL_UNREACHABLE || e->fail->kind == FAIL_TIMEOUT;
+		bool away = fail_exit(e->fail->kind) == EXIT_UNREACHABLE;
 		js_push(scopes,
 		    scope_json(mem, arena_printf(mem, "%s/%s", e->kind, e->name),
 			away ? SCOPE_UNREACHABLE : SCOPE_FAILED, 0, e->fail));
@@ -320,9 +318,7 @@ run_json(App *app, const RunReport *r, const Plan *plan)
 	js_set_int(o, "run", r->run);
 	js_set_int(o, "exit", (int64_t)r->exit);
 	js_set(o, "scopes", scopes);
-	out_text(stdout,
-	    app->output == OUTPUT_JSON ? js_pretty(mem, o)
-				       : arena_printf(mem, "%s\n", js_canonical(mem, o)));
+	app_json(app, o);
 }
 
 static size_t

@@ -1,4 +1,4 @@
-#include "deployer/data.h"
+#include "deployer/load.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -21,6 +21,7 @@ typedef struct Side {
 typedef struct Compare {
 	Ctx *cx;
 	Side here, there;
+	int64_t until;
 	bool show_values;
 	unsigned char
 	    key[KEY_BYTES]; /* of this comparison alone: surrogates mean nothing elsewhere */
@@ -421,6 +422,8 @@ compare_objects(Compare *c, CompareReport *r)
 		log_live("comparing %s", o.match->object->name);
 		if (o.match->pairs.n == 0)
 			continue;
+		if (!load_in_time(c->cx, c->until, c->here.pg, c->there.pg))
+			return false;
 		if (!compare_whole(c, &o) || (!o.equal && !compare_rows(c, &o)))
 			return fail_in(c->cx, "comparing object \"%s\"", o.match->object->name);
 		r->equal = r->equal && o.equal;
@@ -436,6 +439,23 @@ compare_here(Compare *c, Conns *conns, const Placement *at)
 		return false;
 	pg_set_statement_ms(c->here.pg, COMPARE_STATEMENT_MS);
 	return pg_script(c->cx, c->here.pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+}
+
+bool
+data_compare_in(Ctx *cx, Pg *here, Source *with, int64_t until, CompareReport *out)
+{
+	Compare c = {
+		.cx = cx,
+		.here = { .pg = here },
+		.there = { with->pg, with },
+		.until = until,
+	};
+
+	random_bytes(c.key, sizeof c.key);
+	bool good = compare_objects(&c, out);
+
+	log_live_end();
+	return good;
 }
 
 bool

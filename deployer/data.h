@@ -99,3 +99,13 @@ typedef struct CompareReport {
 
 bool	 data_compare(Ctx *cx, Conns *conns, const Placement *at, const Model *m,
 	    const DataFrom *with, bool show_values, CompareReport *out);
+
+/* In open sessions and one snapshot of each, until `until` (mono; 0: it takes what it takes).  `out` holds
+ * the matches. */
+bool	 data_compare_in(Ctx *cx, Pg *here, Source *with, int64_t until, CompareReport *out);
+
+/* --- copy: PlaceDriver.copy and .copied of modes with plain tables ----------------- */
+
+bool	 copy_act(Ctx *cx, const StepEnv *env, const Placement *to, const Model *m, int64_t deadline);
+bool	 copy_same(Ctx *cx, Conns *conns, const Placement *from, const Placement *to, const Model *m,
+	    int64_t deadline, int64_t *rows);

@@ -65,7 +65,7 @@ database_finish(Ctx *cx, Pg *pg, const StepEnv *env)
 		roles_database_text(&b, "GRANT", "CONNECT", at->dbname, "TO", at->shared->readers);
 		roles_defaults_text(&b, at->dbname);
 	}
-	for (size_t i = 0; i < at->logins.n; i++)
+	for (size_t i = 0; !at->shut && i < at->logins.n; i++)
 		roles_database_text(
 		    &b, "GRANT", "CONNECT", at->dbname, "TO", at->logins.at[i].role);
 	buf_add(&b,

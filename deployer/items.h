@@ -96,7 +96,7 @@ bool	 view_change_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Cha
 /* USAGE on schema app and rights on all its tables, for one login; in the owner's session. */
 bool	 shape_grant_login(Ctx *cx, Pg *pg, const Placement *at, const Login *login, bool grant);
 
-extern const PlaceDriver mode_shared, mode_dedicated, mode_customer_db;
+extern const PlaceDriver mode_shared, mode_dedicated, mode_customer_db, mode_exclusive, mode_hybrid;
 
 /* --- verify.c: what a login can do, tried as that login --------------------- */
 

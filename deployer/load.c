@@ -165,6 +165,27 @@ load_source_failed(Load *l, const DataObject *o)
 
 /* --- the tenant's side ------------------------------------------------------------ */
 
+bool
+load_in_time(Ctx *cx, int64_t until, Pg *here, Pg *there)
+{
+	int64_t left = until - clock_mono_ms();
+
+	if (until == 0)
+		return true;
+	if (left <= 0)
+		return fail(
+		    cx, FAIL_LIMIT, "Give it more time.", "the rows were not there in time");
+	pg_set_statement_ms(here, left);
+	pg_set_statement_ms(there, left);
+	return true;
+}
+
+static bool
+in_time(Load *l)
+{
+	return load_in_time(l->cx, l->until, l->pg, l->source->pg);
+}
+
 static bool
 load_as(Load *l, const char *role)
 {
@@ -277,6 +298,8 @@ rules_make(Load *l)
 {
 	for (size_t i = l->rules.n; i-- > 0;) {
 		log_live("building %s", l->rules.at[i].name);
+		if (!in_time(l))
+			return false;
 		if (pg_script(l->cx, l->pg, l->rules.at[i].make))
 			continue;
 		const Match *m = match_of_rule(l, pg_error(l->pg));
@@ -399,7 +422,7 @@ load_rows(Load *l)
 	DataReport *r = l->report;
 
 	for (size_t i = 0; i < r->objects.n; i++)
-		if (!load_object(l, &r->objects.at[i]))
+		if (!in_time(l) || !load_object(l, &r->objects.at[i]))
 			return false;
 	return true;
 }
@@ -417,17 +440,25 @@ load_analyze(Load *l)
 
 /* The owner takes the rules off and puts them back, the tenant's own login brings the rows. */
 static bool
-load_transaction(Load *l)
+load_between(Load *l)
 {
-	Ledger entered;
-
-	return load_as(l, l->at->owner) && ledger_enter(l->cx, l->pg, &l->env, &entered) &&
-	    load_lock(l) && load_is_empty(l) && rules_read(l) && rules_drop(l) &&
+	return load_lock(l) && load_is_empty(l) && rules_read(l) && rules_drop(l) &&
 	    load_as(l, l->role) && load_rows(l) && load_as(l, l->at->owner) && rules_make(l) &&
 	    load_analyze(l);
 }
 
 static bool
+load_transaction(Load *l)
+{
+	Ledger entered;
+
+	if (!load_as(l, l->at->owner) || !ledger_enter(l->cx, l->pg, &l->env, &entered))
+		return false;
+	l->done = entered == LEDGER_ALREADY;
+	return l->done || load_between(l);
+}
+
+bool
 load_copy(Load *l)
 {
 	bool good;

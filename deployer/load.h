@@ -33,6 +33,8 @@ typedef struct Load {
 	Pg			*ours;	/* load_hold.c */
 	struct { LoadTable *at; size_t n, cap; } tables;
 	DataReport		*report;
+	int64_t			 until;	/* mono: given up then; 0: it takes what it takes */
+	bool			 done;	/* by a killed holder of the same step: nothing was loaded now */
 } Load;
 
 /* Says which object, field, rule and row broke a rule, as far as the server told; never the value.
@@ -44,6 +46,11 @@ bool	 load_source_failed(Load *l, const DataObject *o);	/* reading its table the
 bool	 load_is_empty(Load *l);
 bool	 load_count(Ctx *cx, Pg *pg, const char *from, const char *where, int64_t *out);
 void	 load_show(const DataObject *o, int64_t *shown);
+
+/* load.c: rows, rules and ledger in one transaction of the session `pg`, all or nothing. */
+bool	 load_copy(Load *l);
+/* What is left until then is given to the statements of both sides; false, FAIL_LIMIT: nothing is. */
+bool	 load_in_time(Ctx *cx, int64_t until, Pg *here, Pg *there);
 
 /* load_insert.c: rows and ledger, all or nothing. */
 bool	 load_insert(Load *l);

@@ -1,5 +1,7 @@
 #include <string.h>
 
+#include "deployer/cluster_host.h"
+#include "deployer/data.h"
 #include "deployer/roles.h"
 
 #include "deployer/roles.sql.h"
@@ -76,8 +78,8 @@ vendor_preflight(Ctx *cx, Conns *conns, const Placement *at, bool exists)
 
 /* --- what is there ------------------------------------------------------------- */
 
-static bool
-observe(Ctx *cx, Conns *conns, const Placement *at, Items *out)
+bool
+vendor_observe(Ctx *cx, Conns *conns, const Placement *at, Items *out)
 {
 	Items roles = { 0 };
 	Pg *pg;
@@ -125,8 +127,8 @@ create_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *chang
 	return shape_create_steps(cx, at, work, changes, steps);
 }
 
-static bool
-steps_of(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
+bool
+vendor_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps)
 {
 	if (!work->recorded)
 		return create_steps(cx, at, work, changes, steps);
@@ -164,14 +166,18 @@ vendor_no_hand_back(Ctx *cx, const Placement *at)
 	    at->tenant, at->cluster->name);
 }
 
-static bool
-purge_steps(Ctx *cx, const Placement *at, bool hand_back, Steps *steps)
+bool
+vendor_drop_steps(Ctx *cx, const Placement *at, Steps *steps)
 {
-	if (hand_back)
-		return vendor_no_hand_back(cx, at);
 	step(cx, at, steps, "database.drop", "drop database", at->dbname);
 	step(cx, at, steps, "roles.drop", "drop the roles of", at->dbname);
 	return true;
+}
+
+static bool
+purge_steps(Ctx *cx, const Placement *at, bool hand_back, Steps *steps)
+{
+	return hand_back ? vendor_no_hand_back(cx, at) : vendor_drop_steps(cx, at, steps);
 }
 
 static void
@@ -243,17 +249,19 @@ plain_map(Ctx *cx, const Placement *at, const Model *m, const char *object, Rela
 bool
 vendor_fence(Ctx *cx, Conns *conns, const Placement *at, int64_t *out)
 {
-	int64_t here = 0, there = 0;
+	int64_t here = 0, there = 0, host;
 	There seen;
 	Pg *pg;
 
-	if (!cluster_session(cx, conns, at->cluster, &pg) ||
+	if (!cluster_fence(cx, conns, at->cluster, &host) ||
+	    !cluster_session(cx, conns, at->cluster, &pg) ||
 	    !ledger_highest(cx, pg, at->id, &there) || !roles_there(cx, pg, at, &seen))
 		return false;
 	if (seen.database && seen.open &&
 	    (!place_session(cx, conns, at, &pg) || !ledger_highest(cx, pg, at->id, &here)))
 		return false;
 	*out = here > there ? here : there;
+	*out = host > *out ? host : *out;
 	return true;
 }
 
@@ -264,8 +272,8 @@ const PlaceDriver mode_dedicated = {
 	.strays = cluster_strays,
 	.preflight = vendor_preflight,
 	.expected = plain_expected,
-	.observe = observe,
-	.steps = steps_of,
+	.observe = vendor_observe,
+	.steps = vendor_steps,
 	.suspend_steps = vendor_suspend_steps,
 	.resume_steps = vendor_resume_steps,
 	.purge_steps = purge_steps,
@@ -275,4 +283,6 @@ const PlaceDriver mode_dedicated = {
 	.verify = verify_plain,
 	.highest_fence = vendor_fence,
 	.data_session = data_session,
+	.copy = copy_act,
+	.copied = copy_same,
 };

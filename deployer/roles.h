@@ -100,6 +100,9 @@ void	 roles_drop_text(Buf *b, const char *role);
 
 /* mode_*: what several of them do alike */
 bool	 vendor_preflight(Ctx *cx, Conns *conns, const Placement *at, bool exists);
+bool	 vendor_observe(Ctx *cx, Conns *conns, const Placement *at, Items *out);	/* a database of its own */
+bool	 vendor_steps(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps);
+bool	 vendor_drop_steps(Ctx *cx, const Placement *at, Steps *steps);
 bool	 vendor_suspend_steps(Ctx *cx, const Placement *at, Steps *steps);
 bool	 vendor_resume_steps(Ctx *cx, const Placement *at, Steps *steps);
 bool	 vendor_login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, Steps *steps);

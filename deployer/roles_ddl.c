@@ -196,7 +196,7 @@ roles_login_text(Buf *b, const Placement *at, const Login *login, bool there, bo
 {
 	buf_add(b, there ? "ALTER ROLE " : "CREATE ROLE ");
 	buf_ident(b, login->role);
-	attributes_text(b, at, true);
+	attributes_text(b, at, !at->shut);
 	buf_add(b, " PASSWORD ");
 	buf_literal(b, login->verifier);
 	buf_add(b, ";\n");

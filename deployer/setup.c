@@ -84,7 +84,7 @@ our_verifier(Ctx *cx, Home *home, const Cluster *cluster, char **out)
 	*out = NULL;
 	if (!home || !cluster->connect.password.ref)
 		return true;
-	if (!secret_resolve(cx, home, &cluster->connect.password, &password))
+	if (!conns_password(cx, home, cluster, &password))
 		return false;
 	*out = scram_verifier(cx->mem, &password);
 	return true;

@@ -297,7 +297,6 @@ begin_snapshot(Ctx *cx, Source *s)
 	if (pg_version(s->pg) < PG_LEAST)
 		return fail(cx, FAIL_TOO_OLD, "Sources from PostgreSQL 13 on can be read.",
 		    "server \"%s\" is PostgreSQL %d", pg_name(s->pg), pg_version(s->pg) / 10000);
-	pg_set_statement_ms(s->pg, SOURCE_STATEMENT_MS);
 	return pg_script(cx, s->pg,
 	    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off");
 }
@@ -320,20 +319,29 @@ source_target(Ctx *cx, Home *home, const char *dsn, PgTarget *out)
 }
 
 bool
-source_open(Ctx *cx, const PgTarget *target, const char *schema, Source **out)
+source_begin(Ctx *cx, Pg *pg, const char *dbname, const char *schema, Source **out)
 {
 	Source *s = arena_alloc(cx->mem, sizeof *s);
 
-	if (!pg_open(cx, target, &s->pg))
-		return fail_in(cx, "opening the source \"%s\"", target->name);
-	s->database = target->dbname;
-	s->schema = schema;
-	if (!begin_snapshot(cx, s) || !read_catalogue(cx, s)) {
-		source_close(s);
-		return fail_in(cx, "reading the source \"%s\"", target->name);
-	}
+	*s = (Source){ .pg = pg, .database = dbname, .schema = schema };
+	if (!begin_snapshot(cx, s) || !read_catalogue(cx, s))
+		return false;
 	*out = s;
 	return true;
+}
+
+bool
+source_open(Ctx *cx, const PgTarget *target, const char *schema, Source **out)
+{
+	Pg *pg;
+
+	if (!pg_open(cx, target, &pg))
+		return fail_in(cx, "opening the source \"%s\"", target->name);
+	pg_set_statement_ms(pg, SOURCE_STATEMENT_MS);
+	if (source_begin(cx, pg, target->dbname, schema, out))
+		return true;
+	pg_close(pg);
+	return fail_in(cx, "reading the source \"%s\"", target->name);
 }
 
 void

@@ -51,6 +51,9 @@ typedef struct Source {
 /* A DSN as a user gives it: itself, or where it is (env:NAME, file:PATH). */
 bool	 source_target(Ctx *cx, Home *home, const char *dsn, PgTarget *out);
 bool	 source_open(Ctx *cx, const PgTarget *target, const char *schema, Source **out);
+/* The same in an open session, which stays open: its transaction is the snapshot,
+ * and its statements have the time that they had. */
+bool	 source_begin(Ctx *cx, Pg *pg, const char *dbname, const char *schema, Source **out);
 void	 source_close(Source *s);
 
 const SourceTable *source_table(const Source *s, const char *oid);

@@ -5,6 +5,7 @@
 #   unit   C programs of tests/unit
 #   cmd    the commands: tests/cmd/*.bats
 #   pg     C programs of tests/pg, beside a real server
+#   ssh    C programs of tests/ssh, beside real sshds
 #   play   whole plays on real servers: tests/play/*.bats
 #   kill   crash safety: tests/kill/*.bats
 #   lint   tools/lint.sh
@@ -25,7 +26,7 @@ unset COPYHOLD_HOME "${!PG@}"
 COPYHOLD_BIN=$(realpath -m "$BUILD")/copyhold
 export COPYHOLD_BIN
 jobs_at_once=2
-everything=(kill play asan pg cmd unit lint fuzz)
+everything=(kill play asan pg ssh cmd unit lint fuzz)
 
 usage() {
 	sed -n '3,/^set /s/^# \{0,1\}//p' "$root/tests/run.sh" >&2
@@ -72,6 +73,7 @@ run_bats() { bats --formatter tap --timing "$@" </dev/null; }
 
 job_unit() { run_programs 'tests/unit/*/test_*.c tests/unit/*/*/test_*.c'; }
 job_pg() { tests/lib/cluster.sh "$root/tests/run.sh" --programs 'tests/pg/test_*.c'; }
+job_ssh() { run_programs 'tests/ssh/test_*.c'; }
 job_lint() { tools/lint.sh; }
 
 job_asan() {
@@ -115,7 +117,7 @@ add_jobs() {
 				[ ! -e "$file" ] || queue+=("$part:$file")
 			done
 			;;
-		unit | pg | lint | asan | fuzz) queue+=("$part") ;;
+		unit | pg | ssh | lint | asan | fuzz) queue+=("$part") ;;
 		*) usage ;;
 		esac
 	done

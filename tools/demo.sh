@@ -2,9 +2,9 @@
 #
 # demo.sh start|stop|env - the main job from end to end on private PostgreSQL servers.
 #
-#   start   installs what is missing, builds, starts a vendor's and a customer's server, takes
-#           five tenants on, loads data, verifies them, and leaves everything running; run
-#           again, it does what is left to do
+#   start   installs what is missing, builds, starts a vendor's and a customer's server and four
+#           pretended machines, takes seven tenants on, one or two of each mode, loads data, verifies
+#           them, and leaves everything running; run again, it does what is left to do
 #   stop    stops and removes everything that start made, but packages
 #   env     prints what a shell needs to go on from there: eval "$(tools/demo.sh env)"
 #
@@ -21,6 +21,12 @@ build=$(cd "$root" && realpath -m "${BUILD:-build}")
 binary=${COPYHOLD_BIN:-$build/copyhold}
 manifests=$demo/manifests
 tenants=(globex initech hooli vandelay acme)
+# Machines are pretended by root alone: users are made there, and services run as these.
+hosts=()
+if [ "$(id -u)" = 0 ]; then
+	hosts=(stark-1 stark-2 wayne-1 fra-1)
+	tenants+=(stark wayne)
+fi
 
 die() {
 	echo "demo: $*" >&2
@@ -87,6 +93,22 @@ build() {
 	make -C "$root" -s -j"$(nproc)" "BUILD=$build" all
 }
 
+# HOST: users of another demo on this machine have other names.
+prefix_of() {
+	local word
+	word=$(sed -n "/{name: $1[},]/,/^---/ s/^  userPrefix: \(.*\)-$/\1/p" "$root/manifests/quickstart/hosts.yaml")
+	printf '%s%04x-' "$word" $(($(cksum <<<"$demo" | cut -d ' ' -f 1) & 0xffff))
+}
+port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# An sshd with a folder and a key of its own.
+start_host() {
+	"$root/tools/sshd.sh" start "$demo/hosts" "$1"
+	chmod 0711 "$demo/hosts" "$demo/hosts/$1"
+	chmod 0755 "$demo/hosts/$1/root"
+	echo "$1: an sshd pretends it on port $(cat "$demo/hosts/$1/port")"
+}
+
 # NAME PORT [OPTION...]: that port if it is free, else another; a stopped server keeps the port
 # that it had.
 start_cluster() {
@@ -95,11 +117,58 @@ start_cluster() {
 		echo "$name: nothing to do, it runs on port $(cat "$demo/$name/port")"
 		return
 	fi
-	if [ -e "$demo/$name/port" ] || (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+	if [ -e "$demo/$name/port" ] || port_taken "$port"; then
 		port=auto
 	fi
 	cluster start "$demo" "$name" "$port" "${@:3}"
 	echo "$name: PostgreSQL runs on port $(cat "$demo/$name/port")"
+}
+
+# Of one host's manifest: what its sshd has, in place of what stands for it.
+host_edit() {
+	local at=$demo/hosts/$1
+	cat <<-SED
+		/^metadata: {name: $1[},]/,/^---/ {
+			s|^  port: .*|  port: $(cat "$at/port")|
+			s|^  hostKeys: .*|  hostKeys: [$(cat "$at/hostkey.pub")]|
+			s|^  identity: .*|  identity: $at/client|
+			s|^  root: .*|  root: $at/root|
+			s|^  userPrefix: .*|  userPrefix: $(prefix_of "$1")|
+		}
+	SED
+}
+
+# The ports of clusters and services on the pretended machines, chosen once: those of the manifests,
+# or others that are free.
+choose_ports() {
+	local port free=19000
+	[ ! -e "$demo/ports" ] || return 0
+	for port in 15434 15435 18081 18082 18083 18084; do
+		if port_taken "$port"; then
+			while port_taken "$free"; do free=$((free + 1)); done
+			printf "s/port: %s\\\\b/port: %s/\\n" "$port" "$free"
+			free=$((free + 1))
+		fi
+	done >"$demo/ports"
+}
+
+# Once there is a newer release, the manifests say so.
+name_release() {
+	[ ! -e "$demo/new-release" ] || sed -i 's/version: 1\.0\.0$/version: 1.0.1/' "$manifests/bundle.yaml"
+}
+
+copy_host_manifests() {
+	local name
+	if [ ${#hosts[@]} = 0 ]; then
+		rm -f "$manifests"/{hosts,bundle,tenants-hosts}.yaml
+		return
+	fi
+	choose_ports
+	cp -r "$root/manifests/quickstart/bundle" "$manifests"
+	for name in "${hosts[@]}"; do
+		host_edit "$name"
+	done | cat - "$demo/ports" | sed -i -f - "$manifests/hosts.yaml" "$manifests/tenants-hosts.yaml"
+	name_release
 }
 
 # The manifests name fixed ports, and where the customer's CA would be on a real machine.
@@ -114,7 +183,8 @@ copy_manifests() {
 			-e "s|/etc/copyhold/acme-ca.crt|$demo/certs/ca.crt|" \
 			"$file" >"$manifests/$(basename "$file")"
 	done
-	echo "manifests: $manifests (manifests/quickstart with these ports and this CA)"
+	copy_host_manifests
+	echo "manifests: $manifests (manifests/quickstart with these ports, keys and this CA)"
 }
 
 # NAME WHAT: a step that is done once in a server's life; the note goes with the server.
@@ -197,7 +267,7 @@ start_gateway() {
 		echo "gateway: nothing to do, it runs"
 		return
 	fi
-	if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+	if port_taken "$port"; then
 		port=0
 	fi
 	print_command gateway run --listen "127.0.0.1:$port" "&"
@@ -229,6 +299,36 @@ ask_tenant() {
 	psql -X -d "$("$binary" route resolve "$1")" -c "$sql"
 }
 
+# HOST: what a user of the service sees.
+ask_service() {
+	local port
+	port=$(awk -v host="host: $1," '$0 ~ host && /port:/ { gsub(/.*port: |}.*/, ""); print }' \
+		"$manifests/tenants-hosts.yaml")
+	echo "\$ curl http://127.0.0.1:$port/   # on $1"
+	curl -sS "http://127.0.0.1:$port/"
+}
+
+show_hosts() {
+	if [ ${#hosts[@]} = 0 ]; then
+		title "exclusive and hybrid"
+		echo "skipped: machines are pretended by root alone. Run make demo as root to see these two modes."
+		return
+	fi
+	title "services on the customers' machines, from the tenants' own databases"
+	show host list
+	show service list stark
+	ask_service stark-1
+	ask_service fra-1
+
+	title "a new release of the service, host after host"
+	: >"$demo/new-release"
+	name_release
+	show apply -f "$manifests" --yes
+	show bundle releases stark
+	ask_service stark-2
+	show tenant access stark -f "$manifests"
+}
+
 # Without the attempts that were stopped: they are many and alike.
 verify_tenant() {
 	print_command tenant verify "$1" "| grep -vE '^  (refused|shows nothing)'"
@@ -248,6 +348,9 @@ demo_start() {
 	enter
 	start_cluster bj-1 15432
 	start_cluster acme-db 15433 --tls
+	for name in ${hosts[@]+"${hosts[@]}"}; do
+		start_host "$name"
+	done
 	copy_manifests
 
 	title "home, and what each server's administrator runs once"
@@ -277,6 +380,7 @@ demo_start() {
 		ask_tenant "$name"
 	done
 	show gateway pools
+	show_hosts
 
 	title "report"
 	show tenant list
@@ -298,6 +402,10 @@ demo_stop() {
 	for name in bj-1 acme-db; do
 		cluster remove "$demo" "$name"
 	done
+	for name in ${hosts[@]+"${hosts[@]}"}; do
+		[ ! -d "$demo/hosts/$name" ] || "$root/tools/sshd.sh" clear "$demo/hosts" "$name" "$(prefix_of "$name")"
+	done
+	[ ! -d "$demo/hosts" ] || "$root/tools/sshd.sh" remove-all "$demo/hosts"
 	if [ -e "$demo/built" ]; then
 		make -C "$root" -s "BUILD=$(cat "$demo/built")" clean
 	fi

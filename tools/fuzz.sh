@@ -22,8 +22,8 @@ for target; do
 	[ -d "$seeds" ] || seeds=''
 	# shellcheck disable=SC2046,SC2086
 	"$clang" -O1 -g -std=c11 -D_GNU_SOURCE -I. -I"$build/gen" -fsanitize=fuzzer,address,undefined \
-		$(pkg-config --cflags libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl) -o "$build/$name" "$target" \
-		"$build/libcopyhold.a" $(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl) -lanl
+		$(pkg-config --cflags libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl libssh2 libgit2 libarchive) -o "$build/$name" "$target" \
+		"$build/libcopyhold.a" $(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl libssh2 libgit2 libarchive) -lanl
 	echo "$name: $seconds s"
 	# shellcheck disable=SC2086
 	if ! "$build/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \

@@ -52,6 +52,8 @@ BEGIN {
 	to = room_of(name)
 	source = name
 	sub(/\.sql\.h$/, ".sql", source)
+	sub(/\/helper\.sh\.h$/, "/helper/main.sh", source)
+	sub(/\.sh\.h$/, ".sh", source)
 	if (!(to in level))
 		say("\"" name "\" is not written from the root, or is no product code")
 	else if (!exists(source))

@@ -29,7 +29,7 @@ check_scripts() {
 		echo "shellcheck is missing; run: tools/deps.sh lint"
 		return 1
 	}
-	find tools tests bench .ci -name '*.sh' -o -name '*.bash' -o -path .ci/run | sort | xargs shellcheck -x
+	find tools tests bench deployer .ci -name '*.sh' -o -name '*.bash' -o -path .ci/run | sort | xargs shellcheck -x
 }
 
 check_lengths() {

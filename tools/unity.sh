@@ -24,7 +24,7 @@ END
 make -s BUILD="$build" all >/dev/null
 objects=$(find "$build/cli" "$build/lib" "$build/deployer" "$build/region" "$build/cdn" "$build/compliance" \
 	-name '*.o' 2>/dev/null || true)
-libs="$(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl) -lanl"
+libs="$(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl libssh2 libgit2 libarchive) -lanl"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 

@@ -10,7 +10,8 @@
  * changed one is refused with its fingerprint, nothing is learnt by itself.
  * At most SSH_DIALS sessions are being opened to one address at a time.
  * A session, its channels and what they hold end with the arena of the Ctx
- * that opened them.
+ * that opened them.  Lanes may share a session: calls take turns, and one that
+ * waits for output lets others go first.
  */
 #pragma once
 
@@ -46,11 +47,13 @@ const char *ssh_via(const Ssh *s);	/* "libssh2", or "ssh: " and why libssh2 coul
 bool	 ssh_command(Ctx *cx, Ssh *s, const char *command, int64_t deadline, SshChannel **out);
 bool	 ssh_write(Ctx *cx, SshChannel *c, const void *bytes, size_t n, int64_t deadline);	/* all of it */
 bool	 ssh_read(Ctx *cx, SshChannel *c, void *out, size_t cap, size_t *n, int64_t deadline);	/* what is there, at least a byte; 0: its end */
-bool	 ssh_end(Ctx *cx, SshChannel *c, int64_t deadline, int *exit_code);	/* no more input; its outcome, -1 for a signal */
+bool	 ssh_end(Ctx *cx, SshChannel *c, int64_t deadline, int *exit_code);	/* no more input, the rest of its output is dropped; its outcome, -1 for a signal (of the program also 255) */
 const char *ssh_stderr(const SshChannel *c);	/* NUL-terminated, borrowed */
 
-/* A file from here to there, as our user there: temporary name beside it, written, synced, renamed.
- * `path` is absolute.  What stands there is replaced. */
+/* A file from here to there, as our user there: temporary name beside it (".copyhold-" and random letters;
+ * one whose session was lost stays), written, synced, renamed (by the host's mv -T).  `path` is absolute.
+ * What stands there is replaced.  FAIL_DISK_FULL, FAIL_PERMISSION, FAIL_HOST_STEP leave the session usable,
+ * as does FAIL_HOST_STEP of the others: the command did that, not the session. */
 bool	 ssh_put(Ctx *cx, Ssh *s, const char *file, const char *path, int mode, int64_t deadline);
 
 /* What a server offers, without logging in (for `host check`): its algorithms by kind, comma-separated;

@@ -25,15 +25,17 @@ typedef struct Stream {
 	size_t len, cap, max;
 } Stream;
 
-typedef struct Child {
+struct Proc {
 	Ctx *cx;
-	const ProcSpec *spec;
+	const ProcSpec *spec; /* NULL once it has been started by proc_start() */
 	Stream in, out, err;
 	size_t input_at;
-	pid_t pid;
+	pid_t pid; /* 0: not started, or waited for */
 	int pidfd, epoll;
+	int watched; /* by proc_ready() */
+	int status;  /* of waitpid() */
 	bool timed_out;
-} Child;
+};
 
 static void
 close_fd(int *fd)
@@ -44,7 +46,7 @@ close_fd(int *fd)
 }
 
 static void
-close_child(Child *c)
+close_all(Proc *c)
 {
 	close_fd(&c->in.ours);
 	close_fd(&c->in.theirs);
@@ -69,12 +71,12 @@ open_pipe(Stream *s, bool we_write)
 }
 
 static bool
-open_streams(Child *c)
+open_streams(Proc *c, bool input)
 {
 	c->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (c->epoll < 0 || !open_pipe(&c->out, false) || !open_pipe(&c->err, false))
 		return false;
-	if (c->spec->input)
+	if (input)
 		return open_pipe(&c->in, true);
 	c->in.theirs = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	return c->in.theirs >= 0;
@@ -125,7 +127,7 @@ set_attributes(posix_spawnattr_t *attr)
 }
 
 static int
-set_files(posix_spawn_file_actions_t *files, const Child *c)
+set_files(posix_spawn_file_actions_t *files, const Proc *c)
 {
 	int err = posix_spawn_file_actions_adddup2(files, c->in.theirs, 0);
 
@@ -135,7 +137,7 @@ set_files(posix_spawn_file_actions_t *files, const Child *c)
 }
 
 static int
-spawn(Child *c)
+spawn(Proc *c)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -159,7 +161,7 @@ spawn(Child *c)
 }
 
 static bool
-watch(Child *c, int fd, uint32_t events)
+watch(Proc *c, int fd, uint32_t events)
 {
 	struct epoll_event e = { .events = events, .data.fd = fd };
 
@@ -167,18 +169,14 @@ watch(Child *c, int fd, uint32_t events)
 }
 
 static bool
-watch_all(Child *c)
+watch_all(Proc *c)
 {
-	close_fd(&c->in.theirs);
-	close_fd(&c->out.theirs);
-	close_fd(&c->err.theirs);
-	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
-	return c->pidfd >= 0 && watch(c, c->pidfd, EPOLLIN) && watch(c, c->in.ours, EPOLLOUT) &&
+	return watch(c, c->pidfd, EPOLLIN) && watch(c, c->in.ours, EPOLLOUT) &&
 	    watch(c, c->out.ours, EPOLLIN) && watch(c, c->err.ours, EPOLLIN);
 }
 
 static void
-keep(Child *c, Stream *s, const char *bytes, size_t n)
+keep(Proc *c, Stream *s, const char *bytes, size_t n)
 {
 	if (n > s->max - s->len)
 		n = s->max - s->len;
@@ -195,7 +193,7 @@ keep(Child *c, Stream *s, const char *bytes, size_t n)
 
 /* One read: true while there may be more now.  What is above the cap is dropped. */
 static bool
-take(Child *c, Stream *s)
+take(Proc *c, Stream *s)
 {
 	char bytes[8192];
 
@@ -211,7 +209,7 @@ take(Child *c, Stream *s)
 
 /* Reads what a full pipe can hold, and no more: a daemon left behind may write for ever. */
 static void
-drain(Child *c, Stream *s)
+drain(Proc *c, Stream *s)
 {
 	for (int i = 0; i < 256 && take(c, s); i++)
 		;
@@ -237,7 +235,7 @@ write_quietly(int fd, const void *bytes, size_t n)
 }
 
 static void
-feed(Child *c)
+feed(Proc *c)
 {
 	size_t left = c->spec->input_len - c->input_at;
 
@@ -257,7 +255,7 @@ feed(Child *c)
 
 /* Serves the streams until the program has ended, or until its deadline. */
 static void
-serve(Child *c)
+serve(Proc *c)
 {
 	int64_t span = c->spec->deadline_ms > 0 ? c->spec->deadline_ms : DEADLINE_MS;
 	int64_t deadline = clock_mono_ms() + span;
@@ -280,21 +278,39 @@ serve(Child *c)
 }
 
 static void
-finish(Child *c, ProcResult *out)
+reap(Proc *c)
 {
-	int status = 0;
+	while (waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR)
+		;
+	c->pid = 0;
+}
 
+static void
+end_now(Proc *c)
+{
+	kill(-c->pid, SIGKILL);
+	reap(c);
+}
+
+static int
+exit_code_of(const Proc *c)
+{
+	return WIFEXITED(c->status) ? WEXITSTATUS(c->status) : -1;
+}
+
+static void
+finish(Proc *c, ProcResult *out)
+{
 	if (c->timed_out) {
 		kill(-c->pid, SIGKILL);
 		lane_wait(c->pidfd, LANE_READ, -1);
 	}
-	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-		;
+	reap(c);
 	drain(c, &c->out);
 	drain(c, &c->err);
 	*out = (ProcResult){
-		.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-		.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+		.exit_code = exit_code_of(c),
+		.signal = WIFSIGNALED(c->status) ? WTERMSIG(c->status) : 0,
 		.timed_out = c->timed_out,
 		.out = c->out.bytes,
 		.err = c->err.bytes,
@@ -303,35 +319,46 @@ finish(Child *c, ProcResult *out)
 	};
 }
 
+/* Our ends of the pipes are open, and it runs. */
 static bool
-run(Child *c, ProcResult *out)
+launch(Proc *c, bool input)
 {
 	const char *name = c->spec->argv[0];
 
-	if (!open_streams(c))
+	if (!open_streams(c, input))
 		return fail_errno(c->cx, errno, NULL, "cannot make the pipes for \"%s\"", name);
 	int err = spawn(c);
 	if (err) {
+		c->pid = 0;
 		fail(c->cx, FAIL_PROGRAM, "Is it installed and found in PATH?",
 		    "cannot start \"%s\"", name);
 		return fail_cause(c->cx, "%s", strerrorname_np(err));
 	}
-	if (!watch_all(c)) {
-		err = errno;
-		kill(-c->pid, SIGKILL);
-		waitpid(c->pid, NULL, 0);
-		return fail_errno(c->cx, err, NULL, "cannot watch \"%s\"", name);
-	}
+	close_fd(&c->in.theirs);
+	close_fd(&c->out.theirs);
+	close_fd(&c->err.theirs);
+	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+	return c->pidfd >= 0 || fail_errno(c->cx, errno, NULL, "cannot watch \"%s\"", name);
+}
+
+static bool
+run(Proc *c, ProcResult *out)
+{
+	if (!launch(c, c->spec->input != NULL))
+		return false;
+	if (!watch_all(c))
+		return fail_errno(c->cx, errno, NULL, "cannot watch \"%s\"", c->spec->argv[0]);
 	serve(c);
 	finish(c, out);
 	return true;
 }
 
-bool
-proc_run(Ctx *cx, const ProcSpec *spec, ProcResult *out)
+static Proc
+new_proc(Ctx *cx, const ProcSpec *spec)
 {
 	size_t cap = spec->cap ? spec->cap : CAP;
-	Child c = {
+
+	return (Proc){
 		.cx = cx,
 		.spec = spec,
 		.pidfd = -1,
@@ -340,10 +367,128 @@ proc_run(Ctx *cx, const ProcSpec *spec, ProcResult *out)
 		.out = { .ours = -1, .theirs = -1, .max = cap },
 		.err = { .ours = -1, .theirs = -1, .max = cap },
 	};
+}
+
+static void
+close_proc(void *ptr)
+{
+	Proc *c = ptr;
+
+	if (c->pid > 0)
+		end_now(c);
+	close_all(c);
+}
+
+bool
+proc_run(Ctx *cx, const ProcSpec *spec, ProcResult *out)
+{
+	Proc c = new_proc(cx, spec);
 
 	keep(&c, &c.out, "", 0);
 	keep(&c, &c.err, "", 0);
 	bool ok = run(&c, out);
-	close_child(&c);
+	close_proc(&c);
 	return ok;
+}
+
+/* --- programs that we talk with ------------------------------------------------------- */
+
+bool
+proc_start(Ctx *cx, const ProcSpec *spec, Proc **out)
+{
+	Proc *p = arena_alloc(cx->mem, sizeof *p);
+
+	*p = new_proc(cx, spec);
+	bool good = launch(p, true);
+	p->cx = NULL;
+	p->spec = NULL;
+	if (good) {
+		arena_on_free(cx->mem, close_proc, p);
+		*out = p;
+	} else {
+		close_proc(p);
+	}
+	return good;
+}
+
+static Stream *
+stream_of(Proc *p, int which)
+{
+	return which == PROC_IN ? &p->in : which == PROC_OUT ? &p->out : &p->err;
+}
+
+/* Only what is wanted is in the set: the hang-up of a stream is told whether asked for or not. */
+static bool
+set_watched(Proc *p, int wanted)
+{
+	static const int all[] = { PROC_IN, PROC_OUT, PROC_ERR, PROC_END };
+
+	for (size_t i = 0; i < LENGTH(all); i++) {
+		int bit = all[i], fd = bit == PROC_END ? p->pidfd : stream_of(p, bit)->ours;
+		struct epoll_event e = { .events = bit == PROC_IN ? EPOLLOUT : EPOLLIN,
+			.data.u32 = (uint32_t)bit };
+		bool is = (p->watched & bit) != 0, shall = (wanted & bit) != 0 && fd >= 0;
+
+		if (is == shall)
+			continue;
+		if (epoll_ctl(p->epoll, shall ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &e) != 0)
+			return false;
+		p->watched ^= bit;
+	}
+	return true;
+}
+
+int
+proc_ready(Proc *p, int wanted, int64_t deadline)
+{
+	struct epoll_event e[4];
+	int got = 0;
+
+	if (!set_watched(p, wanted) || !lane_wait(p->epoll, LANE_READ, deadline))
+		return 0;
+	int n = epoll_wait(p->epoll, e, (int)LENGTH(e), 0);
+	for (int i = 0; i < n; i++)
+		got |= (int)e[i].data.u32;
+	return got;
+}
+
+ssize_t
+proc_read(Proc *p, int which, void *out, size_t cap)
+{
+	ssize_t n = read(stream_of(p, which)->ours, out, cap);
+
+	return n < 0 ? -errno : n;
+}
+
+ssize_t
+proc_write(Proc *p, const void *bytes, size_t n)
+{
+	ssize_t put = write_quietly(p->in.ours, bytes, n);
+
+	return put < 0 ? -errno : put;
+}
+
+void
+proc_close(Proc *p, int which)
+{
+	close_fd(&stream_of(p, which)->ours);
+	p->watched &= ~which;
+}
+
+bool
+proc_ended(Proc *p, int64_t deadline, int *exit_code)
+{
+	if (p->pid > 0 && !lane_wait(p->pidfd, LANE_READ, deadline))
+		return false;
+	if (p->pid > 0)
+		reap(p);
+	*exit_code = exit_code_of(p);
+	return true;
+}
+
+void
+proc_kill(Proc *p)
+{
+	if (p->pid > 0)
+		end_now(p);
 }

@@ -7,12 +7,15 @@
 #include "lib/base/clock.h"
 #include "lib/core/catalog.sql.h"
 #include "lib/core/catalog_gateway.sql.h"
+#include "lib/core/catalog_release.sql.h"
 #include "lib/core/event.sql.h"
 #include "lib/core/manifest.h"
+#include "lib/core/trust.h"
+#include "lib/core/trust.sql.h"
 #include "lib/core/witness.sql.h"
 
 const Sql *const catalog_migrations[] = { &SQL_MIGRATE_1, &SQL_MIGRATE_2, &SQL_MIGRATE_3,
-	&SQL_MIGRATE_4, &SQL_MIGRATE_5 };
+	&SQL_MIGRATE_4, &SQL_MIGRATE_5, &SQL_MIGRATE_6, &SQL_MIGRATE_7 };
 const int catalog_migrations_n = (int)LENGTH(catalog_migrations);
 
 static const char *const states[] = {
@@ -152,6 +155,17 @@ cluster_loaded(
 	return true;
 }
 
+/* What we made on a host is known by the certificate that it was made with. */
+static bool
+cluster_trusted(Ctx *cx, Home *home, Cluster *c)
+{
+	if (!c->on.host)
+		return true;
+	if (!c->connect.sslrootcert)
+		c->connect.sslrootcert = trust_path(home->mem, home, c->name);
+	return trust_write(cx, home, c->name);
+}
+
 bool
 catalog_cluster(Ctx *cx, Home *home, const char *name, Cluster **out)
 {
@@ -166,7 +180,8 @@ catalog_cluster(Ctx *cx, Home *home, const char *name, Cluster **out)
 			return false;
 		return catalog_not_found(cx, "cluster", name, &known);
 	}
-	if (!cluster_loaded(cx, home, name, spec, hash, &loaded))
+	if (!cluster_loaded(cx, home, name, spec, hash, &loaded) ||
+	    !cluster_trusted(cx, home, loaded))
 		return fail_in(cx, "reading the record of cluster \"%s\"", name);
 	*out = loaded;
 	return true;
@@ -440,6 +455,14 @@ bool
 catalog_login_on(Ctx *cx, Home *home, const char *tenant, const char *user, bool on)
 {
 	return lite_do(cx, home->db, &SQL_LOGIN_ON, "tti", tenant, user, (int64_t)on);
+}
+
+bool
+catalog_login_limit(Ctx *cx, Home *home, const char *tenant, const char *user, int64_t valid_until,
+    int64_t max_conns)
+{
+	return lite_do(
+	    cx, home->db, &SQL_LOGIN_LIMIT, "ttii", tenant, user, valid_until, max_conns);
 }
 
 bool

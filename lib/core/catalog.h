@@ -113,6 +113,8 @@ bool	 catalog_placement_of(Ctx *cx, Home *home, const TenantRecord *t, Placement
  * login is given a password for the gateway, too; one that is there keeps that and its limits. */
 bool	 catalog_login_put(Ctx *cx, Home *home, const char *tenant, const Login *login, const Secret *password);
 bool	 catalog_login_on(Ctx *cx, Home *home, const char *tenant, const char *user, bool on);
+bool	 catalog_login_limit(Ctx *cx, Home *home, const char *tenant, const char *user, int64_t valid_until,
+	    int64_t max_conns);	/* 0: none */
 bool	 catalog_login_remove(Ctx *cx, Home *home, const char *tenant, const char *user);
 bool	 catalog_login_password(Ctx *cx, Home *home, const char *tenant, const char *user, Secret *out);
 

@@ -144,8 +144,10 @@ UPDATE tenant SET changed_run = ?2 WHERE name = ?1;
 -- name: tenant_forget server: lite
 DELETE FROM tenant WHERE name = ?1;
 
+-- What a tenant has left there counts too.
 -- name: tenants_on server: lite
-SELECT count(*) FROM tenant WHERE cluster = ?1;
+SELECT (SELECT count(*) FROM tenant WHERE cluster = ?1)
+	+ (SELECT count(*) FROM meta WHERE key GLOB 'left/*' AND value = ?1);
 
 -- name: shared_get server: lite
 SELECT name, id, cluster, model, active, wide, common, version, changed_run, 0
@@ -206,6 +208,9 @@ ON CONFLICT (tenant, client_user) DO UPDATE SET
 
 -- name: login_on server: lite
 UPDATE login SET on_now = ?3 WHERE tenant = ?1 AND client_user = ?2;
+
+-- name: login_limit server: lite
+UPDATE login SET valid_until = ?3, max_conns = ?4 WHERE tenant = ?1 AND client_user = ?2;
 
 -- name: login_remove server: lite
 DELETE FROM login WHERE tenant = ?1 AND client_user = ?2;

@@ -314,7 +314,8 @@ resolve_row(Engine *e, StepRow *row, ScopeRun *s, const char *as)
 	StepEnv env = { .home = e->home, .run = e->run, .fence = s->fence, .step = &row->step };
 	bool undoing = row->state == STEP_UNDO_FAILED || row->state == STEP_UNDOING;
 
-	if (!scope_place(e->cx, e->home, s, &env))
+	if (!scope_place(e->cx, e->home, s, &env) ||
+	    !scope_place_step(e->cx, e->home, &row->step, &env))
 		return false;
 	if (undoing && strcmp(as, "done") == 0)
 		return (!kind->unrecord || kind->unrecord(e->cx, &env)) &&

@@ -21,6 +21,7 @@ typedef struct Home {
 	int		 lease_fd;	/* run/lease, or -1 */
 	Map		*slots;		/* scope -> its byte there, of the leases that we hold */
 	Map		*clusters;	/* what catalog_cluster() has made of their records */
+	const Map	*hosts;		/* name -> Host *, of the manifests at hand; NULL: as they are recorded */
 	const char	*actor;		/* "alice via root@host" */
 	const char	*reason;	/* --reason, or NULL */
 	unsigned char	*master;	/* KEY_BYTES, wiped with the arena; NULL until needed */

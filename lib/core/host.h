@@ -18,6 +18,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 #include "lib/adapters/ssh.h"
 #include "lib/core/place.h"
 
@@ -44,10 +46,12 @@ bool	 host_look(Ctx *cx, HostConn *h, const char *const *words, HostReply *out);
  * body: a file's bytes or NULL. */
 bool	 host_act(Ctx *cx, HostConn *h, const StepEnv *env, const char *const *words, const void *body,
 	    size_t n, HostReply *out);
-/* host_act() of what can cut us off: the helper runs `undo` (a verb and its words) by itself unless
- * host_confirm() over a fresh connection came within so many seconds, also when we are dead. */
+/* host_act() of what can cut us off: the host runs `undo` (a verb and its words) by itself unless we confirm
+ * over a fresh connection within so many seconds, also when we are dead.  `check` is asked before that, for
+ * what an SSH session does not show; NULL: nothing more. */
 bool	 host_act_guarded(Ctx *cx, Conns *c, HostConn *h, const StepEnv *env, const char *const *words,
-	    const void *body, size_t n, const char *const *undo, int seconds, HostReply *out);
+	    const void *body, size_t n, const char *const *undo, int seconds,
+	    bool (*check)(Ctx *cx, const StepEnv *env), HostReply *out);
 /* What is kept of the step's verb; one that still runs is waited for. */
 bool	 host_stored(Ctx *cx, HostConn *h, const StepEnv *env, const char *verb, bool *found, HostReply *out);
 bool	 host_forget(Ctx *cx, HostConn *h, const StepEnv *env);	/* an undo: the step's key may act again */
@@ -58,7 +62,15 @@ bool	 host_put(Ctx *cx, HostConn *h, const char *file, const char *digest);
 /* deployer has the helper's text; by its digest an older one on a host is known (FAIL_UNPREPARED). */
 void	 host_helper_register(const char *digest);
 char	*host_helper_path(Arena *mem, const Host *h);		/* ROOT/bin/copyhold-host */
-/* How it is started, as a shell has it: "sudo -n ROOT/bin/copyhold-host serve tenant/acme". */
-char	*host_command(Arena *mem, const Host *h, const char *duty);
+/* The line of sudoers for a duty: "copyhold ALL=(root) NOPASSWD: ROOT/bin/copyhold-host serve tenant/acme". */
+char	*host_sudoers(Arena *mem, const Host *h, const char *duty);
+/* Its manifest: of those at hand (home->hosts), else as recorded; FAIL_NOT_FOUND with the nearest. */
+bool	 host_find(Ctx *cx, Home *home, const char *name, const Host **out);
 /* Where and as whom; passphrases resolved, jumps followed. */
-bool	 host_target(Ctx *cx, Home *home, const char *name, SshTarget *out);
+bool	 host_target(Ctx *cx, Home *home, const Host *h, SshTarget *out);
+/* A script of ours by a shell there, our user's or root's, where no helper can be asked; it says `exit` at
+ * its end.  False where it could not be run; it is told by its code. */
+bool	 host_script(Ctx *cx, Conns *c, const Host *host, bool as_root, const char *script, HostReply *out);
+/* The duties that manifests (NULL: none) and records want on that host: "cluster/acme-pg", "tenant/acme". */
+struct Manifests;
+bool	 host_duties(Ctx *cx, Home *home, const struct Manifests *m, const char *host, Names *out);

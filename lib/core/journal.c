@@ -211,13 +211,14 @@ journal_close_superseded(Ctx *cx, Home *home, int64_t before_run)
 bool
 journal_event(Ctx *cx, Home *home, int64_t run, const StepRow *row, const char *outcome)
 {
-	const char *tenant = scope_tenant(row->step.scope);
+	const char *tenant = scope_tenant(row->step.scope), *there = step_elsewhere(&row->step);
 	Event e = {
 		.tenant = tenant ? tenant : scope_release(row->step.scope, cx->mem, NULL),
 		.run = run,
 		.step = row->step.id,
 		.verb = row->step.kind,
-		.object = row->step.scope,
+		.object = there ? arena_printf(cx->mem, "%s on %s", row->step.scope, there)
+				: row->step.scope,
 		.outcome = outcome,
 		.after = row->step.key,
 	};

@@ -323,7 +323,7 @@ static const KeyTable source_table = {
 static const Key health_keys[] = {
 	{ KEY_TEXT, "http", AT(Health, http), .max = 500,
 	  .doc = "path: an instance is healthy when a GET of it on its port answers 2xx" },
-	{ KEY_NAMES, "command", AT(Health, command), .max = 500,
+	{ KEY_WORDS, "command", AT(Health, command), .max = 500,
 	  .doc = "or a program of the release and its words: healthy when it ends with 0" },
 	{ KEY_SPAN, "deadline", AT(Health, deadline_ms), .min = 1000, .max = 3600 * 1000,
 	  .fallback = "30s", .doc = "by when a new instance has become healthy" },
@@ -347,7 +347,7 @@ static const KeyTable env_table = {
 };
 static const Key service_keys[] = {
 	{ KEY_NAME, "name", AT(BundleService, name), .required = true, .doc = "name of the service" },
-	{ KEY_NAMES, "exec", AT(BundleService, exec), .required = true, .max = 500,
+	{ KEY_WORDS, "exec", AT(BundleService, exec), .required = true, .max = 500,
 	  .doc = "program of the release and its words; `$PORT` is the instance's own port" },
 	{ KEY_INT, "instances", AT(BundleService, instances), .min = 1, .max = 32, .fallback = "1",
 	  .doc = "how many run on each of its hosts" },

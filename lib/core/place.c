@@ -4,8 +4,10 @@
 
 #include "lib/adapters/map.h"
 #include "lib/base/clock.h"
+#include "lib/core/catalog.h"
+#include "lib/core/trust.h"
 
-#define PLACE_TABLES 8
+#define PLACE_TABLES 16
 #define NAME_BYTES   63
 
 /* Set once by main, read by everybody. */
@@ -83,6 +85,14 @@ place_of_shared(Arena *mem, const Shared *s)
 	return p;
 }
 
+/* On a customer's own machines its people read the names.  "t_" keeps them apart from the server's own;
+ * a tenant's name has no underscore, so none of its logins has the role of another tenant. */
+static bool
+place_is_customers(Mode mode)
+{
+	return mode == MODE_EXCLUSIVE || mode == MODE_HYBRID;
+}
+
 void
 place_names(Arena *mem, Placement *p, const Tenant *spec)
 {
@@ -106,6 +116,10 @@ place_names(Arena *mem, Placement *p, const Tenant *spec)
 		    : place_fit(mem, arena_printf(mem, "%s_owner", p->dbname));
 		return;
 	}
+	if (place_is_customers(p->mode)) {
+		p->dbname = p->owner = arena_printf(mem, "t_%s", spec->name);
+		return;
+	}
 	p->dbname = arena_printf(mem, "t_%s", p->id);
 	p->owner = arena_printf(mem, "t_%s_o", p->id);
 }
@@ -113,6 +127,8 @@ place_names(Arena *mem, Placement *p, const Tenant *spec)
 const char *
 place_login_role(Arena *mem, const Placement *p, const char *user)
 {
+	if (place_is_customers(p->mode))
+		return place_fit(mem, arena_printf(mem, "%s_%s", p->owner, user));
 	if (p->mode != MODE_CUSTOMER_DB)
 		return arena_printf(mem, "t_%s_%s", p->id, place_letters(mem, p->id, user));
 	return place_fit(mem, arena_printf(mem, "%s_%s", p->dbname, place_underscored(mem, user)));
@@ -133,6 +149,7 @@ struct Conns {
 	Arena *mem;
 	Home *home;
 	Map *open; /* key of conn_key() -> Conn */
+	Map *hosts;
 };
 
 typedef struct Conn {
@@ -147,6 +164,7 @@ conns_new(Ctx *cx, Home *home)
 
 	*c = (Conns){ .mem = arena_new(cx->mem), .home = home };
 	c->open = map_new(c->mem);
+	c->hosts = map_new(c->mem);
 	return c;
 }
 
@@ -156,10 +174,34 @@ conns_home(const Conns *c)
 	return c->home;
 }
 
+Map *
+conns_hosts(Conns *c, Arena **mem)
+{
+	*mem = c->mem;
+	return c->hosts;
+}
+
 static const char *
 conn_key(Arena *mem, const Cluster *cluster, const char *dbname, const char *as)
 {
 	return arena_printf(mem, "%s\n%s\n%s", cluster->name, dbname, as ? as : "");
+}
+
+/* That of a cluster that we made is our own secret, which no manifest can name. */
+bool
+conns_password(Ctx *cx, Home *home, const Cluster *cluster, Secret *out)
+{
+	const char *ref = cluster->connect.password.ref;
+	bool found;
+
+	if (!cluster->on.host)
+		return secret_resolve(cx, home, &cluster->connect.password, out);
+	if (!catalog_secret_get(
+		cx, home, arena_printf(cx->mem, "cluster/%s", cluster->name), out, &found))
+		return false;
+	return found ||
+	    fail(cx, FAIL_SECRET, "Make the cluster first: copyhold apply.",
+		"the secret \"%s\" is not in the store", ref);
 }
 
 bool
@@ -168,8 +210,12 @@ conns_target(Ctx *cx, Home *home, const Cluster *cluster, const char *dbname, Pg
 	const Connect *at = &cluster->connect;
 	Secret password = { 0 };
 
-	if (at->password.ref && !secret_resolve(cx, home, &at->password, &password))
+	if (at->password.ref && !conns_password(cx, home, cluster, &password))
 		return false;
+	const char *root = at->sslrootcert;
+
+	if (cluster->on.host && !root)
+		root = trust_path(cx->mem, home, cluster->name);
 	*out = (PgTarget){
 		.name = cluster->name,
 		.host = at->host,
@@ -178,7 +224,7 @@ conns_target(Ctx *cx, Home *home, const Cluster *cluster, const char *dbname, Pg
 		.user = at->user,
 		.password = password,
 		.sslmode = at->sslmode,
-		.sslrootcert = at->sslrootcert,
+		.sslrootcert = root,
 		.sslcert = at->sslcert,
 		.sslkey = at->sslkey,
 	};
@@ -337,6 +383,33 @@ steps_add(Arena *mem, Steps *steps, const char *scope, const char *kind, Js *arg
 	vec_push(mem, steps, s);
 	map_set(steps->last, scope, (void *)steps->n);
 	return &steps->at[steps->n - 1];
+}
+
+void
+steps_elsewhere(Arena *mem, Steps *steps, size_t first, const Cluster *cluster)
+{
+	for (size_t i = first; i < steps->n; i++) {
+		Step *s = &steps->at[i];
+
+		js_set_text(s->args, "elsewhere", cluster->name);
+		s->title = arena_printf(mem, "%s on \"%s\"", s->title, cluster->name);
+	}
+}
+
+const char *
+step_elsewhere(const Step *step)
+{
+	return js_get_text(step->args, "elsewhere");
+}
+
+Placement
+place_elsewhere(const Placement *at, const Cluster *cluster)
+{
+	Placement there = *at;
+
+	there.cluster = cluster;
+	there.shut = true;
+	return there;
 }
 
 /* --- registries ----------------------------------------------------------------- */

@@ -64,6 +64,7 @@ typedef struct Placement {
 	const char	*scope;		/* of its steps: "tenant/acme", "shared/bj-1/crm" */
 	const Shared	*shared;	/* mode shared, else NULL */
 	Slots		 slots;		/* LAYOUT_VIEWS */
+	bool		 shut;		/* its logins are made without LOGIN and CONNECT: a switch lets them in */
 } Placement;
 
 #define SCHEMA_APP	"app"		/* tables of plain tenants; the common views of a shared database */
@@ -88,6 +89,8 @@ bool	 conns_get(Ctx *cx, Conns *c, const Cluster *cluster, const char *dbname, P
 bool	 conns_get_as(Ctx *cx, Conns *c, const Cluster *cluster, const char *dbname, const char *as, Pg **out);
 void	 conns_drop(Conns *c, const Cluster *cluster, const char *dbname);	/* closes it if open, those `as` a role too */
 Home	*conns_home(const Conns *c);
+struct Map *conns_hosts(Conns *c, Arena **mem);	/* host.c's own: its sessions; mem lives as long */
+bool	 conns_password(Ctx *cx, Home *home, const Cluster *cluster, Secret *out);	/* of our login there */
 /* Where and as whom we connect, the password resolved into cx->mem. */
 bool	 conns_target(Ctx *cx, Home *home, const Cluster *cluster, const char *dbname, PgTarget *out);
 
@@ -161,6 +164,12 @@ typedef struct StepKind {
 Step	*steps_add(Arena *mem, Steps *steps, const char *scope, const char *kind, Js *args,
 	    const char *title_fmt, ...) __attribute__((format(printf, 6, 7)));	/* needs the scope's previous step, if any */
 
+/* Those from the `first` on act where the tenant would be on that cluster, its logins shut, whatever the
+ * catalogue says meanwhile. */
+void	 steps_elsewhere(Arena *mem, Steps *steps, size_t first, const Cluster *cluster);
+const char *step_elsewhere(const Step *step);	/* that cluster's name, or NULL */
+Placement place_elsewhere(const Placement *at, const Cluster *cluster);
+
 /* --- the fence on a target: schema copyhold, tables fence and applied ------ */
 
 typedef enum Ledger { LEDGER_NEW, LEDGER_ALREADY } Ledger;
@@ -220,6 +229,13 @@ typedef struct PlaceWork {	/* what steps() is asked for */
 	Slots		 slots;
 } PlaceWork;
 
+typedef struct ClusterWork {	/* a cluster that we make and keep on a host */
+	const Cluster	*cluster;	/* as the manifests have it */
+	const Cluster	*was;		/* as it is recorded; NULL: it is to be made */
+	const Host	*host;
+	bool		 look;		/* at the host; else what is recorded is taken for true */
+} ClusterWork;
+
 typedef struct PlaceDriver {
 	Mode		 mode;
 	const StepKind	*kinds;		/* ends at name NULL */
@@ -230,6 +246,12 @@ typedef struct PlaceDriver {
 	bool		(*steps)(Ctx *cx, const Placement *at, const PlaceWork *work, Changes *changes, Steps *steps);
 	/* what a cluster of this mode needs once, before its first tenant; NULL: nothing */
 	bool		(*cluster_steps)(Ctx *cx, const Cluster *cluster, Steps *steps);
+	/* mode exclusive alone, NULL elsewhere: the server itself.  *down: it does not run before these steps */
+	bool		(*host_steps)(Ctx *cx, Conns *conns, const ClusterWork *work, Changes *changes, Steps *steps,
+			    bool *down);
+	/* it and all that is its there; left running where it holds what is not ours (*note says so) */
+	bool		(*host_remove_steps)(Ctx *cx, Conns *conns, const ClusterWork *work, Steps *steps,
+			    const char **note);
 	/* what a server's crash left on it that no SQL shows: folders of half-made databases; NULL: not asked */
 	bool		(*strays)(Ctx *cx, Conns *conns, const Cluster *cluster, Names *out);
 	bool		(*suspend_steps)(Ctx *cx, const Placement *at, Steps *steps);
@@ -253,6 +275,12 @@ typedef struct PlaceDriver {
 	bool		(*highest_fence)(Ctx *cx, Conns *conns, const Placement *at, int64_t *out);	/* seen on the target, for home restore */
 	/* the session in which rows are loaded: the tenant's rights, never ours */
 	bool		(*data_session)(Ctx *cx, Conns *conns, const Placement *at, Pg **out);
+	/* between two places of a tenant, env->at and `to`, both shut, until `deadline` (mono).  NULL: not in
+	 * this mode.  copy: all rows into the empty objects of `to`, all or nothing, once a step.  copied:
+	 * both have the same rows, *rows of them; else FAIL_DIFFERENT. */
+	bool		(*copy)(Ctx *cx, const StepEnv *env, const Placement *to, const Model *m, int64_t deadline);
+	bool		(*copied)(Ctx *cx, Conns *conns, const Placement *at, const Placement *to, const Model *m,
+			    int64_t deadline, int64_t *rows);
 } PlaceDriver;
 
 const PlaceDriver *place_driver(Mode mode);

@@ -239,8 +239,8 @@ shape_same(Planner *p, const Tenant *t, const TenantRecord *r, bool *same)
 	return ok;
 }
 
-static bool
-wanted(const Planner *p, const char *tenant)
+bool
+plan_wanted(const Planner *p, const char *tenant)
 {
 	const OptList *only = p->options->only;
 
@@ -366,6 +366,7 @@ load_recorded(Planner *p)
 	p->applied = map_new(p->cx->mem);
 	p->bodies = map_new(p->cx->mem);
 	p->down = map_new(p->cx->mem);
+	p->making = map_new(p->cx->mem);
 	p->used = map_new(p->cx->mem);
 	if (!catalog_tenants(p->cx, p->home, &all) ||
 	    !catalog_object_hashes(p->cx, p->home, "Tenant", p->spec_hashes))
@@ -548,7 +549,8 @@ seal_steps(Ctx *cx, Home *home, const TenantRecord *t, int64_t keep_ms, Steps *s
 		return false;
 	if (t->state != TENANT_SUSPENDED) {
 		records_route_close(cx->mem, at, steps);
-		if (!place_driver(at->mode)->suspend_steps(cx, at, steps))
+		if (!place_driver(at->mode)->suspend_steps(cx, at, steps) ||
+		    !plan_release_verb(cx, home, t->name, VERB_SEAL, steps))
 			return false;
 	}
 	records_tenant_state(cx->mem, t, TENANT_SEALED, keep_ms, steps);
@@ -584,7 +586,7 @@ plan_absent(Planner *p)
 
 	for (it = map_next(p->records, NULL); it; it = map_next(p->records, it)) {
 		const TenantRecord *t = it->value;
-		if (map_get(p->m->tenants, it->key) || !wanted(p, it->key) ||
+		if (map_get(p->m->tenants, it->key) || !plan_wanted(p, it->key) ||
 		    t->state == TENANT_SEALED)
 			continue;
 		size_t i = plan_entry_add(p, "tenant", it->key, CHANGE_REMOVE);
@@ -634,8 +636,7 @@ count_entry(Plan *plan, const PlanEntry *e)
 {
 	if (e->fail) {
 		plan->failed++;
-		if (e->fail->kind != FAIL_UNREACHABLE && e->fail->kind != FAIL_TIMEOUT &&
-		    !plan->worst)
+		if (fail_exit(e->fail->kind) != EXIT_UNREACHABLE && !plan->worst)
 			plan->worst = e->fail;
 		return;
 	}
@@ -661,7 +662,7 @@ plan_tenants(Planner *p)
 
 	plan_odd(p);
 	for (it = map_next(p->m->tenants, NULL); it; it = map_next(p->m->tenants, it))
-		if (wanted(p, it->key) && !consider(p, it->value))
+		if (plan_wanted(p, it->key) && !consider(p, it->value))
 			return false;
 	if (!plan_shared_settle(p, first) || (p->options->refresh && !plan_observe(p)))
 		return false;
@@ -669,6 +670,8 @@ plan_tenants(Planner *p)
 	for (size_t i = 0; i < p->work.n; i++)
 		plan_work(p, &p->work.at[i]);
 	plan_absent(p);
+	if (!plan_releases(p))
+		return false;
 	plan_for_nobody(p);
 	return true;
 }
@@ -705,7 +708,8 @@ plan_make(Ctx *cx, Home *home, const Manifests *m, const PlanOptions *options, P
 	plan->manifest_hash = m->hash;
 	plan->run = (RunPlan){ .verb = "apply", .steps = &plan->steps };
 	if (!catalog_serial(cx, home, &plan->serial) || !load_recorded(&p) || !check_only(&p) ||
-	    !plan_check_versions(&p) || !plan_all_objects(&p) || !plan_tenants(&p))
+	    !plan_check_versions(&p) || !plan_hosts_look(&p) || !plan_all_objects(&p) ||
+	    !plan_tenants(&p))
 		return fail_in(cx, "making the plan");
 	for (size_t i = 0; i < plan->entries.n; i++)
 		count_entry(plan, &plan->entries.at[i]);

@@ -52,6 +52,9 @@ bool	 plan_same(Ctx *cx, const Home *home, const char *saved, size_t n, const Pl
 /* Steps of the verbs that need no manifest, each ready for run_start(). */
 typedef enum TenantVerb { VERB_SUSPEND, VERB_RESUME, VERB_SEAL, VERB_PURGE, VERB_HAND_BACK } TenantVerb;
 bool	 plan_verb(Ctx *cx, Home *home, const char *tenant, TenantVerb verb, Plan **out);
-/* add, rotate, remove; of a new one `wanted` says what it may, of the others their user alone. */
+/* What a verb does to the services of the tenant, on all its hosts: scopes of their own. */
+bool	 plan_release_verb(Ctx *cx, Home *home, const char *tenant, TenantVerb verb, Steps *steps);
+/* add, rotate, limit, remove; of a new one `wanted` says what it may; of one that is there its user, and
+ * the limits that it is to have (-1: as it has). */
 bool	 plan_login(Ctx *cx, Home *home, const char *tenant, const Login *wanted, const char *verb,
 	    Plan **out);

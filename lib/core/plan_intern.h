@@ -63,6 +63,8 @@ typedef struct Planner {
 	Map			*applied;	/* shape -> Model * as it was applied */
 	Map			*bodies;	/* shapes that the run's steps name */
 	Map			*down;		/* cluster -> Fail *: no use to knock again */
+	Map			*making;	/* cluster that does not run before this run's steps -> its PlanEntry * */
+	Map			*hosts;		/* name -> what plan_hosts_look() has seen */
 	Map			*used;		/* cluster -> int64_t *: tenants there, planned ones too */
 	Map			*odd;		/* tenant: its login in a shared database is not as it should be */
 	const MapItem		*next_odd;
@@ -88,6 +90,16 @@ const Fail *plan_known_down(Planner *p, const char *cluster, Ctx *own);	/* NULL:
 void	 plan_note_down(Planner *p, const char *cluster, const Fail *why);	/* a copy, if it was unreachable */
 void	 plan_odd(Planner *p);	/* fills p->odd where servers are looked at and no tenant was named */
 bool	 plan_observe(Planner *p);	/* fills each SharedWork's and Work's observed, or its fail */
+
+bool	 plan_hosts_look(Planner *p);	/* plan_hosts.c: those that are looked at, side by side */
+bool	 plan_host(Planner *p, const Host *h, const char *recorded_hash);	/* recorded_hash NULL: a new one */
+bool	 plan_host_fresh(const Planner *p, const char *host);	/* this run puts the helper there: nobody can be asked yet */
+bool	 plan_host_used(Planner *p, const char *name, bool *used);
+bool	 plan_region_hosts(Planner *p, const char *region, bool *used);	/* *used becomes true, or stays */
+void	 plan_host_leave(Planner *p, const char *scope, const char *name);
+
+bool	 plan_wanted(const Planner *p, const char *tenant);	/* none was named, or this one */
+bool	 plan_releases(Planner *p);	/* plan_release.c: of the tenants that are planned for */
 
 bool	 plan_shared_load(Planner *p);
 bool	 plan_shared_for(Planner *p, const Cluster *cluster, const char *model, SharedWork **out);

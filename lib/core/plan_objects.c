@@ -1,8 +1,10 @@
 /* Regions, clusters and models of a plan. */
 #include <string.h>
 
+#include "lib/core/host.h"
 #include "lib/core/plan_intern.h"
 #include "lib/core/records.h"
+#include "lib/core/trust.h"
 
 static const char *
 lower_kind(Arena *mem, const char *kind)
@@ -56,6 +58,99 @@ plan_cluster(Planner *p, size_t entry, const Cluster *c)
 	return d->cluster_steps(p->cx, c, &p->plan->steps);
 }
 
+/* --- clusters that we make on hosts ---------------------------------------------------- */
+
+static const PlaceDriver *
+host_driver(void)
+{
+	return place_driver(MODE_EXCLUSIVE);
+}
+
+/* Tenants of a server that this run makes or starts are not looked at; of one that cannot be made they
+ * share the failure. */
+static bool
+host_cluster_steps(Planner *p, size_t entry, Cluster *c, const char *recorded_hash, bool *down)
+{
+	ClusterWork work = {
+		.cluster = c, .host = map_get(p->m->hosts, c->on.host), .look = p->options->refresh
+	};
+	Ctx own = ctx_new(p->cx->mem);
+	Cluster *was;
+	bool ok = !recorded_hash || catalog_cluster(p->cx, p->home, c->name, &was);
+
+	if (ok && recorded_hash)
+		work.was = was;
+	ok = ok &&
+	    host_driver()->host_steps(p->cx, conns_new(&own, p->home), &work,
+		&plan_entry_at(p, entry)->changes, &p->plan->steps, down);
+	arena_free(own.mem);
+	return ok;
+}
+
+/* Nothing is made on a host that could not be planned for, nor recorded: a resume would look for it. */
+static const Fail *
+host_failed(Planner *p, const char *host)
+{
+	for (size_t i = 0; i < p->plan->entries.n; i++) {
+		const PlanEntry *e = plan_entry_at(p, i);
+		if (e->fail && strcmp(e->kind, "host") == 0 && strcmp(e->name, host) == 0)
+			return e->fail;
+	}
+	return NULL;
+}
+
+static void
+host_cluster_failed(Planner *p, size_t entry, const Cluster *c, const Fail *why, bool new)
+{
+	PlanEntry *e = plan_entry_at(p, entry);
+
+	plan_entry_fail(p, entry, why);
+	fail_clear(p->cx);
+	e->changes.n = 0;
+	if (new)
+		map_set(p->down, c->name, e->fail);
+}
+
+static bool
+plan_host_cluster(Planner *p, Cluster *c, const char *recorded_hash)
+{
+	Ctx *cx = p->cx;
+	char *spec = manifest_canonical(cx->mem, "Cluster", c), *hash = plan_hash(cx->mem, spec);
+	const char *scope = arena_printf(cx->mem, "cluster/%s", c->name);
+	size_t i = plan_entry_add(p, "cluster", c->name, recorded_hash ? CHANGE_ALTER : CHANGE_ADD);
+	size_t first = p->plan->steps.n;
+	bool same = recorded_hash && strcmp(recorded_hash, hash) == 0, down = false;
+
+	/* From here on it is only connected to: what is recorded has no place of this home in it. */
+	c->connect.sslrootcert = trust_path(cx->mem, p->home, c->name);
+	plan_entry_at(p, i)->note = arena_printf(cx->mem, "host %s, %s:%lld, region %s", c->on.host,
+	    c->connect.host, (long long)c->connect.port, c->region);
+	const Fail *host = host_failed(p, c->on.host);
+
+	if (host) {
+		fail_copy(cx, &(Ctx){ .fail = (Fail *)(uintptr_t)host });
+		fail_in(cx, "making cluster \"%s\"", c->name);
+		host_cluster_failed(p, i, c, cx->fail, !recorded_hash);
+		return true;
+	}
+	if (!same &&
+	    !records_object_put(
+		cx, p->home, scope, "Cluster", c->name, spec, hash, &p->plan->steps))
+		return false;
+	if (!host_cluster_steps(p, i, c, recorded_hash, &down)) {
+		p->plan->steps.n = first;
+		host_cluster_failed(p, i, c, cx->fail, !recorded_hash);
+		return true;
+	}
+	PlanEntry *e = plan_entry_at(p, i);
+	if (down)
+		map_set(p->making, c->name, e);
+	e->first_step = (int64_t)first;
+	e->steps = (int64_t)(p->plan->steps.n - first);
+	e->nothing = !e->steps;
+	return true;
+}
+
 static bool
 plan_object(
     Planner *p, const char *kind, const char *name, const void *loaded, const char *recorded_hash)
@@ -99,9 +194,12 @@ is_used(Planner *p, const char *kind, const char *name, bool *used)
 	if (strcmp(kind, "Model") == 0)
 		for (it = map_next(p->records, NULL); it; it = map_next(p->records, it))
 			*used = *used || strcmp(((TenantRecord *)it->value)->model, name) == 0;
+	if (strcmp(kind, "Host") == 0)
+		return plan_host_used(p, name, used);
 	if (strcmp(kind, "Region") != 0)
 		return true;
-	if (!catalog_object_names(p->cx, p->home, "Cluster", &clusters))
+	if (!plan_region_hosts(p, name, used) ||
+	    !catalog_object_names(p->cx, p->home, "Cluster", &clusters))
 		return false;
 	for (size_t i = 0; i < clusters.n; i++) {
 		Cluster *c;
@@ -109,6 +207,30 @@ is_used(Planner *p, const char *kind, const char *name, bool *used)
 			return false;
 		*used = *used || strcmp(c->region, name) == 0;
 	}
+	return true;
+}
+
+/* The server goes before its record does. */
+static bool
+plan_host_cluster_gone(Planner *p, size_t entry, const char *name)
+{
+	ClusterWork work = { .look = p->options->refresh };
+	Ctx own = ctx_new(p->cx->mem);
+	size_t first = p->plan->steps.n;
+	Cluster *was;
+
+	if (!catalog_cluster(p->cx, p->home, name, &was))
+		return false;
+	work.cluster = was;
+	if (was->on.host &&
+	    (!host_find(p->cx, p->home, was->on.host, &work.host) ||
+		!host_driver()->host_remove_steps(p->cx, conns_new(&own, p->home), &work,
+		    &p->plan->steps, &plan_entry_at(p, entry)->note))) {
+		plan_entry_fail(p, entry, p->cx->fail);
+		fail_clear(p->cx);
+		p->plan->steps.n = first;
+	}
+	arena_free(own.mem);
 	return true;
 }
 
@@ -134,9 +256,16 @@ plan_absent_object(Planner *p, const char *kind, const char *name)
 	if (!catalog_object(p->cx, p->home, kind, name, &spec, &hash))
 		return false;
 	e->first_step = (int64_t)p->plan->steps.n;
+	if (strcmp(kind, "Cluster") == 0 && !plan_host_cluster_gone(p, i, name))
+		return false;
+	if (strcmp(kind, "Host") == 0)
+		plan_host_leave(p, arena_printf(p->cx->mem, "%s/%s", low, name), name);
+	e = plan_entry_at(p, i);
+	if (e->fail)
+		return true;
 	records_object_remove(p->cx->mem, arena_printf(p->cx->mem, "%s/%s", low, name), kind, name,
 	    spec, &p->plan->steps);
-	e->steps = 1;
+	e->steps = (int64_t)p->plan->steps.n - e->first_step;
 	return true;
 }
 
@@ -174,9 +303,18 @@ plan_objects(Planner *p, const char *kind, const Map *loaded)
 
 	if (!catalog_object_hashes(p->cx, p->home, kind, hashes))
 		return false;
-	for (it = map_next(loaded, NULL); it; it = map_next(loaded, it))
-		if (!plan_object(p, kind, it->key, it->value, map_get(hashes, it->key)))
+	for (it = map_next(loaded, NULL); it; it = map_next(loaded, it)) {
+		if (strcmp(kind, "Host") == 0) {
+			if (!plan_host(p, it->value, map_get(hashes, it->key)))
+				return false;
+			continue;
+		}
+		Cluster *on_host = strcmp(kind, "Cluster") == 0 ? it->value : NULL;
+		if (on_host && on_host->on.host
+			? !plan_host_cluster(p, on_host, map_get(hashes, it->key))
+			: !plan_object(p, kind, it->key, it->value, map_get(hashes, it->key)))
 			return false;
+	}
 	for (it = map_next(hashes, NULL); it; it = map_next(hashes, it))
 		if (!map_get(loaded, it->key) && !plan_absent_object(p, kind, it->key))
 			return false;

@@ -93,8 +93,11 @@ static void
 look_at(Ctx *cx, Planner *p, Conns *conns, Work *w)
 {
 	const char *cluster = w->at->cluster->name;
-	Ctx own = ctx_new(cx->mem);
+	Ctx own;
 
+	if (map_get(p->making, cluster))
+		return;
+	own = ctx_new(cx->mem);
 	if (plan_known_down(p, cluster, &own) || !observe_one(&own, p, conns, w) ||
 	    !observe_logins(&own, p, w)) {
 		plan_entry_fail(p, w->entry, own.fail);
@@ -126,8 +129,11 @@ static void
 look_at_shared(Ctx *cx, Planner *p, Conns *conns, SharedWork *s)
 {
 	const char *cluster = s->at->cluster->name;
-	Ctx own = ctx_new(cx->mem);
+	Ctx own;
 
+	if (map_get(p->making, cluster))
+		return;
+	own = ctx_new(cx->mem);
 	if (plan_known_down(p, cluster, &own) || !observe_shared(&own, p, conns, s)) {
 		plan_shared_fail(p, s, own.fail);
 		plan_note_down(p, cluster, s->fail);

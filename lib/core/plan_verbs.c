@@ -1,6 +1,7 @@
 /* The steps of the verbs: suspend, resume, delete, and the logins of one tenant. */
 #include <string.h>
 
+#include "lib/core/left.h"
 #include "lib/core/plan.h"
 #include "lib/core/records.h"
 
@@ -89,17 +90,25 @@ seal(Ctx *cx, Home *home, const TenantRecord *t, const Placement *at, Plan *plan
 }
 
 static bool
-purge(Ctx *cx, const TenantRecord *t, const Placement *at, bool hand_back, Plan *plan)
+purge(Ctx *cx, Home *home, const TenantRecord *t, const Placement *at, bool hand_back, Plan *plan)
 {
 	if (t->state == TENANT_PROVISIONING)
 		return wrong_state(cx, t, "purged");
 	if ((t->state == TENANT_ACTIVE) && !close_steps(cx, at, &plan->steps))
 		return false;
 	records_tenant_state(cx->mem, t, TENANT_PURGING, t->purge_after, &plan->steps);
-	if (!place_driver(at->mode)->purge_steps(cx, at, hand_back, &plan->steps))
+	if (!left_clear_steps(cx, home, at, &plan->steps) ||
+	    !place_driver(at->mode)->purge_steps(cx, at, hand_back, &plan->steps))
 		return false;
 	records_tenant_forget(cx->mem, t, &plan->steps);
 	return true;
+}
+
+/* What was suspended has stopped already. */
+static bool
+touches_services(TenantVerb verb, const TenantRecord *t)
+{
+	return verb != VERB_SEAL || t->state == TENANT_ACTIVE;
 }
 
 bool
@@ -130,13 +139,15 @@ plan_verb(Ctx *cx, Home *home, const char *tenant, TenantVerb verb, Plan **out)
 		ok = seal(cx, home, &t, at, plan);
 		break;
 	case VERB_PURGE:
-		ok = purge(cx, &t, at, false, plan);
+		ok = purge(cx, home, &t, at, false, plan);
 		break;
 	case VERB_HAND_BACK:
-		ok = purge(cx, &t, at, true, plan);
+		ok = purge(cx, home, &t, at, true, plan);
 		break;
 	}
-	if (!ok)
+	if (!ok ||
+	    (touches_services(verb, &t) &&
+		!plan_release_verb(cx, home, tenant, verb, &plan->steps)))
 		return false;
 	plan->entries.at[0].steps = (int64_t)plan->steps.n;
 	*out = plan;
@@ -174,6 +185,10 @@ login_steps(Ctx *cx, const Placement *at, const Login *login, const char *verb, 
 	if (strcmp(verb, "rotate") == 0)
 		login_step(
 		    cx->mem, at, login, "login.renew", "seal a new password for login", steps);
+	if (strcmp(verb, "limit") == 0) {
+		records_login_limit(cx->mem, at, place_login(at, login->user), login, steps);
+		return true;
+	}
 	if (!d->login_steps(cx, at, login, verb, steps))
 		return false;
 	if (strcmp(verb, "remove") == 0)
@@ -208,6 +223,10 @@ plan_login(
 		    "tenant \"%s\" has no login \"%s\"", tenant, user);
 	if (!add) {
 		login = *known;
+		if (wanted->valid_until >= 0)
+			login.valid_until = wanted->valid_until;
+		if (wanted->max_conns >= 0)
+			login.max_conns = wanted->max_conns;
 	} else {
 		login.role = place_login_role(cx->mem, at, user);
 		login.on = true;

@@ -564,6 +564,37 @@ login_renewed(Ctx *cx, StepEnv *env)
 	    catalog_secret_remove(cx, env->home, previous_client_name(cx->mem, tenant, user));
 }
 
+void
+records_login_limit(
+    Arena *mem, const Placement *at, const Login *was, const Login *to, Steps *steps)
+{
+	Js *args = js_object(mem);
+
+	js_set_text(args, "tenant", at->tenant);
+	js_set_text(args, "user", to->user);
+	js_set_int(args, "validUntil", to->valid_until);
+	js_set_int(args, "connections", to->max_conns);
+	js_set_int(args, "validUntilWas", was->valid_until);
+	js_set_int(args, "connectionsWas", was->max_conns);
+	steps_add(mem, steps, at->scope, "login.limit", args, "limit login \"%s\"", to->user);
+}
+
+static bool
+login_limit(Ctx *cx, StepEnv *env)
+{
+	return catalog_login_limit(cx, env->home, arg(env, "tenant"), arg(env, "user"),
+	    js_get_int(env->step->args, "validUntil", 0),
+	    js_get_int(env->step->args, "connections", 0));
+}
+
+static bool
+login_limit_undo(Ctx *cx, StepEnv *env)
+{
+	return catalog_login_limit(cx, env->home, arg(env, "tenant"), arg(env, "user"),
+	    js_get_int(env->step->args, "validUntilWas", 0),
+	    js_get_int(env->step->args, "connectionsWas", 0));
+}
+
 /* --- routes ------------------------------------------------------------------------ */
 
 static Js *
@@ -640,6 +671,10 @@ const StepKind records_kinds[] = {
 	    .undo_class = UNDO_REVERSIBLE,
 	    .record = login_renew,
 	    .unrecord = login_renew_undo },
+	{ .name = "login.limit",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .record = login_limit,
+	    .unrecord = login_limit_undo },
 	{ .name = "login.renewed",
 	    .undo_class = UNDO_IRREVERSIBLE,
 	    .pivot = true,

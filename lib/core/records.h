@@ -29,6 +29,9 @@ void	 records_tenant_state(Arena *mem, const TenantRecord *t, TenantState state,
 	    Steps *steps);	/* keep_ms: the retention of a tenant that is sealed */
 void	 records_tenant_forget(Arena *mem, const TenantRecord *t, Steps *steps);
 
+/* What gateways hold a login to, in place of what they do now. */
+void	 records_login_limit(Arena *mem, const Placement *at, const Login *was, const Login *to, Steps *steps);
+
 /* A shared database: `to` as it is afterwards, its tenants on the common views follow. */
 void	 records_shared_register(Arena *mem, const Shared *s, Steps *steps);
 void	 records_shared_record(Arena *mem, const SharedRecord *was, const SharedRecord *to, Steps *steps);

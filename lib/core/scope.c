@@ -15,6 +15,12 @@ typedef struct Done { /* a step that has taken effect; its outcome is not record
 	StepState was; /* as the catalogue has it */
 } Done;
 
+typedef struct There { /* where a step acts that does not act where the catalogue has the scope */
+	const char *name;
+	const Placement *at;
+	const Cluster *cluster;
+} There;
+
 typedef struct ScopeTail Walk;
 struct ScopeTail {
 	Ctx own, *cx;
@@ -22,6 +28,8 @@ struct ScopeTail {
 	Conns *conns;
 	ScopeRun *s;
 	StepEnv env;
+	StepEnv here; /* env as the catalogue has it: some steps act elsewhere */
+	VEC(There) there;
 	VEC(Done) done;
 	Walk *before; /* the lane's scope before, whose outcomes go with our first */
 	bool waits;   /* for the lane's next scope */
@@ -69,81 +77,45 @@ end_as(Walk *w, ScopeOutcome outcome)
 	}
 }
 
-/* A cluster is recorded by the first step of its own scope. */
+/* Places elsewhere are read with the scope's own: set_step() cannot fail. */
 static bool
-load_cluster(Ctx *cx, Home *home, const char *name, StepEnv *env)
+load_elsewhere(Walk *w)
 {
-	char *spec, *hash;
-	Cluster *cluster;
+	for (size_t i = 0; i < w->s->rows.n; i++) {
+		const Step *step = &w->s->rows.at[i]->step;
+		StepEnv env = w->here;
 
-	if (!catalog_object(cx, home, "Cluster", name, &spec, &hash))
-		return false;
-	if (!spec)
-		return true;
-	if (!catalog_cluster(cx, home, name, &cluster))
-		return false;
-	env->cluster = cluster;
-	return true;
-}
-
-/* So is a shared database. */
-static bool
-load_shared(Ctx *cx, Home *home, const ScopeRun *s, StepEnv *env)
-{
-	SharedRecord record;
-	Shared *shared;
-	bool found;
-
-	if (!catalog_shared_find(cx, home, scope_shared(s->scope), &record, &found))
-		return false;
-	if (!found)
-		return load_cluster(cx, home, s->cluster, env);
-	if (!catalog_shared_place(cx, home, &record, &shared))
-		return false;
-	env->at = place_of_shared(cx->mem, shared);
-	env->cluster = shared->cluster;
-	return true;
-}
-
-static bool
-load_tenant(Ctx *cx, Home *home, const char *tenant, StepEnv *env)
-{
-	TenantRecord t;
-	Placement *at;
-	bool found = false;
-
-	if (!catalog_tenant_find(cx, home, tenant, &t, &found))
-		return false;
-	if (!found)
-		return true;
-	if (!catalog_placement_of(cx, home, &t, &at))
-		return false;
-	env->at = at;
-	env->cluster = at->cluster;
-	return true;
-}
-
-bool
-scope_place(Ctx *cx, Home *home, const ScopeRun *s, StepEnv *env)
-{
-	const char *tenant = scope_tenant(s->scope);
-
-	if (!tenant)
-		tenant = scope_release(s->scope, cx->mem, NULL);
-	env->at = NULL;
-	if (strncmp(s->scope, "cluster/", 8) == 0) {
-		env->cluster = NULL;
-		return load_cluster(cx, home, s->scope + 8, env);
+		if (!step_elsewhere(step))
+			continue;
+		if (!scope_place_step(w->cx, w->home, step, &env))
+			return false;
+		vec_push(
+		    w->cx->mem, &w->there, ((There){ step_elsewhere(step), env.at, env.cluster }));
 	}
-	if (scope_shared(s->scope))
-		return load_shared(cx, home, s, env);
-	return !tenant || load_tenant(cx, home, tenant, env);
+	return true;
 }
 
 static bool
 load_place(Walk *w)
 {
-	return scope_place(w->cx, w->home, w->s, &w->env);
+	if (!scope_place(w->cx, w->home, w->s, &w->here))
+		return false;
+	w->env.at = w->here.at;
+	w->env.cluster = w->here.cluster;
+	w->there.n = 0;
+	return load_elsewhere(w);
+}
+
+static void
+set_place(Walk *w, const char *elsewhere)
+{
+	w->env.at = w->here.at;
+	w->env.cluster = w->here.cluster;
+	for (size_t i = 0; elsewhere && i < w->there.n; i++)
+		if (strcmp(w->there.at[i].name, elsewhere) == 0) {
+			w->env.at = w->there.at[i].at;
+			w->env.cluster = w->there.at[i].cluster;
+		}
 }
 
 static const StepKind *
@@ -151,6 +123,7 @@ set_step(Walk *w, StepRow *row)
 {
 	w->env.step = &row->step;
 	w->env.why = NULL;
+	set_place(w, step_elsewhere(&row->step));
 	return step_kind(row->step.kind);
 }
 
@@ -755,6 +728,7 @@ scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s, ScopeTail **tail)
 	else
 		end_as(w, backward(w));
 	settle_before(w);
+	set_place(w, NULL);
 	if (w->env.at && !w->env.at->shared) /* the next tenant is in the same one */
 		conns_drop(conns, w->env.at->cluster, w->env.at->dbname);
 	s->result.scope = s->scope;

@@ -20,6 +20,8 @@ typedef struct ScopeRun {
 /* Where the scope's steps act, as the catalogue has it now: env->at and env->cluster.  What is not yet
  * recorded has no place. */
 bool	 scope_place(Ctx *cx, Home *home, const ScopeRun *s, StepEnv *env);
+/* The same for one step of it, of which `env` has the scope's place: it may act elsewhere. */
+bool	 scope_place_step(Ctx *cx, Home *home, const Step *step, StepEnv *env);
 /* A scope whose steps are done, and whose last outcomes go into the catalogue with the first of the
  * lane's next scope: a commit waits for the disk.  Should we die before, they are looked for. */
 typedef struct ScopeTail ScopeTail;

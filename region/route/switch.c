@@ -26,6 +26,11 @@ static struct {
 	int64_t run, until;
 } parked;
 
+/* The same of rows that were copied, once they have been compared. */
+static struct {
+	int64_t run, rows;
+} copied;
+
 static const char *
 arg(const StepEnv *env, const char *key)
 {
@@ -330,6 +335,7 @@ sides(Ctx *cx, StepEnv *env, SwitchSides *out)
 		.at = env->at,
 		.to = to,
 		.deadline = parked.until,
+		.rows = &copied.rows,
 	};
 	return true;
 }
@@ -341,6 +347,43 @@ way(const StepEnv *env)
 	const SwitchBy *by = switch_by(arg(env, "by"));
 
 	return by ? by : switch_by("same");
+}
+
+/* Why it was not done in time: its server had no more to do it in. */
+static bool
+in_time(Ctx *cx, const StepEnv *env, bool done)
+{
+	if (done || !way(env)->copy ||
+	    (cx->fail->kind != FAIL_LIMIT && cx->fail->kind != FAIL_TIMEOUT))
+		return done;
+	fail_clear(cx);
+	return fail(cx, FAIL_LIMIT, "Give it more time: --max.",
+	    "the rows of tenant \"%s\" were not copied and compared in time: it is parked for %s at most",
+	    arg(env, "tenant"), clock_human(cx->mem, span(env, "max", ACK_MS)));
+}
+
+static bool
+copy_guard(Ctx *cx, StepEnv *env)
+{
+	const Placement *at = env->at;
+	Pg *pg;
+
+	return conns_get_as(cx, env->conns, at->cluster, at->dbname, at->owner, &pg);
+}
+
+/* Looked for by doing it again: the new side knows the step, and may be gone. */
+static bool
+copy_act(Ctx *cx, StepEnv *env)
+{
+	SwitchSides s;
+
+	if (!hold_in_time(cx, env) || !sides(cx, env, &s))
+		return false;
+	bool done = way(env)->copy(cx, env, &s);
+
+	if (done)
+		fault_point("switch.copy.acted");
+	return in_time(cx, env, done);
 }
 
 static bool
@@ -408,8 +451,9 @@ check_act(Ctx *cx, StepEnv *env)
 	const SwitchBy *by = way(env);
 	SwitchSides s;
 
+	copied.run = env->run;
 	return (by->finish || hold_in_time(cx, env)) && sides(cx, env, &s) &&
-	    (by->finish || by->catch_up(cx, &s)) && writes(cx, env, s.to);
+	    (by->finish || in_time(cx, env, by->catch_up(cx, &s))) && writes(cx, env, s.to);
 }
 
 static bool
@@ -419,7 +463,7 @@ check_guard(Ctx *cx, StepEnv *env)
 	Pg *pg;
 
 	return sides(cx, env, &s) && switch_side(cx, s.conns, s.at, s.to, &pg) &&
-	    (way(env)->finish || way(env)->catch_up(cx, &s));
+	    (way(env)->finish || way(env)->copy || way(env)->catch_up(cx, &s));
 }
 
 /* --- move, open, release ------------------------------------------------------------------ */
@@ -491,6 +535,47 @@ switch_parked_ms(Ctx *cx, Home *home, int64_t run, int64_t *ms)
 	return true;
 }
 
+bool
+switch_copied(Ctx *cx, Home *home, int64_t run, int64_t *rows, int64_t *ms, bool *found)
+{
+	StepRows all = { 0 };
+
+	if (!run_steps(cx, home, run, &all))
+		return false;
+	const StepRow *row = row_of(&all, "switch.copy");
+
+	*found = row && row->ended && copied.run == run;
+	if (*found) {
+		*rows = copied.rows;
+		*ms = row->ended - row->started;
+	}
+	return true;
+}
+
+static bool
+check_record(Ctx *cx, StepEnv *env)
+{
+	int64_t rows, ms;
+	bool found;
+
+	if (!way(env)->copy)
+		return true;
+	if (!switch_copied(cx, env->home, env->run, &rows, &ms, &found))
+		return false;
+	if (!found)
+		return true;
+	Event e = { .tenant = arg(env, "tenant"),
+		.run = env->run,
+		.step = env->step->id,
+		.verb = "route.copied",
+		.object = arena_printf(cx->mem, "route/%s", arg(env, "tenant")),
+		.outcome = "ok",
+		.before = arg(env, "from"),
+		.after = arena_printf(cx->mem, "%s, %lld rows in %lld ms", arg(env, "to"),
+		    (long long)rows, (long long)ms) };
+	return event_write(cx, env->home, &e);
+}
+
 static bool
 settle_record(Ctx *cx, StepEnv *env)
 {
@@ -525,6 +610,11 @@ const StepKind switch_kinds[] = {
 	    .act = fence_act,
 	    .probe = fence_probe,
 	    .undo = fence_undo },
+	{ .name = "switch.copy",
+	    .undo_class = UNDO_REVERSIBLE,
+	    .guard = copy_guard,
+	    .act = copy_act,
+	    .probe = never_done },
 	{ .name = "switch.follow",
 	    .undo_class = UNDO_REVERSIBLE,
 	    .act = follow_act,
@@ -539,7 +629,8 @@ const StepKind switch_kinds[] = {
 	    .undo_class = UNDO_COMPENSABLE,
 	    .guard = check_guard,
 	    .act = check_act,
-	    .probe = never_done },
+	    .probe = never_done,
+	    .record = check_record },
 	{ .name = "switch.move",
 	    .undo_class = UNDO_IRREVERSIBLE,
 	    .pivot = true,

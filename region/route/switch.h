@@ -13,9 +13,11 @@
 
 typedef struct SwitchWish {
 	const char	*tenant, *to;
-	const char	*by;		/* "same" "standby", or NULL: what fits */
+	const char	*by;		/* "same" "standby" "copy", or NULL: what fits of the first two */
 	int64_t		 drain_ms;	/* open transactions have so long */
 	int64_t		 max_ms;	/* the tenant is parked so long at most */
+	bool		 keep_old;	/* by copy: what it leaves is kept, closed */
+	int64_t		 copy_limit_mb;	/* by copy: a larger tenant is refused */
 	bool		 end_sessions;	/* those left after drain_ms are ended */
 } SwitchWish;
 
@@ -40,4 +42,9 @@ bool	 switch_plan(Ctx *cx, Home *home, const SwitchWish *wish, SwitchPlan **out)
 /* From the park to the last gateway's release, of a run that is done. */
 bool	 switch_parked_ms(Ctx *cx, Home *home, int64_t run, int64_t *ms);
 
-extern const StepKind switch_kinds[];	/* switch.park drain fence follow promote check move open release settle */
+/* What a tenant has left on that cluster is not what it works on: else FAIL_REFUSED. */
+bool	 switch_apart(Ctx *cx, Conns *conns, const Placement *at, const Cluster *left);
+/* By copy, of a run that was done by this process: how many rows, and how long it took. */
+bool	 switch_copied(Ctx *cx, Home *home, int64_t run, int64_t *rows, int64_t *ms, bool *found);
+
+extern const StepKind switch_kinds[];	/* switch.park drain fence copy follow promote check move open release settle */

@@ -25,6 +25,19 @@ SELECT (SELECT pg_catalog.count(DISTINCT l.pid) FROM pg_catalog.pg_locks l
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
 WHERE usename = ANY ($1::pg_catalog.name[]);
 
+-- $1: the tenant's database, $2: its owner, $3: the roles of its logins.  Which of them there are.
+-- name: switch_taken
+SELECT coalesce((SELECT 'database "' || datname::text || '"' FROM pg_catalog.pg_database WHERE datname = $1),
+	(SELECT 'role "' || pg_catalog.min(rolname::text) || '"' FROM pg_catalog.pg_roles
+		WHERE rolname = $2 OR rolname = ANY ($3::pg_catalog.name[])), '');
+
+-- $1: the schema of a tenant's tables: their bytes, with indexes and what lies aside.
+-- name: switch_size
+SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(c.oid)), 0)::bigint
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind = 'r';
+
 -- name: switch_room
 SELECT pg_catalog.current_setting('max_connections')::int
 	- pg_catalog.current_setting('superuser_reserved_connections')::int

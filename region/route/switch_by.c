@@ -292,12 +292,14 @@ static const SwitchBy ways[] = {
 	    .finished = standby_finished },
 };
 
+static const SwitchBy *const all[] = { &ways[0], &ways[1], &switch_by_copy };
+
 const SwitchBy *
 switch_by(const char *name)
 {
-	for (size_t i = 0; name && i < LENGTH(ways); i++)
-		if (strcmp(ways[i].name, name) == 0)
-			return &ways[i];
+	for (size_t i = 0; name && i < LENGTH(all); i++)
+		if (strcmp(all[i]->name, name) == 0)
+			return all[i];
 	return NULL;
 }
 

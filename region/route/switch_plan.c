@@ -31,9 +31,8 @@ switch_found(Ctx *cx, SwitchPlan *plan, const char *what, const char *hint, cons
 	plan->red += hint != NULL;
 }
 
-/* Of its logins, as a parameter of type name[]. */
-static char *
-roles_of(Arena *mem, const Placement *at)
+char *
+switch_roles(Arena *mem, const Placement *at)
 {
 	Buf b = buf_new(mem);
 
@@ -144,12 +143,13 @@ choose(Ctx *cx, Look *l, const SwitchIdentity *from, const SwitchIdentity *to)
 {
 	l->by = l->wish->by ? switch_by(l->wish->by) : switch_by_fit(from, to);
 	if (l->wish->by && !l->by)
-		return fail(cx, FAIL_USAGE, "It is one of same, standby.",
+		return fail(cx, FAIL_USAGE, "It is one of same, standby, copy.",
 		    "there is no way \"%s\" of catching up", l->wish->by);
 	if (l->by)
 		return true;
 	switch_found(cx, l->plan, "data",
-	    "Name the cluster of another address of the same server, or of its streaming standby.",
+	    "Name the cluster of another address of the same server, or of its streaming standby, "
+	    "or have the rows copied: --by copy.",
 	    "\"%s\" has no database of tenant \"%s\" that follows the one on \"%s\"", l->s.to->name,
 	    l->tenant.name, l->tenant.cluster);
 	return true;
@@ -163,6 +163,8 @@ check_versions(Ctx *cx, Look *l)
 	if (!switch_identity(cx, l->s.conns, l->s.at, l->s.at->cluster, &from) ||
 	    !switch_identity(cx, l->s.conns, l->s.at, l->s.to, &to) || !choose(cx, l, &from, &to))
 		return false;
+	if (l->by && l->by->copy)
+		return l->by->check(cx, &l->s, l->plan);
 	if (!l->by || !*to.oid)
 		return true;
 	bool fits = to.version >= from.version && strcmp(from.locale, to.locale) == 0;
@@ -255,7 +257,7 @@ check_fence(Ctx *cx, Look *l)
 static bool
 sessions_of(Ctx *cx, Look *l, int64_t *n)
 {
-	const char *roles = roles_of(cx->mem, l->s.at);
+	const char *roles = switch_roles(cx->mem, l->s.at);
 	PgRows rows;
 	Pg *pg;
 
@@ -274,7 +276,9 @@ check_room(Ctx *cx, Look *l)
 	PgRows rows;
 	Pg *pg;
 
-	if (!l->by || !l->by->finish) /* on the same server they take the places that they leave */
+	if (!l->by ||
+	    (!l->by->finish &&
+		!l->by->copy)) /* on the same server they take the places that they leave */
 		return true;
 	if (!sessions_of(cx, l, &sessions) || !switch_side(cx, l->s.conns, l->s.at, l->s.to, &pg) ||
 	    !pg_query(cx, pg, &SQL_SWITCH_ROOM, &rows, NULL))
@@ -324,7 +328,7 @@ gateway_pins(Ctx *cx, Look *l, Buf *b)
 static bool
 server_pins(Ctx *cx, Look *l, Buf *b, int64_t *prepared)
 {
-	const char *roles = roles_of(cx->mem, l->s.at);
+	const char *roles = switch_roles(cx->mem, l->s.at);
 	PgRows rows;
 	Pg *pg;
 
@@ -390,7 +394,7 @@ drain_args(Arena *mem, const Look *l)
 }
 
 static void
-add_steps(Ctx *cx, Look *l)
+add_own_steps(Ctx *cx, Look *l)
 {
 	Arena *mem = cx->mem;
 	Steps *steps = &l->plan->steps;
@@ -410,6 +414,9 @@ add_steps(Ctx *cx, Look *l)
 		steps_add(
 		    mem, steps, scope, "switch.promote", step_args(mem, l), "promote \"%s\"", to);
 	}
+	if (l->by->copy)
+		steps_add(mem, steps, scope, "switch.copy", step_args(mem, l),
+		    "copy the rows of \"%s\" to \"%s\"", t, to);
 	steps_add(mem, steps, scope, "switch.check", step_args(mem, l),
 	    "see that \"%s\" has the same data and takes writes", to);
 	steps_add(mem, steps, scope, "switch.move", step_args(mem, l),
@@ -422,14 +429,27 @@ add_steps(Ctx *cx, Look *l)
 	    "wait until every gateway has released it");
 }
 
-static void
+static bool
+add_steps(Ctx *cx, Look *l)
+{
+	Steps *steps = &l->plan->steps;
+
+	if (l->by->make && !l->by->make(cx, &l->s, steps))
+		return false;
+	add_own_steps(cx, l);
+	return !l->by->clear || l->by->clear(cx, &l->s, steps);
+}
+
+static bool
 make_run(Ctx *cx, Look *l)
 {
 	Seen seen = { .name = l->tenant.name, .changed_run = l->tenant.changed_run };
 
-	add_steps(cx, l);
+	if (!add_steps(cx, l))
+		return false;
 	l->plan->run = (RunPlan){ .verb = "route switch", .steps = &l->plan->steps };
 	vec_push(cx->mem, &l->plan->run.seen, seen);
+	return true;
 }
 
 /* --- the whole ---------------------------------------------------------------------------------- */
@@ -444,7 +464,9 @@ look_up(Ctx *cx, Look *l)
 	    !catalog_cluster(cx, l->home, l->wish->to, &to) || !check_tenant(cx, l) ||
 	    !catalog_placement_of(cx, l->home, &l->tenant, &at))
 		return false;
-	l->s = (SwitchSides){ .conns = conns_new(cx, l->home), .at = at, .to = to };
+	l->s = (SwitchSides){
+		.conns = conns_new(cx, l->home), .at = at, .to = to, .wish = l->wish
+	};
 	l->there = *at;
 	l->there.cluster = to;
 	return true;
@@ -456,10 +478,10 @@ look_around(Ctx *cx, Look *l)
 	check_mode(cx, l);
 	if (!check_residency(cx, l) || !check_versions(cx, l))
 		return false;
-	if (l->by) {
+	if (l->by)
 		check_setup(cx, l);
+	if (l->by && !l->by->copy)
 		check_logins(cx, l);
-	}
 	return check_fence(cx, l) && check_room(cx, l) && check_pins(cx, l);
 }
 
@@ -474,8 +496,8 @@ switch_plan(Ctx *cx, Home *home, const SwitchWish *wish, SwitchPlan **out)
 	l.plan->from = l.tenant.cluster;
 	l.plan->to = l.s.to->name;
 	l.plan->by = l.by ? l.by->name : NULL;
-	if (!l.plan->red)
-		make_run(cx, &l);
+	if (!l.plan->red && !make_run(cx, &l))
+		return false;
 	*out = l.plan;
 	return true;
 }

@@ -48,7 +48,7 @@ commands() { copyhold help | grep -oE '^  [a-z]+( [a-z-]+)*  ' | sed 's/^ *//; s
 	try tenant lst
 	assert_exit 64
 	assert_err 'error[usage]: unknown command "tenant lst"
-  hint:  Did you mean "tenant list"? Its verbs: list, show, verify, suspend, resume, delete, setup-script.'
+  hint:  Did you mean "tenant list"? Its verbs: list, show, verify, suspend, resume, delete, setup-script, access.'
 	try plan --fil x
 	assert_exit 64
 	assert_err 'error[usage]: unknown option "--fil"
@@ -67,7 +67,7 @@ commands() { copyhold help | grep -oE '^  [a-z]+( [a-z-]+)*  ' | sed 's/^ *//; s
 	try tenant
 	assert_exit 64
 	assert_err 'error[usage]: "tenant" needs a verb
-  hint:  Its verbs: list, show, verify, suspend, resume, delete, setup-script. Try: copyhold tenant --help'
+  hint:  Its verbs: list, show, verify, suspend, resume, delete, setup-script, access. Try: copyhold tenant --help'
 	try tenant show
 	assert_exit 64
 	assert_err 'error[usage]: argument "TENANT" is missing

@@ -10,7 +10,7 @@ region() { # NAME COUNTRY
 @test "check counts the manifests of a folder by kind" {
 	try check -f "$REPO/manifests/quickstart"
 	assert_exit 0
-	assert_out "10 manifests are valid: 2 regions, 2 clusters, 1 model, 5 tenants"
+	assert_out "19 manifests are valid: 2 regions, 4 hosts, 4 clusters, 1 model, 1 bundle, 7 tenants"
 	assert_equal "$stderr" ""
 }
 
@@ -53,7 +53,7 @@ region() { # NAME COUNTRY
 	hash=$(jq -r .hash <<<"$a")
 	[[ $hash =~ ^[0-9a-f]{64}$ ]]
 	assert_equal "$(jq -c 'del(.hash)' <<<"$a")" \
-		'{"valid":true,"manifests":1,"kinds":{"regions":1,"clusters":0,"models":0,"tenants":0}}'
+		'{"valid":true,"manifests":1,"kinds":{"regions":1,"hosts":0,"clusters":0,"models":0,"bundles":0,"tenants":0}}'
 	try check -f "$TEST_DIR/b.yaml" --output jsonl
 	assert_exit 0
 	assert_equal "${#lines[@]}" 1

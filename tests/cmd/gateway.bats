@@ -98,10 +98,11 @@ wrong() {
 	try login add nobody app --valid-until yesterday
 	assert_exit 64
 	assert_err 'error[usage]: "yesterday" is no date or time
-  hint:  Write it such as 2027-01-31 or 2027-01-31T12:00:00Z.'
+  hint:  Write it such as 2027-01-31 or 2027-01-31T12:00:00Z; never: it does not end.'
 	try login add nobody app --connections 1000001
 	assert_exit 64
-	assert_err "error[usage]: --connections takes 0 to 1000000"
+	assert_err "error[usage]: --connections takes 0 to 1000000
+  hint:  0 is no limit."
 }
 
 @test "the gateway's unit is one that systemd takes" {

@@ -108,8 +108,8 @@ write_landless() {
 @test "a plan of tenants prints their changes and steps as the schema says" {
 	copyhold init
 	try_object plan plan --no-refresh -f "$REPO/manifests/quickstart"
-	assert_equal "$(jq -c '[.counts.add, .counts.failed]' <<<"$output")" "[11,0]"
-	assert_equal "$(jq '[.steps[] | select(.pivot)] | length' <<<"$output")" 5
+	assert_equal "$(jq -c '[.counts.add, .counts.failed]' <<<"$output")" "[24,0]"
+	assert_equal "$(jq '[.steps[] | select(.pivot)] | length' <<<"$output")" 11
 	assert_equal "$(jq -r '.entries[] | select(.name == "initech") | .note' <<<"$output")" \
 		"dedicated on bj-1: least full in region cn-north, 3 of 500 used"
 }
@@ -184,7 +184,7 @@ write_landless() {
 	while read -r command; do
 		case $command in
 		schema | help | completion) continue ;;
-		"tenant setup-script" | "cluster setup-script" | "model import") continue ;;
+		"tenant setup-script" | "cluster setup-script" | "host setup-script" | "model import") continue ;;
 		"audit run" | "audit witness run" | "gateway run") continue ;;
 		esac
 		verb=${command#* }

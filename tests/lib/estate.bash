@@ -18,7 +18,7 @@ estate_servers() {
 }
 
 # FOLDER [FROM]: manifests with the ports and certificates of these servers; of the quickstart's
-# tenants those with a database each (estate_shared adds the others).
+# tenants those with a database each on servers that stand (estate_shared adds those that share one).
 estate_manifests() {
 	local file vendor customer
 	mkdir -p "$1"
@@ -29,7 +29,7 @@ estate_manifests() {
 			-e "s|/etc/copyhold/acme-ca.crt|$CLUSTERS/certs/ca.crt|" \
 			"$file" >"$1/$(basename "$file")"
 	done
-	rm -f "$1/tenants-shared.yaml"
+	(cd "$1" && rm -f tenants-shared.yaml tenants-hosts.yaml hosts.yaml bundle.yaml)
 }
 
 estate_shared() { cp "$REPO/manifests/quickstart/tenants-shared.yaml" "$MANIFESTS"; }

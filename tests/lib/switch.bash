@@ -142,10 +142,10 @@ last_run() { catalogue "SELECT max(id) FROM run"; }
 boundaries() { wc -l <"$TEST_DIR/boundaries"; }
 name_of() { sed -n "$1p" "$TEST_DIR/boundaries"; }
 
-# N TO: killed there.
+# N TO: killed there.  SWITCH_BY names the way, if it is not the one that fits.
 kill_at() {
 	local status=0
-	COPYHOLD_FAULT=kill:$1 copyhold route switch acme --to "$2" --yes >"$TEST_DIR/said" 2>&1 || status=$?
+	COPYHOLD_FAULT=kill:$1 copyhold route switch acme --to "$2" ${SWITCH_BY:+--by "$SWITCH_BY"} --yes >"$TEST_DIR/said" 2>&1 || status=$?
 	[ "$status" = 137 ] || {
 		echo "not killed at $1, $(name_of "$1"), but ended with $status" && cat "$TEST_DIR/said"
 		return 1

@@ -58,10 +58,12 @@ plays() {
 		route hold|route.hold
 		route release|route.release
 		route switch|route.switched switch.fence switch.move switch.open
+		route clear|database.create database.drop left.forget left.keep roles.drop route.copied switch.copy
 		secret set|secret.set
 		secret remove|secret.remove
 		login add|login.register
 		login rotate|login.rotate
+		login limit|login.limit
 		login remove|login.forget
 		tenant suspend|route.close
 		tenant resume|route.open
@@ -85,6 +87,11 @@ plays() {
 # What tells by what it signs: a checkpoint has its time in it.
 signing="audit checkpoint
 audit run"
+# What needs machines: tests/play/service.bats plays it, and looks for what it tells.
+hosts="bundle rollback
+host check
+service logs
+service restart"
 
 play() {
 	local key run
@@ -108,10 +115,20 @@ play() {
 		copyhold apply -f "$MANIFESTS" --yes
 		copyhold route switch globex --to bj-2 --yes
 		;;
+	"route clear")
+		cluster_start bj-3
+		sed -e 's/name: bj-2/name: bj-3/' -e "s/port: .*/port: $(cluster_port bj-3)/" \
+			"$MANIFESTS/second.yaml" >"$MANIFESTS/third.yaml"
+		copyhold cluster setup-script bj-3 -f "$MANIFESTS" | su_psql bj-3 -
+		copyhold apply -f "$MANIFESTS" --yes
+		copyhold route switch globex --to bj-3 --by copy --keep-old --yes
+		copyhold route clear globex --yes
+		;;
 	"secret set") copyhold secret set thing <<<value ;;
 	"secret remove") copyhold secret remove thing ;;
 	"login add") copyhold login add globex batch ;;
 	"login rotate") copyhold login rotate globex app ;;
+	"login limit") copyhold login limit globex app --connections 9 ;;
 	"login remove") copyhold login remove globex batch --yes ;;
 	"tenant suspend") copyhold tenant suspend globex --yes ;;
 	"tenant resume") copyhold tenant resume globex ;;
@@ -166,6 +183,7 @@ sleeping() {
 	{
 		plays | cut -d '|' -f 1
 		echo "$signing"
+		echo "$hosts"
 	} | sort >"$TEST_DIR/played"
 	assert_equal "$(cat "$TEST_DIR/rows")" "$(cat "$TEST_DIR/played")"
 	[ "$(wc -l <"$TEST_DIR/rows")" -gt 20 ]

@@ -147,6 +147,27 @@ logins_told() {
 		[.user, .validUntil, .connections]]')" '[["few",null,1000],["late","2020-01-01T00:00:00.000Z",0]]'
 }
 
+@test "the limits of a login are changed, known at once, and taken back" {
+	try login limit globex late
+	assert_exit 64
+	assert_err "error[usage]: no limit is given
+  hint:  Say --connections N, --valid-until TIME, or both."
+	copyhold login limit globex late --valid-until never
+	assert_equal "$(psql -X -At -d "$(gw globex late)" -c "SELECT 1")" 1
+	copyhold login limit globex few --connections 7
+	limits() {
+		copyhold login list globex -o json |
+			jq -c '[.[] | select(.user != "app") | [.user, .validUntil, .connections]]'
+	}
+	assert_equal "$(limits)" '[["few",null,7],["late",null,0]]'
+	copyhold run undo "$(copyhold run list -o json | jq ".[0].id")" --yes
+	assert_equal "$(limits)" '[["few",null,1000],["late",null,0]]'
+	try login limit globex nobody --connections 1
+	assert_exit 1
+	assert_err 'error[not-found]: tenant "globex" has no login "nobody"
+  hint:  See: copyhold login list globex.'
+}
+
 @test "what a manifest says for the gateway is in use after apply, without a step on a server" {
 	local runs
 	sed -i '/metadata: {name: initech/,/^---/ s/^spec:/spec:\n  gateway: {pool: transaction, connections: 3}/' \

@@ -287,7 +287,7 @@ has_lapsed() { [ "$(date +%s%3N)" -gt "$(parked_until)" ]; }
 	try route switch acme --to other --yes
 	assert_exit 1
 	assert_err 'error[refused]: tenant "acme" cannot be switched to "other": data: "other" has no database of tenant "acme" that follows the one on "old"
-  hint:  Name the cluster of another address of the same server, or of its streaming standby.'
+  hint:  Name the cluster of another address of the same server, or of its streaming standby, or have the rows copied: --by copy.'
 	try route switch acme --to far --yes
 	assert_exit 1
 	assert_err 'error[refused]: tenant "acme" cannot be switched to "far": residency: region "abroad" is in SG and the data must stay in CN

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -273,6 +274,141 @@ programs_run_side_by_side_in_lanes(void **state)
 	close(ends[1]);
 }
 
+/* --- programs that we talk with --------------------------------------------------------- */
+
+static Proc *
+start_shell(Ctx *at, const char *script)
+{
+	const char *const argv[] = { "sh", "-c", script, NULL };
+	Proc *p = NULL;
+
+	assert_true(proc_start(at, &(ProcSpec){ .argv = argv }, &p));
+	return p;
+}
+
+static int64_t
+soon(void)
+{
+	return clock_mono_ms() + 30000;
+}
+
+/* All of one stream, to its end. */
+static const char *
+read_all(Proc *p, int which)
+{
+	Buf b = buf_new(cx.mem);
+	char bytes[4096];
+	ssize_t n;
+
+	while ((n = proc_read(p, which, bytes, sizeof bytes)) != 0) {
+		if (n > 0)
+			buf_addn(&b, bytes, (size_t)n);
+		else
+			assert_int_equal(proc_ready(p, which, soon()), which);
+	}
+	return b.text;
+}
+
+static void
+a_program_is_talked_with_line_by_line(void **state)
+{
+	Proc *p = start_shell(&cx, "while read a; do echo \"<$a>\"; done; echo end >&2; exit 5");
+	char bytes[64];
+	int code = 0;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(proc_write(p, "word\n", 5), 5);
+		assert_int_equal(proc_ready(p, PROC_OUT | PROC_ERR | PROC_END, soon()), PROC_OUT);
+		assert_int_equal(proc_read(p, PROC_OUT, bytes, sizeof bytes), 7);
+		assert_memory_equal(bytes, "<word>\n", 7);
+	}
+	assert_int_equal(proc_read(p, PROC_OUT, bytes, sizeof bytes), -EAGAIN);
+	assert_false(proc_ended(p, 0, &code));
+	proc_close(p, PROC_IN);
+	assert_string_equal(read_all(p, PROC_OUT), "");
+	assert_string_equal(read_all(p, PROC_ERR), "end\n");
+	assert_true(proc_ended(p, soon(), &code));
+	assert_int_equal(code, 5);
+}
+
+static void
+a_stream_that_is_not_asked_for_wakes_nobody(void **state)
+{
+	Proc *p = start_shell(&cx, "exec 2>&-; read a; echo \"$a\"");
+
+	(void)state;
+	assert_int_equal(proc_ready(p, PROC_ERR, soon()), PROC_ERR);
+	assert_int_equal(proc_ready(p, PROC_OUT, clock_mono_ms() + 50), 0);
+	assert_int_equal(proc_write(p, "on\n", 3), 3);
+	assert_int_equal(proc_ready(p, PROC_OUT, soon()), PROC_OUT);
+	assert_string_equal(read_all(p, PROC_OUT), "on\n");
+}
+
+static void
+what_takes_no_input_is_told_to_its_writer(void **state)
+{
+	Proc *p = start_shell(&cx, "exec 0<&-; echo closed; read a <&1");
+	char bytes[64];
+
+	(void)state;
+	assert_int_equal(proc_ready(p, PROC_OUT, soon()), PROC_OUT);
+	assert_true(proc_read(p, PROC_OUT, bytes, sizeof bytes) > 0);
+	assert_int_equal(proc_write(p, "x", 1), -EPIPE);
+}
+
+static void
+a_program_ends_with_its_arena_and_its_group_with_it(void **state)
+{
+	Ctx own = ctx_new(cx.mem);
+	Proc *p = start_shell(&own, "sleep 1000 & echo $!; wait");
+	char bytes[64] = { 0 };
+
+	(void)state;
+	assert_int_equal(proc_ready(p, PROC_OUT, soon()), PROC_OUT);
+	assert_true(proc_read(p, PROC_OUT, bytes, sizeof bytes - 1) > 0);
+	const char *child = arena_printf(cx.mem, "/proc/%ld", strtol(bytes, NULL, 10));
+	arena_free(own.mem);
+	/* whoever adopts it must still wait for it */
+	for (int64_t until = soon(); clock_mono_ms() < until && access(child, F_OK) == 0;) {
+		char *text = NULL;
+		size_t n;
+
+		if (file_read(&cx, arena_printf(cx.mem, "%s/stat", child), 4096, &text, &n) &&
+		    strstr(text, ") Z "))
+			return;
+		fail_clear(&cx);
+		lane_sleep(10);
+	}
+	assert_int_equal(access(child, F_OK), -1);
+}
+
+static void
+a_program_that_was_killed_has_no_exit_code(void **state)
+{
+	Proc *p = start_shell(&cx, "exec sleep 1000");
+	int code = 0;
+
+	(void)state;
+	proc_kill(p);
+	assert_true(proc_ended(p, -1, &code));
+	assert_int_equal(code, -1);
+}
+
+static void
+a_missing_program_that_would_be_talked_with_is_said(void **state)
+{
+	const char *const argv[] = { "no-such-program", NULL };
+	Proc *p = NULL;
+
+	(void)state;
+	assert_false(proc_start(&cx, &(ProcSpec){ .argv = argv }, &p));
+	assert_int_equal(cx.fail->kind, FAIL_PROGRAM);
+	assert_string_equal(cx.fail->what, "cannot start \"no-such-program\"");
+	assert_string_equal(cx.fail->cause, "ENOENT");
+	fail_clear(&cx);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -294,6 +430,12 @@ main(void)
 		TEST(our_ignored_signals_are_default_again),
 		TEST(a_missing_program_is_said),
 		TEST(programs_run_side_by_side_in_lanes),
+		TEST(a_program_is_talked_with_line_by_line),
+		TEST(a_stream_that_is_not_asked_for_wakes_nobody),
+		TEST(what_takes_no_input_is_told_to_its_writer),
+		TEST(a_program_ends_with_its_arena_and_its_group_with_it),
+		TEST(a_program_that_was_killed_has_no_exit_code),
+		TEST(a_missing_program_that_would_be_talked_with_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "compliance/audit/words.h"
+#include "deployer/cluster_host.h"
 #include "deployer/items.h"
 #include "deployer/shared.h"
 #include "lib/core/records.h"
@@ -12,7 +13,7 @@ static void
 every_step_of_the_product_has_a_sentence(void **state)
 {
 	const StepKind *const all[] = { records_kinds, route_kinds, shape_kinds, roles_kinds,
-		customer_kinds, shared_kinds };
+		customer_kinds, shared_kinds, cluster_host_kinds };
 	int n = 0;
 
 	(void)state;

@@ -188,11 +188,13 @@ the_quickstart_is_valid(void **state)
 	if (!ok)
 		print_error("%s", fail_text(cx->mem, cx->fail));
 	assert_true(ok);
-	assert_int_equal(m->count, 10);
+	assert_int_equal(m->count, 19);
 	assert_int_equal(map_count(manifest_map(m, KIND_REGION)), 2);
-	assert_int_equal(map_count(manifest_map(m, KIND_CLUSTER)), 2);
+	assert_int_equal(map_count(manifest_map(m, KIND_HOST)), 4);
+	assert_int_equal(map_count(manifest_map(m, KIND_CLUSTER)), 4);
 	assert_int_equal(map_count(manifest_map(m, KIND_MODEL)), 1);
-	assert_int_equal(map_count(manifest_map(m, KIND_TENANT)), 5);
+	assert_int_equal(map_count(manifest_map(m, KIND_BUNDLE)), 1);
+	assert_int_equal(map_count(manifest_map(m, KIND_TENANT)), 7);
 	const Region *cn = map_get(m->regions, "cn-north");
 	assert_string_equal(cn->display, "华北");
 	assert_string_equal(cn->country, "CN");

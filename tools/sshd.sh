@@ -12,6 +12,7 @@
 #   stop DIR NAME         ends the sshd, its sessions and what these ran, at once
 #   remove DIR NAME       stop, and the folder goes
 #   remove-all DIR        of every host in DIR, and the client's key
+#   clear DIR NAME PREFIX what copyhold has running below its root, and the users whose names begin so
 #   block DIR NAME        like a manifest: address, port, user, hostKey
 #
 # The files of DIR/NAME:
@@ -20,6 +21,7 @@
 #   client, client.pub    the key that may log in (ed25519; links to DIR/client, one for all)
 #   authorized_keys       who else may: add lines
 #   root                  an empty folder, for what is put on this host
+#   home                  another: HOME of the sessions, whose shell then reads no file of this machine's
 set -euo pipefail
 
 usage() {
@@ -78,6 +80,7 @@ make_config() {
 		PermitRootLogin prohibit-password
 		PasswordAuthentication no
 		KbdInteractiveAuthentication no
+		SetEnv HOME=$host/home
 		PrintMotd no
 		PrintLastLog no
 		MaxSessions 50
@@ -145,7 +148,7 @@ start() {
 	! running || return 0
 	if [ ! -e "$host/config" ]; then
 		[ ${#types[@]} -gt 0 ] || types=(ed25519 ecdsa)
-		mkdir -p "$host/root"
+		mkdir -p "$host/root" "$host/home"
 		id -un >"$host/user"
 		make_client
 		make_host_keys
@@ -194,6 +197,27 @@ stop() {
 	rm -f "$host/pid"
 }
 
+# PID: it and all that descends from it; stopped first, so that nothing is started anew meanwhile.
+end_tree() {
+	local child
+	kill -STOP "$1" 2>/dev/null || true
+	for child in $(pgrep -P "$1" || true); do end_tree "$child"; done
+	kill -KILL "$1" 2>/dev/null || true
+}
+
+clear_host() {
+	local user pid prefix=${1?}
+	pid=$(cat "$host/root/run/runsvdir.pid" 2>/dev/null || true)
+	if [ -n "$pid" ] && grep -qs runsvdir "/proc/$pid/cmdline"; then
+		end_tree "$pid"
+	fi
+	rm -f "/etc/sudoers.d/copyhold-${prefix%-}"
+	for user in $(getent passwd | cut -d : -f 1 | grep "^$prefix" || true); do
+		for pid in $(pgrep -U "$user" || true); do kill -KILL "$pid" 2>/dev/null || true; done
+		until userdel "$user" 2>/dev/null || ! getent passwd "$user" >/dev/null; do sleep 0.1; done
+	done
+}
+
 block() {
 	printf 'address: 127.0.0.1\nport: %s\nuser: %s\nhostKey: "%s"\n' \
 		"$(cat "$host/port")" "$(cat "$host/user")" "$(cat "$host/hostkey.pub")"
@@ -229,5 +253,6 @@ remove)
 	rm -rf -- "$host"
 	;;
 block) block ;;
+clear) clear_host "${2-}" ;;
 *) usage ;;
 esac
