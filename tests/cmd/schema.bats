@@ -184,7 +184,7 @@ write_landless() {
 	while read -r command; do
 		case $command in
 		schema | help | completion) continue ;;
-		"tenant setup-script" | "cluster setup-script" | "host setup-script" | "model import") continue ;;
+		"tenant setup-script" | "cluster setup-script" | "host setup-script" | "service logs" | "model import") continue ;;
 		"audit run" | "audit witness run" | "gateway run") continue ;;
 		esac
 		verb=${command#* }
