@@ -26,7 +26,7 @@ build=(gcc make pkg-config libc6-dev libpq-dev libsqlite3-dev libjansson-dev lib
 readonly build
 readonly run=(postgresql-15 postgresql-client-15 openssl openssh-client git)
 # What the machines that tenants live on have; here some are pretended.
-readonly hosts=(openssh-server openssh-sftp-server runit haproxy sudo)
+readonly hosts=(openssh-server openssh-sftp-server runit haproxy sudo python3 curl)
 readonly lint=(clang-format-14 clang-14 shellcheck)
 readonly test=(libcmocka-dev bats perl jq sqlite3 curl python3 python3-jsonschema python3-psycopg valgrind
 	clang-14 libclang-rt-14-dev)
