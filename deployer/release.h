@@ -24,6 +24,8 @@ typedef enum ReleaseItem {	/* kinds of items, in order of creation */
 bool	 release_session(Ctx *cx, Conns *conns, const char *tenant, const char *host, HostConn **out);
 /* A look whose code must be 0. */
 bool	 release_look(Ctx *cx, HostConn *h, const char *const *words, HostReply *out);
+/* What the helper tells of the tenant there, with the session that was asked. */
+bool	 release_look_all(Ctx *cx, Conns *conns, const ReleaseAt *at, HostConn **h, HostReply *out);
 /* The next line of a reply; NULL at the end. */
 char	*release_line(Arena *mem, const char **at);
 bool	 release_observe(Ctx *cx, Conns *conns, const ReleaseAt *at, Items *out);

@@ -101,18 +101,26 @@ take_line(Arena *mem, const ReleaseAt *at, char *line, Items *out)
 }
 
 bool
-release_observe(Ctx *cx, Conns *conns, const ReleaseAt *at, Items *out)
+release_look_all(Ctx *cx, Conns *conns, const ReleaseAt *at, HostConn **h, HostReply *out)
 {
 	static const char *const words[] = { "look-release", NULL };
+
+	return (release_session(cx, conns, at->tenant->tenant, at->host->name, h) &&
+		   release_look(cx, *h, words, out)) ||
+	    fail_in(
+		cx, "looking at tenant \"%s\" on host \"%s\"", at->tenant->tenant, at->host->name);
+}
+
+bool
+release_observe(Ctx *cx, Conns *conns, const ReleaseAt *at, Items *out)
+{
 	Items seen = { 0 };
 	HostReply r;
 	HostConn *h;
 	char *line;
 
-	if (!release_session(cx, conns, at->tenant->tenant, at->host->name, &h) ||
-	    !release_look(cx, h, words, &r))
-		return fail_in(cx, "looking at tenant \"%s\" on host \"%s\"", at->tenant->tenant,
-		    at->host->name);
+	if (!release_look_all(cx, conns, at, &h, &r))
+		return false;
 	for (const char *text = r.out; (line = release_line(cx->mem, &text));)
 		take_line(cx->mem, at, line, &seen);
 	*out = seen;

@@ -81,17 +81,14 @@ add_health(Ctx *cx, HostConn *h, const ReleaseAt *at, ServiceInstances *all)
 bool
 service_instances(Ctx *cx, Conns *conns, const ReleaseAt *at, ServiceInstances *out)
 {
-	static const char *const words[] = { "look-release", NULL };
 	ServiceInstances all = { 0 };
 	LiveSlot live = { 0 };
 	HostReply r;
 	HostConn *h;
 	char *line;
 
-	if (!release_session(cx, conns, at->tenant->tenant, at->host->name, &h) ||
-	    !release_look(cx, h, words, &r))
-		return fail_in(cx, "looking at tenant \"%s\" on host \"%s\"", at->tenant->tenant,
-		    at->host->name);
+	if (!release_look_all(cx, conns, at, &h, &r))
+		return false;
 	for (const char *text = r.out; (line = release_line(cx->mem, &text));)
 		take_line(cx, at, line, &live, &all);
 	if (!add_health(cx, h, at, &all))

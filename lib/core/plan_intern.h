@@ -109,3 +109,4 @@ void	 plan_shared_fail(Planner *p, SharedWork *s, const Fail *why);
 void	 plan_shared_steps(Planner *p);
 bool	 plan_shared_differs(const Work *w);	/* from what is recorded of the tenant */
 void	 plan_shared_seen(Planner *p, SharedWork *s);	/* the run is refused if it has moved since */
+Items	*plan_keep_items(Arena *mem, const Items *seen);	/* a copy that outlives the lane that looked */

@@ -7,8 +7,8 @@
 
 #define OBSERVE_LANES 4
 
-static Items *
-keep_items(Arena *mem, const Items *seen)
+Items *
+plan_keep_items(Arena *mem, const Items *seen)
 {
 	Items *out = arena_alloc(mem, sizeof *out);
 
@@ -36,7 +36,7 @@ observe_one(Ctx *cx, Planner *p, Conns *conns, Work *w)
 	if (!d->observe(cx, conns, w->at, &seen))
 		return fail_in(cx, "looking at tenant \"%s\" (mode %s)", w->at->tenant,
 		    mode_name(w->at->mode));
-	w->observed = keep_items(p->cx->mem, &seen);
+	w->observed = plan_keep_items(p->cx->mem, &seen);
 	return true;
 }
 
@@ -121,7 +121,7 @@ observe_shared(Ctx *cx, Planner *p, Conns *conns, SharedWork *s)
 	    (s->record.active && !d->shared_observe(cx, conns, s->place, &seen)))
 		return fail_in(cx, "looking at shared database \"%s\"", s->name);
 	if (s->record.active)
-		s->observed = keep_items(p->cx->mem, &seen);
+		s->observed = plan_keep_items(p->cx->mem, &seen);
 	return true;
 }
 

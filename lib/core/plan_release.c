@@ -310,21 +310,6 @@ consider(Releases *r, const Tenant *t)
 
 /* --- looking, and steps ---------------------------------------------------------------------- */
 
-static Items *
-keep_items(Arena *mem, const Items *seen)
-{
-	Items *out = arena_alloc(mem, sizeof *out);
-
-	for (size_t i = 0; i < seen->n; i++) {
-		Item kept = seen->at[i];
-		kept.object = arena_dup(mem, kept.object);
-		kept.name = arena_dup(mem, kept.name);
-		kept.def = arena_dup(mem, kept.def);
-		vec_push(mem, out, kept);
-	}
-	return out;
-}
-
 static void
 look_lane(void *ptr)
 {
@@ -339,7 +324,7 @@ look_lane(void *ptr)
 		Items seen = { 0 };
 		log_live("looking at %s (%zu/%zu)", part->at.scope, r->next, r->parts.n);
 		if (release_driver()->observe(&own, conns_new(&own, p->home), &part->at, &seen))
-			part->observed = keep_items(p->cx->mem, &seen);
+			part->observed = plan_keep_items(p->cx->mem, &seen);
 		else
 			plan_entry_fail(p, part->entry, own.fail);
 		arena_free(own.mem);

@@ -80,3 +80,16 @@ instance_pids() {
 host_state() {
 	(cd "$(host_root "$1")" && find tenants service state -path '*/supervise*' -prune -o -print | sort)
 }
+
+# A user of the service at $PORT who asks all the time, until asker_stop, which prints what was answered.
+asker_start() {
+	rm -f "$TEST_DIR/stop"
+	python3 "$REPO/tests/lib/asker.py" "$PORT" "$TEST_DIR/stop" >"$TEST_DIR/asked" 3>&- &
+	echo $! >"$TEST_DIR/asker.pid"
+}
+asker_stop() {
+	: >"$TEST_DIR/stop"
+	until_true asker_gone
+	cat "$TEST_DIR/asked"
+}
+asker_gone() { ! kill -0 "$(cat "$TEST_DIR/asker.pid")" 2>/dev/null; }

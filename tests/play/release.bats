@@ -48,20 +48,6 @@ nothing_to_do() {
 	assert_contains "nothing to do"
 }
 
-asker_start() {
-	rm -f "$TEST_DIR/stop"
-	python3 "$REPO/tests/lib/asker.py" "$PORT" "$TEST_DIR/stop" >"$TEST_DIR/asked" 3>&- &
-	echo $! >"$TEST_DIR/asker.pid"
-}
-
-# What it said.
-asker_stop() {
-	: >"$TEST_DIR/stop"
-	until_true asker_gone
-	cat "$TEST_DIR/asked"
-}
-asker_gone() { ! kill -0 "$(cat "$TEST_DIR/asker.pid")" 2>/dev/null; }
-
 @test "a first apply runs the bundle beside its database, and a second finds nothing to do" {
 	assert_equal "$(ask "$PORT" /notes)" 0
 	assert_contains "1.0.0 " "$(ask "$PORT")"

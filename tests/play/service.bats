@@ -43,18 +43,6 @@ setup() {
 
 fits() { python3 "$REPO/tests/lib/schema.py" "$REPO/manifests/schema/output-v1.json" "$@"; }
 
-asker_start() {
-	rm -f "$TEST_DIR/stop"
-	python3 "$REPO/tests/lib/asker.py" "$PORT" "$TEST_DIR/stop" >"$TEST_DIR/asked" 3>&- &
-	echo $! >"$TEST_DIR/asker.pid"
-}
-asker_stop() {
-	: >"$TEST_DIR/stop"
-	until_true asker_gone
-	cat "$TEST_DIR/asked"
-}
-asker_gone() { ! kill -0 "$(cat "$TEST_DIR/asker.pid")" 2>/dev/null; }
-
 @test "list shows each instance, and what is printed as JSON fits the schema" {
 	try service list acme -o json
 	assert_exit 0
@@ -204,6 +192,8 @@ tells() {
 	tells release.switch service restart acme web --yes
 	rm "$(host_root h1)/bin/copyhold-host"
 	tells host.prepare host check h1 --fix --yes
-	current=$(copyhold bundle releases acme -o json | jq -r '[.[] | select(.state == "previous")][0].release')
-	tells release.record bundle rollback acme --to "$current" --yes
+	bundle_shop 9.0.0
+	tells release.unpack apply -f "$MANIFESTS" --yes
+	previous=$(copyhold bundle releases acme -o json | jq -r '[.[] | select(.state == "previous")][0].version')
+	tells release.record bundle rollback acme --to "$previous" --yes
 }
