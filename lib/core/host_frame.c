@@ -43,8 +43,8 @@ frame_line(HostFrame *f)
 		return f->pending_n > HOST_LINE_MAX ? HOST_WRONG : HOST_MORE;
 	size_t n = (size_t)(end - f->pending);
 
-	if (n + 1 != f->pending_n || n <= SENTINEL + 1 || f->pending[SENTINEL] != ' ' ||
-	    memchr(f->pending, '\0', n))
+	if (n > HOST_LINE_MAX || n + 1 != f->pending_n || n <= SENTINEL + 1 ||
+	    f->pending[SENTINEL] != ' ' || memchr(f->pending, '\0', n))
 		return HOST_WRONG;
 	f->line = arena_dupn(f->mem, f->pending + SENTINEL + 1, n - SENTINEL - 1);
 	f->out[f->out_n] = '\0';
