@@ -176,18 +176,21 @@ events() {
 		WHERE verb = 'shared.watch.ended' ORDER BY seq"
 }
 
-# TENANT: all connections that there are left.
+# TENANT: all connections that there are left. One after the other: logins of a crowd hold slots
+# while they are being refused, so that a crowd can refuse itself below the limit.
 take_connections() {
-	local uri i
+	local uri taken=$TEST_DIR/taken
 	uri=$(copyhold route resolve "$1" --direct)
-	for ((i = 0; i < 40; i++)); do
-		psql -XAtq "$uri" -c "SELECT pg_sleep(600)" >/dev/null 2>&1 3>&- 7>&- 8>&- &
+	until none_is_left "$1"; do
+		: >"$taken"
+		psql -XAtq "$uri" -c "SELECT 'in'" -c "SELECT pg_sleep(600)" \
+			>>"$taken" 2>&1 3>&- 7>&- 8>&- &
 		TAKERS+=($!)
+		until_true test -s "$taken"
 	done
-	until_true none_is_left "$1"
 }
 
-none_is_left() { as "$1" "SELECT 1" 2>&1 | grep "connection slots are reserved"; }
+none_is_left() { as "$1" "SELECT 1" 2>&1 | grep -q "connection slots are reserved"; }
 
 give_connections() {
 	[ ${#TAKERS[@]} = 0 ] || kill "${TAKERS[@]}" 2>/dev/null || true
