@@ -74,6 +74,28 @@ probe_verb(Ctx *cx, const StepEnv *env, const char *verb, Probe *out)
 	return true;
 }
 
+/* Most steps are one verb of the same name: pg.start, pg-start. */
+static const char *
+verb_of(Arena *mem, const StepEnv *env)
+{
+	char *verb = arena_dup(mem, env->step->kind);
+
+	*strchr(verb, '.') = '-';
+	return verb;
+}
+
+static bool
+plain_act(Ctx *cx, StepEnv *env)
+{
+	return act_verb(cx, env, verb_of(cx->mem, env), NULL, NULL);
+}
+
+static bool
+plain_probe(Ctx *cx, StepEnv *env, Probe *out)
+{
+	return probe_verb(cx, env, verb_of(cx->mem, env), out);
+}
+
 /* A later try of the step is a new one. */
 static bool
 forget(Ctx *cx, const StepEnv *env)
@@ -119,18 +141,6 @@ create_guard(Ctx *cx, StepEnv *env)
 	return host_of_step(cx, env, &h) && host_look(cx, h, words, &reply);
 }
 
-static bool
-create_act(Ctx *cx, StepEnv *env)
-{
-	return act_verb(cx, env, "pg-create", NULL, NULL);
-}
-
-static bool
-create_probe(Ctx *cx, StepEnv *env, Probe *out)
-{
-	return probe_verb(cx, env, "pg-create", out);
-}
-
 /* The helper refuses where there is a database that is not ours. */
 static bool
 create_undo(Ctx *cx, StepEnv *env)
@@ -144,12 +154,6 @@ static bool
 config_act(Ctx *cx, StepEnv *env)
 {
 	return act_verb(cx, env, "pg-config", arg(env, "conf"), NULL);
-}
-
-static bool
-config_probe(Ctx *cx, StepEnv *env, Probe *out)
-{
-	return probe_verb(cx, env, "pg-config", out);
 }
 
 /* Of a server that is new pg.create's undo removes all. */
@@ -207,20 +211,6 @@ hba_undo(Ctx *cx, StepEnv *env)
 
 	return !was ||
 	    (forget(cx, env) && act_verb(cx, env, "pg-hba", was, NULL) && forget(cx, env));
-}
-
-/* --- pg.start ------------------------------------------------------------------------------------ */
-
-static bool
-start_act(Ctx *cx, StepEnv *env)
-{
-	return act_verb(cx, env, "pg-start", NULL, NULL);
-}
-
-static bool
-start_probe(Ctx *cx, StepEnv *env, Probe *out)
-{
-	return probe_verb(cx, env, "pg-start", out);
 }
 
 /* --- pg.setup: what a superuser runs once on any cluster of the vendor's ---------------------------- */
@@ -366,24 +356,6 @@ remove_act(Ctx *cx, StepEnv *env)
 }
 
 static bool
-remove_probe(Ctx *cx, StepEnv *env, Probe *out)
-{
-	return probe_verb(cx, env, "pg-remove", out);
-}
-
-static bool
-release_act(Ctx *cx, StepEnv *env)
-{
-	return act_verb(cx, env, "pg-release", NULL, NULL);
-}
-
-static bool
-release_probe(Ctx *cx, StepEnv *env, Probe *out)
-{
-	return probe_verb(cx, env, "pg-release", out);
-}
-
-static bool
 gone_record(Ctx *cx, StepEnv *env)
 {
 	return password_unrecord(cx, env) && trust_unrecord(cx, env);
@@ -431,13 +403,13 @@ const StepKind cluster_host_kinds[] = {
 	{ .name = "pg.create",
 	    .undo_class = UNDO_REVERSIBLE,
 	    .guard = create_guard,
-	    .act = create_act,
-	    .probe = create_probe,
+	    .act = plain_act,
+	    .probe = plain_probe,
 	    .undo = create_undo },
 	{ .name = "pg.config",
 	    .undo_class = UNDO_REVERSIBLE,
 	    .act = config_act,
-	    .probe = config_probe,
+	    .probe = plain_probe,
 	    .undo = config_undo },
 	{ .name = "pg.hba",
 	    .undo_class = UNDO_REVERSIBLE,
@@ -446,8 +418,8 @@ const StepKind cluster_host_kinds[] = {
 	    .undo = hba_undo },
 	{ .name = "pg.start",
 	    .undo_class = UNDO_REVERSIBLE,
-	    .act = start_act,
-	    .probe = start_probe },
+	    .act = plain_act,
+	    .probe = plain_probe },
 	{ .name = "pg.setup",
 	    .undo_class = UNDO_REVERSIBLE,
 	    .act = setup_act,
@@ -466,13 +438,13 @@ const StepKind cluster_host_kinds[] = {
 	    .pivot = true,
 	    .data_bearing = true,
 	    .act = remove_act,
-	    .probe = remove_probe,
+	    .probe = plain_probe,
 	    .record = gone_record },
 	{ .name = "pg.release",
 	    .undo_class = UNDO_IRREVERSIBLE,
 	    .pivot = true,
-	    .act = release_act,
-	    .probe = release_probe,
+	    .act = plain_act,
+	    .probe = plain_probe,
 	    .record = gone_record },
 	{ .name = "database.release",
 	    .undo_class = UNDO_IRREVERSIBLE,

@@ -57,9 +57,9 @@ static bool
 read_spec(Ctx *cx, StepEnv *env, ReleaseAt *out)
 {
 	ReleaseAt at = { .tenant = env->at, .scope = env->step->scope };
-	Host *host;
+	const Host *host;
 
-	if (!catalog_host(cx, env->home, arg_text(env, "host"), &host) ||
+	if (!host_find(cx, env->home, arg_text(env, "host"), &host) ||
 	    !release_spec_read(cx, arg_text(env, "spec"), &at))
 		return false;
 	at.host = host;
@@ -580,6 +580,7 @@ const StepKind release_kinds[] = {
 	{ .name = "release.switch",
 	    .undo_class = UNDO_IRREVERSIBLE,
 	    .pivot = true,
+	    .staged = true,
 	    .act = switch_act,
 	    .probe = switch_probe },
 	{ .name = "release.retire",

@@ -67,10 +67,8 @@ bool	 catalog_object_hashes(Ctx *cx, Home *home, const char *kind, Map *name_to_
 bool	 catalog_object_put(Ctx *cx, Home *home, const char *kind, const char *name, const char *spec, const char *hash);
 bool	 catalog_object_remove(Ctx *cx, Home *home, const char *kind, const char *name);
 bool	 catalog_cluster(Ctx *cx, Home *home, const char *name, Cluster **out);		/* FAIL_NOT_FOUND with nearest; so are these */
-bool	 catalog_host(Ctx *cx, Home *home, const char *name, Host **out);
 bool	 catalog_bundle(Ctx *cx, Home *home, const char *name, Bundle **out);
 bool	 catalog_tenant_spec(Ctx *cx, Home *home, const char *name, Tenant **out);	/* as its manifest said last */
-bool	 catalog_host_users(Ctx *cx, Home *home, const char *host, Names *out);	/* what stands on it: `Cluster "acme-db"` */
 
 bool	 catalog_not_found(Ctx *cx, const char *kind, const char *name, const Names *known);	/* always false */
 

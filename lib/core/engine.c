@@ -473,7 +473,7 @@ engine_execute(Engine *e, RunReport *out)
 	engine_run_hosts(e);
 	run_groundwork(e);
 	engine_run_tenants(e);
-	engine_run_releases(e, false);
+	engine_run_releases(e);
 	ExitCode code = engine_exit_of(e);
 	engine_finish(e, code, code == EXIT_DONE ? engine_closed_as(&e->rows) : code, out);
 	return true;

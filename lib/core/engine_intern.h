@@ -26,8 +26,7 @@ void	 engine_walk(Engine *e, Conns *conns, ScopeRun *s);
 bool	 engine_skip(Engine *e, ScopeRun *s);	/* what it stands on is not ready: it has its result without being begun */
 void	 engine_note(Engine *e, ScopeRun *s);	/* its result, for those that stand on it */
 void	 engine_run_hosts(Engine *e);	/* side by side */
-/* In waves, as the tenants' manifests have it; `all`: without canaries and budgets, for an undo. */
-void	 engine_run_releases(Engine *e, bool all);
+void	 engine_run_releases(Engine *e);	/* in waves, as the tenants' manifests have it */
 void	 engine_run_tenants(Engine *e);	/* in the lanes of their clusters */
 bool	 engine_check_ground(Engine *e);	/* no other run stands between a shared database and its tenants */
 bool	 engine_execute(Engine *e, RunReport *out);

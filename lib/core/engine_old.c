@@ -3,6 +3,7 @@
 
 #include "lib/base/log.h"
 #include "lib/core/engine_intern.h"
+#include "lib/core/host.h"
 #include "lib/core/journal.h"
 
 /* --- an old run ------------------------------------------------------------- */
@@ -173,10 +174,11 @@ host_in_use(Engine *e, Ctx *cx, ScopeRun *s)
 {
 	Names users = { 0 };
 
-	if (catalog_host_users(cx, e->home, s->scope + 5, &users) && !users.n)
+	if (host_users(cx, e->home, NULL, s->scope + 5, &users) && !users.n)
 		return false;
 	return stays_for(cx, s, arena_printf(cx->mem, "host \"%s\"", s->scope + 5),
-	    users.n ? users.at[0] : "users that could not be read");
+	    users.n ? arena_printf(cx->mem, "\"%s\"", users.at[0])
+		    : "users that could not be read");
 }
 
 static bool
@@ -296,7 +298,7 @@ run_undo(Ctx *cx, Home *home, int64_t run, RunReport *out)
 		    "run %lld has nothing that can be undone", (long long)run);
 	if (!hold_run(&e, set_returning))
 		return false;
-	engine_run_releases(&e, true);
+	engine_run_releases(&e);
 	engine_run_tenants(&e);
 	undo_groundwork(&e);
 	ExitCode code = engine_exit_of(&e);

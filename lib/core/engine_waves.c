@@ -78,18 +78,27 @@ typedef struct Tour { /* of one tenant's new release over its hosts */
 
 typedef struct Tours {
 	Engine *engine;
-	bool all;
 	struct {
 		Tour **at;
 		size_t n, cap;
 	} tours;
 } Tours;
 
-/* As its manifest said last; a tenant that is gone has its hosts cleared one as good as the other. */
+/* What is taken back, stopped or taken away is so on every host, whatever becomes of another. */
+static bool
+is_staged(const ScopeRun *s)
+{
+	for (size_t i = 0; i < s->rows.n && !s->backward; i++)
+		if (step_kind(s->rows.at[i]->step.kind)->staged)
+			return true;
+	return false;
+}
+
+/* As its manifest said last. */
 static Rollout
 rollout_of(Engine *e, const char *tenant)
 {
-	Rollout how = { .canary = 0, .wave = RELEASE_LANES, .budget = INT64_MAX };
+	Rollout how = { .canary = 1, .wave = 1 };
 	Ctx cx = ctx_new(e->cx->mem);
 	Tenant *spec;
 
@@ -109,8 +118,6 @@ tour_of(Tours *t, const char *tenant)
 			return t->tours.at[i];
 	Tour *tour = arena_alloc(mem, sizeof *tour);
 	*tour = (Tour){ .tenant = tenant, .how = rollout_of(t->engine, tenant) };
-	if (t->all)
-		tour->how = (Rollout){ .wave = RELEASE_LANES, .budget = INT64_MAX };
 	vec_push(mem, &t->tours, tour);
 	return tour;
 }
@@ -128,7 +135,9 @@ has_room(const Tour *t)
 {
 	int64_t side_by_side = t->good < t->how.canary ? t->how.canary - t->good : t->how.wave;
 
-	return t->next < t->scopes.n && (is_over(t) || t->running < side_by_side);
+	if (t->next >= t->scopes.n)
+		return false;
+	return !is_staged(t->scopes.at[t->next]) || is_over(t) || t->running < side_by_side;
 }
 
 /* Not begun, since the release failed elsewhere: closed.  Since hosts are out of reach: waits for a
@@ -163,7 +172,11 @@ take(Tours *all, Tour *t)
 {
 	ScopeRun *s = t->scopes.at[t->next++];
 
-	if (is_over(t) && !s->backward) {
+	if (!is_staged(s)) {
+		walk_one(all->engine, s);
+		return;
+	}
+	if (is_over(t)) {
 		leave(all->engine, t, s);
 		return;
 	}
@@ -200,9 +213,9 @@ release_lane(void *ptr)
 }
 
 void
-engine_run_releases(Engine *e, bool all)
+engine_run_releases(Engine *e)
 {
-	Tours t = { .engine = e, .all = all };
+	Tours t = { .engine = e };
 	Lanes *lanes = lanes_new(e->cx->mem);
 	size_t n = 0;
 

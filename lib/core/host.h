@@ -74,3 +74,5 @@ bool	 host_script(Ctx *cx, Conns *c, const Host *host, bool as_root, const char 
 /* The duties that manifests (NULL: none) and records want on that host: "cluster/acme-pg", "tenant/acme". */
 struct Manifests;
 bool	 host_duties(Ctx *cx, Home *home, const struct Manifests *m, const char *host, Names *out);
+/* The same, and the hosts that are reached over it: "host/h2". */
+bool	 host_users(Ctx *cx, Home *home, const struct Manifests *m, const char *host, Names *out);

@@ -67,6 +67,29 @@ recorded_clusters(Ctx *cx, Home *home, const char *host, Names *out)
 	return true;
 }
 
+static bool
+add_jumps(Ctx *cx, Home *home, const char *host, Names *out)
+{
+	Names names = { 0 };
+
+	if (!catalog_object_names(cx, home, "Host", &names))
+		return false;
+	for (size_t i = 0; i < names.n; i++) {
+		const Host *h;
+		if (!host_find(cx, home, names.at[i], &h))
+			return false;
+		if (h->jump && strcmp(h->jump, host) == 0)
+			add_duty(cx->mem, out, "host", h->name);
+	}
+	return true;
+}
+
+bool
+host_users(Ctx *cx, Home *home, const Manifests *m, const char *host, Names *out)
+{
+	return host_duties(cx, home, m, host, out) && add_jumps(cx, home, host, out);
+}
+
 bool
 host_duties(Ctx *cx, Home *home, const Manifests *m, const char *host, Names *out)
 {

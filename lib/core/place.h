@@ -152,6 +152,7 @@ typedef struct StepKind {
 	const char	*name;		/* "database.create" */
 	UndoClass	 undo_class;
 	bool		 pivot;		/* done = no way back for this scope */
+	bool		 staged;	/* a release: its scopes go over a tenant's hosts by canaries, waves and a budget */
 	bool		 data_bearing;	/* removes rows or values */
 	bool		(*guard)(Ctx *cx, StepEnv *env);	/* before the scope's first step: may this work? changes nothing; NULL: yes */
 	bool		(*act)(Ctx *cx, StepEnv *env);		/* NULL: a catalogue-only step */

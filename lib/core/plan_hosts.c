@@ -214,31 +214,15 @@ plan_host(Planner *p, const Host *h, const char *recorded_hash)
 
 /* --- hosts that no manifest names -------------------------------------------------------------- */
 
-static bool
-is_jump(Planner *p, const char *name, bool *used)
-{
-	Names hosts = { 0 };
-
-	if (!catalog_object_names(p->cx, p->home, "Host", &hosts))
-		return false;
-	for (size_t i = 0; i < hosts.n; i++) {
-		const Host *h;
-		if (!host_find(p->cx, p->home, hosts.at[i], &h))
-			return false;
-		*used = *used || (h->jump && strcmp(h->jump, name) == 0);
-	}
-	return true;
-}
-
 bool
 plan_host_used(Planner *p, const char *name, bool *used)
 {
-	Names duties;
+	Names users;
 
-	if (!host_duties(p->cx, p->home, p->m, name, &duties))
+	if (!host_users(p->cx, p->home, p->m, name, &users))
 		return false;
-	*used = duties.n > 0;
-	return is_jump(p, name, used);
+	*used = users.n > 0;
+	return true;
 }
 
 bool

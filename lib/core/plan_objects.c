@@ -187,7 +187,8 @@ is_used(Planner *p, const char *kind, const char *name, bool *used)
 	*used = false;
 	for (it = map_next(p->shareds, NULL); it; it = map_next(p->shareds, it)) {
 		const SharedRecord *s = &((SharedWork *)it->value)->record;
-		*used = *used || strcmp(*kind == 'C' ? s->cluster : s->model, name) == 0;
+		*used = *used || (strcmp(kind, "Cluster") == 0 && strcmp(s->cluster, name) == 0) ||
+		    (strcmp(kind, "Model") == 0 && strcmp(s->model, name) == 0);
 	}
 	if (strcmp(kind, "Cluster") == 0)
 		*used = *used || *plan_used(p, name) > 0;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lib/core/host.h"
+
 static const ReleaseDriver *registered;
 
 void
@@ -97,9 +99,9 @@ release_recorded(Ctx *cx, Home *home, const Placement *at, const ReleaseRecord *
 {
 	ReleaseAt part = { .tenant = at, .scope = release_scope(cx->mem, r->tenant, r->host) };
 	ReleaseRecords all;
-	Host *host;
+	const Host *host;
 
-	if (!catalog_host(cx, home, r->host, &host) || !release_spec_read(cx, r->spec, &part) ||
+	if (!host_find(cx, home, r->host, &host) || !release_spec_read(cx, r->spec, &part) ||
 	    !catalog_releases(cx, home, r->tenant, &all))
 		return fail_in(cx, "reading release %s of tenant \"%s\" on host \"%s\"", r->version,
 		    r->tenant, r->host);

@@ -67,6 +67,34 @@ outcomes(Room *r, const RunReport *report)
 }
 
 static void
+assert_run(Room *r, Steps *steps, RunReport *report, ExitCode exit, const char *expected)
+{
+	ok(&r->cx, start(r, steps, report));
+	assert_int_equal(report->exit, exit);
+	assert_string_equal(outcomes(r, report), expected);
+}
+
+static void
+resume_unharmed(Room *r, int64_t run, RunReport *report)
+{
+	harm(NO_HARM, "", 0);
+	ok(&r->cx, run_resume(&r->cx, r->home, run, report));
+	assert_int_equal(report->exit, EXIT_DONE);
+}
+
+/* A step of another kind: for what is stopped, not released. */
+static Steps
+stops(Ctx *cx, int hosts)
+{
+	Steps steps = { 0 };
+
+	for (int i = 1; i <= hosts; i++)
+		step(cx, &steps, arena_printf(cx->mem, "release/acme/h%d", i), "t.make",
+		    arena_printf(cx->mem, "put-h%d", i));
+	return steps;
+}
+
+static void
 a_release_reaches_every_host(void **state)
 {
 	Room *r = *state;
@@ -88,9 +116,7 @@ a_canary_that_fails_keeps_the_release_from_all_others(void **state)
 
 	tenant_spec(r, "\"budget\":9");
 	harm(HARM_DEFINITE, "start-h1", 1);
-	ok(&r->cx, start(r, &steps, &report));
-	assert_int_equal(report.exit, EXIT_UNDONE);
-	assert_string_equal(outcomes(r, &report), "uuuu");
+	assert_run(r, &steps, &report, EXIT_UNDONE, "uuuu");
 	assert_string_equal(begun(r), "");
 	assert_string_equal(
 	    report.scopes.at[1].fail->what, "not begun: acme on host \"h1\" has failed");
@@ -106,9 +132,7 @@ more_failures_than_the_budget_end_the_wave(void **state)
 
 	tenant_spec(r, "\"budget\":0,\"wave\":1,\"canary\":2");
 	harm(HARM_DEFINITE, "start-h3", 1);
-	ok(&r->cx, start(r, &steps, &report));
-	assert_int_equal(report.exit, EXIT_UNDONE);
-	assert_string_equal(outcomes(r, &report), "dduuuu");
+	assert_run(r, &steps, &report, EXIT_UNDONE, "dduuuu");
 	assert_string_equal(begun(r), "h1 h2");
 }
 
@@ -121,9 +145,7 @@ a_failure_within_the_budget_does_not(void **state)
 
 	tenant_spec(r, "\"wave\":1");
 	harm(HARM_DEFINITE, "start-h2", 1);
-	ok(&r->cx, start(r, &steps, &report));
-	assert_int_equal(report.exit, EXIT_UNDONE);
-	assert_string_equal(outcomes(r, &report), "dudd");
+	assert_run(r, &steps, &report, EXIT_UNDONE, "dudd");
 	assert_string_equal(begun(r), "h1 h3 h4");
 }
 
@@ -137,15 +159,11 @@ one_host_offline_among_eight_is_told_and_the_others_are_done(void **state)
 
 	tenant_spec(r, "");
 	harm(HARM_BLIND, "put-h1", 1); /* the canary itself: the next takes its place */
-	ok(&r->cx, start(r, &steps, &report));
+	assert_run(r, &steps, &report, EXIT_UNREACHABLE, "xddddddd");
 	run = report.run;
-	assert_int_equal(report.exit, EXIT_UNREACHABLE);
-	assert_string_equal(outcomes(r, &report), "xddddddd");
 	assert_string_equal(report.scopes.at[0].scope, "release/acme/h1");
 	assert_string_equal(begun(r), "h2 h3 h4 h5 h6 h7 h8");
-	harm(NO_HARM, "", 0);
-	ok(&r->cx, run_resume(&r->cx, r->home, run, &report));
-	assert_int_equal(report.exit, EXIT_DONE);
+	resume_unharmed(r, run, &report);
 	assert_int_equal(report.scopes.n, 1);
 	assert_string_equal(begun(r), "h2 h3 h4 h5 h6 h7 h8 h1");
 	assert_string_equal(run_state(r, run), "done 0");
@@ -161,17 +179,13 @@ too_many_hosts_out_of_reach_leave_the_rest_for_a_resume(void **state)
 
 	tenant_spec(r, "\"budget\":0");
 	harm(HARM_BLIND, "put-h1", 1);
-	ok(&r->cx, start(r, &steps, &report));
+	assert_run(r, &steps, &report, EXIT_STOPPED, "xsss");
 	run = report.run;
-	assert_int_equal(report.exit, EXIT_STOPPED);
-	assert_string_equal(outcomes(r, &report), "xsss");
 	assert_string_equal(report.scopes.at[1].fail->what,
 	    "not begun: more hosts of acme are out of reach than rollout.budget allows (0)");
 	assert_string_equal(
 	    report.scopes.at[1].fail->hint, "When they are back: copyhold run resume 1.");
-	harm(NO_HARM, "", 0);
-	ok(&r->cx, run_resume(&r->cx, r->home, run, &report));
-	assert_int_equal(report.exit, EXIT_DONE);
+	resume_unharmed(r, run, &report);
 	assert_string_equal(begun(r), "h1 h2 h3 h4");
 }
 
@@ -184,9 +198,7 @@ nothing_is_released_for_a_tenant_that_was_rolled_back(void **state)
 
 	on_host(&r->cx, &steps, 1);
 	harm(HARM_DEFINITE, "two", 1);
-	ok(&r->cx, start(r, &steps, &report));
-	assert_int_equal(report.exit, EXIT_UNDONE);
-	assert_string_equal(outcomes(r, &report), "uu");
+	assert_run(r, &steps, &report, EXIT_UNDONE, "uu");
 	assert_string_equal(
 	    report.scopes.at[1].fail->what, "tenant \"acme\" is not ready: the server refused it");
 	assert_string_equal(begun(r), "");
@@ -206,31 +218,37 @@ what_stands_on_a_host_out_of_reach_waits_for_it_alone(void **state)
 	on_host(&r->cx, &steps, 1);
 	on_host(&r->cx, &steps, 2);
 	harm(HARM_BLIND, "helper-h2", 1);
-	ok(&r->cx, start(r, &steps, &report));
+	assert_run(r, &steps, &report, EXIT_UNREACHABLE, "dxdx");
 	run = report.run;
-	assert_int_equal(report.exit, EXIT_UNREACHABLE);
-	assert_string_equal(outcomes(r, &report), "dxdx");
 	assert_string_equal(
 	    report.scopes.at[3].fail->what, "host \"h2\" is not ready: no connection");
 	assert_string_equal(begun(r), "h1");
-	harm(NO_HARM, "", 0);
-	ok(&r->cx, run_resume(&r->cx, r->home, run, &report));
-	assert_int_equal(report.exit, EXIT_DONE);
+	resume_unharmed(r, run, &report);
 	assert_string_equal(begun(r), "h1 h2");
+}
+
+static void
+what_is_stopped_is_stopped_on_every_host_whatever_fails_on_one(void **state)
+{
+	Room *r = *state;
+	Steps steps = stops(&r->cx, 3);
+	RunReport report;
+
+	tenant_spec(r, "\"budget\":0,\"wave\":1");
+	harm(HARM_DEFINITE, "put-h1", 1);
+	assert_run(r, &steps, &report, EXIT_FAILED, "fdd");
+	assert_string_equal(begun(r), "h2 h3");
 }
 
 static void
 an_undo_takes_releases_back_whatever_their_budget(void **state)
 {
 	Room *r = *state;
-	Steps steps = { 0 };
+	Steps steps = stops(&r->cx, 3);
 	RunReport report;
 	int64_t run;
 
 	tenant_spec(r, "\"budget\":0");
-	for (int i = 1; i <= 3; i++)
-		step(&r->cx, &steps, arena_printf(r->cx.mem, "release/acme/h%d", i), "t.make",
-		    arena_printf(r->cx.mem, "put-h%d", i));
 	ok(&r->cx, start(r, &steps, &report));
 	run = report.run;
 	assert_string_equal(begun(r), "h1 h2 h3");
@@ -253,6 +271,7 @@ main(void)
 		TEST(too_many_hosts_out_of_reach_leave_the_rest_for_a_resume),
 		TEST(nothing_is_released_for_a_tenant_that_was_rolled_back),
 		TEST(what_stands_on_a_host_out_of_reach_waits_for_it_alone),
+		TEST(what_is_stopped_is_stopped_on_every_host_whatever_fails_on_one),
 		TEST(an_undo_takes_releases_back_whatever_their_budget),
 	};
 #undef TEST
