@@ -92,7 +92,7 @@ host_prepare() {
 	root=$(host_root "$1")
 	mkdir -p "$root/bin" "$root/incoming"
 	for part in core supervise machine postgres service main; do
-		cat "$REPO/deployer/helper/$part.sh" 2>/dev/null || true
+		cat "$REPO/deployer/helper/$part.sh"
 	done >"$root/bin/copyhold-host"
 	chmod 0755 "$root/bin" "$root/bin/copyhold-host"
 	chmod 0700 "$root/incoming"
