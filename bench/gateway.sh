@@ -87,7 +87,7 @@ start_pgbouncer() {
 	sed -i "s|$work/gw.key|$work/pgb/key|; s|$work/gw.crt|$work/pgb/crt|" "$work/pgb/pgbouncer.ini"
 	cp "$work/gw.crt" "$work/pgb/crt"
 	chown -R postgres "$work/pgb"
-	(ulimit -n 20000; exec runuser -u postgres -- "$bin" -q "$work/pgb/pgbouncer.ini") >"$work/pgb.log" 2>&1 &
+	(ulimit -n 20000; exec setpriv --reuid=postgres --regid=postgres --init-groups "$bin" -q "$work/pgb/pgbouncer.ini") >"$work/pgb.log" 2>&1 &
 	pgb_parent=$!
 	started+=("$pgb_parent")
 	until psql -X -Atc 'SELECT 1' "$pgb_dsn" >/dev/null 2>&1; do sleep 0.1; done
