@@ -188,6 +188,19 @@ wish_ok(App *app)
 		clock_human(app->cx->mem, arg.max_ms), clock_human(app->cx->mem, arg.drain_ms));
 }
 
+/* Many at once would take the processors from each other while their applications wait.  Where an old
+ * side is dead each of them takes long, and they go side by side after all. */
+#define TURNS   2
+#define TURN_MS 10000
+
+static bool
+my_turn(App *app)
+{
+	bool had;
+
+	return turn_take(app->cx, app->home, TURNS, TURN_MS, &had);
+}
+
 static bool
 switch_now(App *app, SwitchPlan *p, RunReport *report)
 {
@@ -195,7 +208,7 @@ switch_now(App *app, SwitchPlan *p, RunReport *report)
 		   arena_printf(app->cx->mem, "Switch \"%s\" from %s to %s? Type yes:", p->tenant,
 		       p->from, p->to),
 		   "yes") &&
-	    run_start(app->cx, app->home, &p->run, report);
+	    (app->yes || my_turn(app)) && run_start(app->cx, app->home, &p->run, report);
 }
 
 static ExitCode
@@ -213,7 +226,8 @@ run_switch(void *ptr)
 	SwitchPlan *plan;
 	RunReport report;
 
-	if (!wish_ok(app) || !switch_plan(app->cx, app->home, &wish, &plan))
+	if (!wish_ok(app) || (app->yes && !my_turn(app)) ||
+	    !switch_plan(app->cx, app->home, &wish, &plan))
 		return app_fail(app);
 	if (arg.dry_run)
 		print_plan(app, plan);

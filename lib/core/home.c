@@ -12,6 +12,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
+#include "lib/base/lane.h"
 #include "lib/base/log.h"
 #include "lib/core/catalog.h"
 #include "lib/core/catalog.sql.h"
@@ -537,4 +538,26 @@ lease_drop(Home *home, const char *scope)
 		return;
 	file_unlock_byte(home->lease_fd, slot);
 	map_remove(home->slots, scope);
+}
+
+/* --- turns --------------------------------------------------------------------- */
+
+#define TURNS_AT     ((off_t)1 << 40) /* in the file of leases, behind all of them */
+#define TURN_LOOK_MS 20
+
+bool
+turn_take(Ctx *cx, Home *home, int n, int64_t ms, bool *had)
+{
+	int64_t until = clock_mono_ms() + ms;
+	pid_t holder;
+
+	*had = false;
+	for (;; lane_sleep(TURN_LOOK_MS)) {
+		for (int i = 0; i < n && !*had; i++)
+			*had = file_lock_byte(home->lease_fd, TURNS_AT + i, &holder);
+		if (*had || clock_mono_ms() >= until)
+			return true;
+		if (lane_stopping())
+			return fail(cx, FAIL_STOPPED, NULL, "stopped while waiting for a turn");
+	}
 }

@@ -55,3 +55,6 @@ bool	 secret_resolve(Ctx *cx, Home *home, const SecretRef *ref, Secret *out);	/*
 /* A lease: one byte of run/lease, dead with its holder, and the tenant's fence, one higher than any before. */
 bool	 lease_take(Ctx *cx, Home *home, const char *scope, int64_t run, int64_t *fence);	/* FAIL_LEASED names run, pid, since */
 void	 lease_drop(Home *home, const char *scope);
+/* One of `n` turns that the processes of a home take at what must not crowd the machine, kept until the process
+ * ends.  A courtesy: after `ms` without one (*had false) it goes on all the same.  FAIL_STOPPED. */
+bool	 turn_take(Ctx *cx, Home *home, int n, int64_t ms, bool *had);

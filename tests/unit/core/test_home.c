@@ -468,6 +468,18 @@ a_lease_of_a_transaction_that_was_rolled_back_is_free_again(void **state)
 }
 
 static void
+a_turn_is_one_process_at_a_time_and_others_go_on_without_it_in_the_end(void **state)
+{
+	Room *r = *state;
+	bool had;
+
+	assert_int_equal(room_child(r, "turn", NULL), 0);
+	ok(&r->cx, turn_take(&r->cx, r->home, 1, 0, &had));
+	assert_true(had);
+	assert_int_equal(room_child(r, "turn", NULL), EXIT_LEASED);
+}
+
+static void
 fences_survive_a_restore_and_start_above_what_was_seen(void **state)
 {
 	Room *r = *state;
@@ -509,16 +521,20 @@ child(const char *dir, const char *word)
 	Secret pass = secret(&r, PASSPHRASE);
 	bool done = false, made;
 	int64_t fence;
+	bool had = true;
 
 	if (strcmp(word, "init") == 0)
 		done = home_init(&r.cx, arena_printf(r.cx.mem, "%s/fresh", dir), &made);
 	else if (strcmp(word, "restore") == 0)
 		done = home_restore(&r.cx, arena_printf(r.cx.mem, "%s/restored", dir),
 		    arena_printf(r.cx.mem, "%s/backup", dir), &pass);
+	else if (strcmp(word, "turn") == 0)
+		done = home_open(&r.cx, home_dir, ACCESS_WRITES, &r.home) &&
+		    turn_take(&r.cx, r.home, 1, 50, &had);
 	else
 		done = home_open(&r.cx, home_dir, ACCESS_WRITES, &r.home) &&
 		    lease_take(&r.cx, r.home, "tenant/b", 9, &fence);
-	int code = done ? 0 : (int)fail_exit(r.cx.fail->kind);
+	int code = !had ? EXIT_LEASED : done ? 0 : (int)fail_exit(r.cx.fail->kind);
 	arena_free(r.cx.mem);
 	return code;
 }
@@ -617,6 +633,7 @@ main(int argc, char **argv)
 		T(a_backup_that_ends_early_is_refused),
 		T(a_changed_backup_with_a_mended_hash_is_refused_by_its_seal),
 		T(a_lease_of_a_transaction_that_was_rolled_back_is_free_again),
+		T(a_turn_is_one_process_at_a_time_and_others_go_on_without_it_in_the_end),
 		T(fences_survive_a_restore_and_start_above_what_was_seen),
 		cmocka_unit_test(an_init_killed_at_any_boundary_can_be_repeated),
 		T(a_restore_killed_between_key_and_catalogue_can_be_repeated),
