@@ -410,6 +410,7 @@ scram_client_first(ScramClient *c, char *out, size_t cap, size_t *out_n)
 	Line bare = line_of(c->first_bare, sizeof c->first_bare);
 	Line l = line_of(message, sizeof message);
 
+	c->proven = false;
 	random_bytes(bytes, sizeof bytes);
 	line_base64(&nonce, bytes, sizeof bytes);
 	line_text(&bare, "n=,r="); /* the server takes the name of the first packet */
@@ -465,7 +466,8 @@ scram_client_final(ScramClient *c, const ScramKeys *keys, char *out, size_t cap,
 	line_text(&l, ",p=");
 	line_base64(&l, proof, sizeof proof);
 	secret_wipe(stored, sizeof stored);
-	return !l.full && say(l.at, l.n, out, cap, out_n);
+	c->proven = !l.full && say(l.at, l.n, out, cap, out_n);
+	return c->proven;
 }
 
 bool
@@ -475,7 +477,7 @@ scram_client_verify(const ScramClient *c, const void *server_final, size_t n)
 	unsigned char signature[32];
 	Rest value;
 
-	if (!take(server_final, n, message))
+	if (!c->proven || !take(server_final, n, message))
 		return false;
 	Rest r = { message, n };
 	return wanted(&r, 'v', &value) && r.n == 0 && read_key(value.at, value.n, signature) &&

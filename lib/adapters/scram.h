@@ -62,12 +62,14 @@ typedef struct ScramClient {
 	size_t		 salt_n;
 	uint32_t	 iterations;
 	unsigned char	 signature[32];	/* that the server must send */
+	bool		 proven;	/* our proof was made, and so was the signature */
 } ScramClient;
 
 bool	 scram_client_first(ScramClient *c, char *out, size_t cap, size_t *out_n);
-/* Then salt and iterations are there. */
+/* Then salt and iterations are there.  Once: another challenge needs another first message. */
 bool	 scram_client_challenge(ScramClient *c, const void *server_first, size_t n);
 /* keys: those of the salt and the count that came. */
 bool	 scram_client_final(ScramClient *c, const ScramKeys *keys, char *out, size_t cap, size_t *out_n);
-bool	 scram_client_verify(const ScramClient *c, const void *server_final, size_t n);	/* the server knows it, too */
+/* The server knows it, too: false before scram_client_final(), whatever it says. */
+bool	 scram_client_verify(const ScramClient *c, const void *server_final, size_t n);
 void	 scram_wipe(void *state, size_t n);

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -140,6 +142,7 @@ stream_tls_server(
 		SSL_CTX_free(ctx);
 		return false;
 	}
+	SSL_CTX_set_read_ahead(ctx, 1); /* else head and body of a record are a read each */
 	if (!(t = new_tls(ctx)))
 		return tls_fail(cx, "TLS library");
 	*out = t;
@@ -162,7 +165,10 @@ stream_tls_client(Ctx *cx, const char *sslmode, const char *ca, const char *cert
 	else if (verify)
 		ok = SSL_CTX_set_default_verify_paths(ctx) == 1 ||
 		    tls_fail(cx, "system's authorities");
-	if (ok && cert && key)
+	if (ok && !cert != !key)
+		ok = fail(cx, FAIL_TLS, "Give both, or neither.",
+		    "a certificate without its key, or a key without its certificate");
+	if (ok && cert)
 		ok = add_own(cx, ctx, cert, strlen(cert), key, strlen(key));
 	if (!ok) {
 		SSL_CTX_free(ctx);
@@ -207,6 +213,39 @@ stream_tls_binding(const StreamTls *t, unsigned char out[64])
 	if (!md || EVP_MD_get_size(md) > 64 || X509_digest(cert, md, out, &n) != 1)
 		return 0;
 	return n;
+}
+
+/* --- sockets --------------------------------------------------------------------- */
+
+#define LOST_SENDS  5 /* again, one after the other, without an answer */
+#define KEEP_IDLE_S 15
+
+void
+stream_watchful(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 5 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 3 },
+	};
+
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+		    sizeof options[i].value);
+}
+
+bool
+stream_is_lost(const Stream *s, int ms)
+{
+	struct tcp_info info = { 0 };
+	socklen_t n = sizeof info;
+
+	return s->fd >= 0 && getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+	    info.tcpi_retransmits >= LOST_SENDS && info.tcpi_last_ack_recv >= (uint32_t)ms;
 }
 
 /* --- streams --------------------------------------------------------------------- */
@@ -269,6 +308,7 @@ stream_read(Stream *s, void *out, size_t n)
 		return plain_result(s, recv(s->fd, out, n, 0), LOOP_READ);
 	ERR_clear_error();
 	got = SSL_read(s->tls, out, n > INT32_MAX ? INT32_MAX : (int)n);
+	s->dry = got <= 0;
 	return got > 0 ? got : tls_result(s, got);
 }
 
@@ -357,7 +397,7 @@ stream_sni(const Stream *s)
 bool
 stream_has_more(const Stream *s)
 {
-	return s->tls && SSL_pending(s->tls) > 0;
+	return s->tls && (SSL_pending(s->tls) > 0 || (!s->dry && SSL_has_pending(s->tls)));
 }
 
 const char *

@@ -31,11 +31,17 @@ typedef struct Stream {
 	void		*tls;
 	StreamTls	*with;
 	int8_t		 wants;		/* the events that AGAIN waits for */
+	bool		 dry;		/* what was read ahead is no whole record */
 } Stream;
 
 #define STREAM_AGAIN	(-1)
 #define STREAM_BROKEN	(-2)		/* closed without goodbye, reset, or not TLS */
 
+/* A TCP socket that notices in half a minute that the other end is gone while nothing is under way, and sends
+ * small things at once. */
+void	 stream_watchful(int fd);
+/* What was sent is not acknowledged for so long, although it was sent again and again.  Not TCP_USER_TIMEOUT: that ends who is slow to read, too. */
+bool	 stream_is_lost(const Stream *s, int ms);
 void	 stream_open(Stream *s, int fd);	/* takes the descriptor, non-blocking */
 void	 stream_close(Stream *s);
 ssize_t	 stream_read(Stream *s, void *out, size_t n);	/* > 0; 0: the end; AGAIN; BROKEN */
@@ -45,5 +51,5 @@ bool	 stream_start_server(Stream *s, StreamTls *tls);
 bool	 stream_start_client(Stream *s, StreamTls *tls, const char *host);	/* SNI and verify-full's name */
 int	 stream_handshake(Stream *s);
 const char *stream_sni(const Stream *s);	/* what the client asked for; NULL: none */
-bool	 stream_has_more(const Stream *s);	/* decrypted bytes wait that no event will tell of */
+bool	 stream_has_more(const Stream *s);	/* bytes were read ahead that no event will tell of */
 const char *stream_why(const Stream *s, Arena *mem);	/* of the last BROKEN, for a log */

@@ -175,6 +175,7 @@ typedef struct GateRoute {
 	bool		 guarded;
 	int64_t		 cap;
 } GateRoute;
+#define GATE_LOGINS	1024	/* of one tenant */
 typedef struct GateLogin {
 	const char	*tenant, *user, *role;
 	bool		 on;

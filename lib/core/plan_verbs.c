@@ -217,6 +217,11 @@ plan_login(
 	if (add && known)
 		return fail(cx, FAIL_EXISTS, "Choose another name, or: copyhold login rotate.",
 		    "tenant \"%s\" has a login \"%s\" already", tenant, user);
+	if (add && at->logins.n >= GATE_LOGINS)
+		return fail(cx, FAIL_LIMIT,
+		    "Remove one that nobody uses: copyhold login remove TENANT NAME.",
+		    "tenant \"%s\" has %d logins, and gateways take no more of one tenant", tenant,
+		    GATE_LOGINS);
 	if (!add && !known)
 		return fail(cx, FAIL_NOT_FOUND,
 		    arena_printf(cx->mem, "See: copyhold login list %s.", tenant),

@@ -142,8 +142,8 @@ clients_bury(Worker *w)
 	while (w->dead_clients) {
 		Client *c = w->dead_clients;
 		w->dead_clients = c->wait_next;
-		pool_leave(c);
 		names_free(c);
+		pool_leave(c);
 		conn_close(&c->conn);
 		arena_free(c->words_mem);
 		arena_free(c->mem);
@@ -286,52 +286,16 @@ first_packet(Client *c, const unsigned char *at, size_t n)
 
 /* --- welcome ----------------------------------------------------------------------------- */
 
-static bool
-differs_from_server(const Client *c)
-{
-	for (int i = 0; i < VARS; i++) {
-		if (!c->var[i] || i == VAR_APPLICATION)
-			continue;
-		bool same = false;
-		for (size_t k = 0; k < c->pool->nwelcome; k++)
-			same = same ||
-			    (var_of(c->pool->welcome[k].name) == i &&
-				strcmp(c->pool->welcome[k].value, c->var[i]) == 0);
-		if (!same)
-			return true;
-	}
-	return false;
-}
-
 /* At once if it is known what to say; else when a server has said it, which also checks the settings
  * that the client asked for. */
 void
 client_welcome(Client *c)
 {
-	if (pool_crowded(c->pool)) /* else a login tells whether the database can be reached */
-		dial_welcome(c->pool);
-	if (c->pool->welcome && !differs_from_server(c) && c->nown == 0) {
+	memcpy(c->start, c->var, sizeof c->start);
+	if (settings_known(c))
 		client_ready(c);
-		return;
-	}
-	if (pool_want(c))
+	else if (pool_want(c))
 		client_go_on(c);
-}
-
-static void
-say_settings(Client *c)
-{
-	Worker *w = c->conn.w;
-	const Pool *p = c->pool;
-
-	for (size_t i = 0; i < p->nwelcome; i++) {
-		int var = var_of(p->welcome[i].name);
-		if (var >= 0 && !c->var[var])
-			c->var[var] = worker_text(w, p->welcome[i].value);
-		say(c,
-		    wire_put_setting(w->build, sizeof w->build, p->welcome[i].name,
-			var >= 0 ? c->var[var] : p->welcome[i].value));
-	}
 }
 
 void
@@ -340,7 +304,7 @@ client_ready(Client *c)
 	Worker *w = c->conn.w;
 
 	c->state = CLIENT_READY;
-	say_settings(c);
+	settings_welcome(c);
 	say(c,
 	    wire_put_key(w->build, sizeof w->build, w->start.worker << 24 | c->slot, c->secret,
 		sizeof c->secret));
@@ -450,8 +414,8 @@ step(Client *c, const unsigned char *at, size_t n)
 	}
 	if (!room_for_reply(c) || !take_room(c))
 		return 0;
-	/* what is sent now must not be hit by it */
-	if (c->server->cancels > 0 || c->server->cancel_later) {
+	/* what is sent now must not be hit by it, nor find settings that are about to be brought back */
+	if (c->server->cancels > 0 || c->server->cancel_later || settings_wait(c, h.type)) {
 		c->conn.deaf = true;
 		return 0;
 	}
@@ -623,11 +587,13 @@ client_event(void *ptr, int events)
 	Client *c = ptr;
 	Worker *w = c->conn.w;
 
+	bool more = events & LOOP_READ || (!c->conn.deaf && stream_has_more(&c->conn.io));
+
 	if (c->state == CLIENT_TLS)
 		tls_step(c);
-	else if (c->waits && events & LOOP_READ)
+	else if (more && c->waits)
 		heard_waiting(c);
-	else if (events & LOOP_READ || (can_take(c) && stream_has_more(&c->conn.io)))
+	else if (more)
 		readable(c);
 	else
 		client_sent(c);

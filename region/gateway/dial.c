@@ -1,7 +1,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "region/gateway/proof.h"
 #include "region/gateway/worker_intern.h"
 
 typedef enum DialState {
@@ -18,7 +18,8 @@ typedef enum DialState {
 	DIAL_TLS,
 	DIAL_LOGIN, /* up to AuthenticationOk */
 	DIAL_KEYS,  /* waits for the master */
-	DIAL_WELCOME
+	DIAL_WELCOME,
+	DIAL_READY /* it waits for queries; what it said with that is looked at */
 } DialState;
 
 struct ServerDial {
@@ -27,14 +28,14 @@ struct ServerDial {
 	Resolve *resolve;
 	struct sockaddr_storage address[LOOP_ADDRESSES];
 	int addresses, tried;
-	ScramClient scram;
-	bool proven; /* the server knows the keys, too */
+	ProofOut proof;
 	StartupParam seen[32];
 	size_t nseen;
 };
 
 static void try_next(Server *s);
 static void start_login(Server *s);
+static void take(Server *s, unsigned char *at, size_t n);
 
 void
 dial_free(Server *s)
@@ -43,7 +44,7 @@ dial_free(Server *s)
 		return;
 	loop_resolve_stop(s->dial->resolve);
 	worker_forget(s->conn.w, s);
-	scram_wipe(&s->dial->scram, sizeof s->dial->scram);
+	scram_wipe(&s->dial->proof, sizeof s->dial->proof);
 	arena_free(s->dial->mem);
 	s->dial = NULL;
 }
@@ -120,14 +121,12 @@ address_size(const struct sockaddr_storage *a)
 static int
 start_connect(const struct sockaddr_storage *a)
 {
-	int on = 1, fd = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
-	if (a->ss_family != AF_UNIX) {
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	}
+	if (a->ss_family != AF_UNIX)
+		stream_watchful(fd);
 	if (connect(fd, (const struct sockaddr *)a, address_size(a)) == 0 || errno == EINPROGRESS)
 		return fd;
 	close(fd);
@@ -293,60 +292,23 @@ start_login(Server *s)
 	server_gave(s);
 }
 
-static void
-sasl_begin(Server *s, const unsigned char *data, size_t n)
+/* It is who it should be although it asks for no proof. */
+static bool
+trusted(const Server *s)
 {
-	Worker *w = s->conn.w;
-	char first[SCRAM_MESSAGE];
-	size_t len;
+	const RouteCluster *c = &cluster_of(s)->c;
 
-	if (!wire_mechanism(data, n, "SCRAM-SHA-256")) {
-		server_dial_failed(s, "28000", "it does not offer SCRAM-SHA-256");
-		return;
-	}
-	if (!scram_client_first(&s->dial->scram, first, sizeof first, &len)) {
-		lost(s, "no login message could be made");
-		return;
-	}
-	queue_add(w, &s->conn.out, w->build,
-	    wire_put_sasl_first(w->build, sizeof w->build, "SCRAM-SHA-256", first, len));
-	server_gave(s);
+	return c->host[0] == '/' || (s->conn.io.tls && strncmp(c->sslmode, "verify-", 7) == 0);
 }
 
-static void
-have_keys(void *ptr, LinkType type, const void *body, size_t n)
-{
-	Server *s = ptr;
-	Worker *w = s->conn.w;
-	const LinkKeys *keys = body;
-	char final[SCRAM_MESSAGE];
-	size_t len;
-
-	(void)type;
-	if (!body || n != sizeof *keys || !keys->found) {
-		server_dial_failed(s, "28000", "there are no keys for its role");
-		return;
-	}
-	if (!scram_client_final(&s->dial->scram, &keys->keys, final, sizeof final, &len)) {
-		lost(s, "no login message could be made");
-		return;
-	}
-	s->dial->state = DIAL_LOGIN;
-	queue_add(w, &s->conn.out, w->build, wire_put_sasl(w->build, sizeof w->build, final, len));
-	s->conn.deaf = false;
-	server_gave(s);
-}
+static void have_keys(void *ptr, LinkType type, const void *body, size_t n);
 
 static void
-sasl_challenge(Server *s, const unsigned char *data, size_t n)
+ask_keys(Server *s)
 {
-	ScramClient *scram = &s->dial->scram;
+	const ScramClient *scram = &s->dial->proof.scram;
 	LinkWantKeys want = { 0 };
 
-	if (!scram_client_challenge(scram, data, n)) {
-		server_dial_failed(s, "28000", "its SCRAM challenge is not well formed");
-		return;
-	}
 	memcpy(want.tenant, s->pool->tenant->route.tenant, sizeof s->pool->tenant->route.tenant);
 	memcpy(want.user, s->pool->user, sizeof want.user);
 	memcpy(want.salt, scram->salt, scram->salt_n);
@@ -359,52 +321,68 @@ sasl_challenge(Server *s, const unsigned char *data, size_t n)
 		lost(s, "the gateway's master does not answer");
 }
 
-/* Somebody who let us in without a proof must have proven itself otherwise. */
-static bool
-trusted(const Server *s)
+static void
+proceed(Server *s, ProofDo what, size_t n)
 {
-	const RouteCluster *c = &cluster_of(s)->c;
+	ServerDial *d = s->dial;
 
-	return s->dial->proven || c->host[0] == '/' ||
-	    (s->conn.io.tls && strncmp(c->sslmode, "verify-", 7) == 0);
+	switch (what) {
+	case PROOF_WAIT:
+		return;
+	case PROOF_SEND:
+		queue_add(s->conn.w, &s->conn.out, s->conn.w->build, n);
+		server_gave(s);
+		return;
+	case PROOF_WANT_KEYS:
+		ask_keys(s);
+		return;
+	case PROOF_DONE:
+		d->state = DIAL_WELCOME;
+		return;
+	case PROOF_REFUSE:
+		server_dial_failed(s, d->proof.sqlstate, d->proof.why);
+		return;
+	}
+}
+
+static void
+have_keys(void *ptr, LinkType type, const void *body, size_t n)
+{
+	Server *s = ptr;
+	Worker *w = s->conn.w;
+	const LinkKeys *keys = body;
+	size_t len = 0;
+
+	(void)type;
+	if (!body || n != sizeof *keys || keys->later) {
+		lost(s, "its login keys cannot be had now");
+		return;
+	}
+	if (!keys->found) {
+		server_dial_failed(s, "28000", "there are no keys for its role");
+		return;
+	}
+	s->dial->state = DIAL_LOGIN;
+	s->conn.deaf = false;
+	ProofDo what = proof_out_keys(
+	    &s->dial->proof, &keys->keys, w->build, sizeof w->build, &len);
+	proceed(s, what, len);
+	if (s->state == SERVER_DIAL && s->conn.kept_n > 0) { /* said too early, as a rule */
+		size_t kept = s->conn.kept_n;
+		s->conn.kept_n = 0;
+		take(s, s->conn.kept, kept);
+	}
 }
 
 static void
 authentication(Server *s, const unsigned char *body, size_t n)
 {
-	const unsigned char *data;
-	uint32_t code;
-	size_t data_n;
+	Worker *w = s->conn.w;
+	size_t len = 0;
 
-	if (!wire_auth(body, n, &code, &data, &data_n)) {
-		lost(s, "it does not speak the protocol");
-		return;
-	}
-	switch (code) {
-	case AUTH_SASL:
-		sasl_begin(s, data, data_n);
-		return;
-	case AUTH_SASL_MORE:
-		sasl_challenge(s, data, data_n);
-		return;
-	case AUTH_SASL_FINAL:
-		s->dial->proven = scram_client_verify(&s->dial->scram, data, data_n);
-		if (!s->dial->proven)
-			server_dial_failed(s, "28000", "it could not prove that it knows the role");
-		return;
-	case AUTH_OK:
-		if (trusted(s))
-			s->dial->state = DIAL_WELCOME;
-		else
-			server_dial_failed(s, "28000", "it asks for no proof and gives none");
-		return;
-	default:
-		server_dial_failed(s, "28000",
-		    code == AUTH_CLEAR ? "it asks for a password in clear"
-			: code == AUTH_MD5
-			? "it asks for MD5 authentication"
-			: "it asks for a way of authentication that the gateway refuses");
-	}
+	ProofDo what = proof_out_message(
+	    &s->dial->proof, body, n, trusted(s), w->build, sizeof w->build, &len);
+	proceed(s, what, len);
 }
 
 /* --- the rest of the welcome ---------------------------------------------------------------- */
@@ -437,8 +415,8 @@ copy_welcome(Arena *mem, const StartupParam *from, size_t n, const char *role)
 	return to;
 }
 
-/* What clients of this pool are told at login: as the newest server says.  The cluster's is for pools that have
- * no server here yet: roles of tenants have the same settings everywhere, so only who one is differs. */
+/* What clients of this pool are told at login: as the newest server says.  The cluster's is for what is the
+ * server's own, and for no role's settings: settings.c. */
 static void
 keep_welcome(Server *s)
 {
@@ -447,8 +425,11 @@ keep_welcome(Server *s)
 	ServerDial *d = s->dial;
 	WorkerCluster *c = &w->clusters[s->cluster];
 
-	if (s->own)
+	if (s->own) { /* as its settings at start have made it: nobody else's */
+		s->welcome = copy_welcome(s->mem, d->seen, d->nseen, p->role);
+		s->nwelcome = d->nseen;
 		return;
+	}
 	arena_free(p->welcome_mem);
 	p->welcome_mem = arena_new(w->mem);
 	p->welcome = copy_welcome(p->welcome_mem, d->seen, d->nseen, p->role);
@@ -458,18 +439,6 @@ keep_welcome(Server *s)
 	c->welcome_mem = arena_new(w->mem);
 	c->welcome = copy_welcome(c->welcome_mem, d->seen, d->nseen, p->role);
 	c->nwelcome = d->nseen;
-}
-
-void
-dial_welcome(Pool *p)
-{
-	const WorkerCluster *c = &p->w->clusters[p->tenant->route.cluster];
-
-	if (p->welcome || !c->welcome)
-		return;
-	p->welcome_mem = arena_new(p->w->mem);
-	p->welcome = copy_welcome(p->welcome_mem, c->welcome, c->nwelcome, p->role);
-	p->nwelcome = c->nwelcome;
 }
 
 static void
@@ -494,7 +463,7 @@ message(Server *s, char type, const unsigned char *body, size_t n)
 		return;
 	} else if (type == 'R' && s->dial->state == DIAL_LOGIN) {
 		authentication(s, body, n);
-	} else if (type == 'S' && s->dial->state == DIAL_WELCOME) {
+	} else if (type == 'S' && s->dial->state >= DIAL_WELCOME) {
 		setting(s, body, n);
 	} else if (type == 'K' && s->dial->state == DIAL_WELCOME) {
 		size_t key_n;
@@ -504,8 +473,7 @@ message(Server *s, char type, const unsigned char *body, size_t n)
 		}
 	} else if (type == 'Z' && s->dial->state == DIAL_WELCOME && wire_status(body, n, &status) &&
 	    status == 'I') {
-		keep_welcome(s);
-		server_dialed(s);
+		s->dial->state = DIAL_READY;
 	} else {
 		lost(s, "it does not speak the protocol");
 	}
@@ -514,18 +482,10 @@ message(Server *s, char type, const unsigned char *body, size_t n)
 #define LOGIN_MESSAGE_MAX 30000 /* libpq's own limit while logging in */
 
 static void
-readable(Server *s)
+take(Server *s, unsigned char *at, size_t n)
 {
-	unsigned char *at;
-	size_t n, used = 0;
-	ssize_t got = conn_read(&s->conn, &at, &n);
+	size_t used = 0;
 
-	if (got == STREAM_AGAIN)
-		return;
-	if (got <= 0) {
-		lost(s, "it closed the connection");
-		return;
-	}
 	while (s->state == SERVER_DIAL && !s->conn.deaf) {
 		WireHead h;
 		WireLook look = wire_head(at + used, n - used, &h);
@@ -538,8 +498,28 @@ readable(Server *s)
 		message(s, h.type, at + used + WIRE_HEAD, h.body);
 		used += WIRE_HEAD + (size_t)h.body;
 	}
-	if (s->state == SERVER_DIAL)
-		conn_keep(&s->conn, at + used, n - used);
+	if (s->state != SERVER_DIAL)
+		return;
+	conn_keep(&s->conn, at + used, n - used);
+	if (s->dial->state == DIAL_READY) {
+		keep_welcome(s);
+		server_dialed(s);
+	}
+}
+
+static void
+readable(Server *s)
+{
+	unsigned char *at;
+	size_t n;
+	ssize_t got = conn_read(&s->conn, &at, &n);
+
+	if (got == STREAM_AGAIN)
+		return;
+	if (got <= 0)
+		lost(s, "it closed the connection");
+	else
+		take(s, at, n);
 }
 
 void
@@ -563,6 +543,7 @@ dial_event(Server *s, int events)
 		return;
 	case DIAL_LOGIN:
 	case DIAL_WELCOME:
+	case DIAL_READY:
 		if (events & LOOP_READ)
 			readable(s);
 		else

@@ -50,6 +50,7 @@ cluster_packet(Arena *mem, const RouteCluster *c)
 	head.ca_n = (uint32_t)ca;
 	head.cert_n = (uint32_t)cert;
 	head.key_n = (uint32_t)key;
+	head.broken = c->broken;
 	if (!put_text(head.name, sizeof head.name, c->name) ||
 	    !put_text(head.host, sizeof head.host, c->host) ||
 	    !put_text(head.sslmode, sizeof head.sslmode, c->sslmode) || c->id >= LINK_CLUSTERS ||

@@ -3,6 +3,8 @@
 #include "region/gateway/worker_intern.h"
 
 #define CLOSE_AFTER_MS 5000 /* a statement that a cancel request does not end */
+#define LOOK_MS        5000 /* between two looks whether a line is alive */
+#define LOST_MS        30000
 
 const Refusal refusals[REFUSALS] = {
 	[REFUSE_LOCK] = { "42501", "LOCK is not allowed through this gateway" },
@@ -22,6 +24,11 @@ const Refusal refusals[REFUSALS] = {
 	    "texts in this client_encoding cannot be looked at: use UTF8" },
 	[REFUSE_MANY] = { "54000",
 	    "the prepared statements of this session are more than this gateway keeps" },
+	[REFUSE_ROLE] = { "42501", "ALTER ROLE is not allowed through this gateway" },
+	[REFUSE_START] = { "42501",
+	    "settings at connecting but client_encoding, DateStyle, TimeZone, IntervalStyle, "
+	    "extra_float_digits, standard_conforming_strings and application_name are not allowed "
+	    "through this gateway" },
 	[REFUSE_EXISTS] = { "42P05", "a prepared statement of this name exists already" },
 };
 
@@ -33,7 +40,8 @@ const Refusal refusals[REFUSALS] = {
 uint32_t
 guard_words(const Words *w)
 {
-	return w->found | (w->odd ? (uint32_t)WORD_RUNS_SQL : 0);
+	return w->found | (w->odd ? (uint32_t)WORD_RUNS_SQL : 0) |
+	    (w->bytes ? (uint32_t)WORD_BYTES : 0);
 }
 
 static uint32_t
@@ -46,6 +54,7 @@ refused(uint32_t found)
 		{ WORD_LISTEN | WORD_NOTIFY, REFUSE_NOTIFY },
 		{ WORD_SET | WORD_ROLE, REFUSE_SET },
 		{ WORD_ADVISORY | WORD_ADVISORY_XACT, REFUSE_ADVISORY },
+		{ WORD_ALTER_ROLE, REFUSE_ROLE },
 		{ WORD_DO | WORD_LOAD | WORD_RUNS_SQL | WORD_PREPARED_XACT, REFUSE_HIDDEN },
 	};
 
@@ -55,15 +64,49 @@ refused(uint32_t found)
 	return REFUSE_NONE;
 }
 
+/* Texts are read here as the server will read them only if their encoding is known. */
+static bool
+is_legible(const Client *c, uint32_t found)
+{
+	const char *encoding = c->var[VAR_ENCODING];
+
+	return (!encoding || words_encoding(encoding)) && !(c->recodes && found & WORD_BYTES);
+}
+
+void
+guard_pin(Client *c, uint32_t pins)
+{
+	c->pins |= pins;
+	c->pins_since |= pins;
+}
+
+/* What is remembered until it is answered has been by now. */
+static void
+all_answered(Client *c)
+{
+	c->discards = c->recodes = false;
+}
+
+/* DISCARD ALL, DEALLOCATE ALL: what pins from here on is not taken away by them. */
+static void
+note(Client *c, uint32_t found)
+{
+	if (found & (WORD_DISCARD_ALL | WORD_DEALLOCATE) && !c->discards) {
+		c->discards = true;
+		c->pins_since = 0;
+	}
+	c->recodes = c->recodes || found & (WORD_ENCODING | WORD_DISCARD_ALL);
+}
+
 uint32_t
 guard_text(Client *c, uint32_t found, uint32_t savepoints)
 {
 	const LinkLimits *limits = &c->conn.w->start.limits;
 
+	if (!c->server || replies_quiet(&c->server->replies))
+		all_answered(c);
 	if (c->pool->tenant->route.guarded) {
-		const char *encoding = c->var[VAR_ENCODING];
-		uint32_t why = encoding && !words_encoding(encoding) ? REFUSE_ENCODING
-								     : refused(found);
+		uint32_t why = is_legible(c, found) ? refused(found) : REFUSE_ENCODING;
 		if (why)
 			return why;
 		if (c->savepoints + c->savepoints_sent + savepoints >
@@ -71,7 +114,8 @@ guard_text(Client *c, uint32_t found, uint32_t savepoints)
 			return REFUSE_SAVEPOINTS;
 	}
 	c->savepoints_sent += savepoints;
-	c->pins |= found & PINNING;
+	note(c, found);
+	guard_pin(c, found & PINNING);
 	return REFUSE_NONE;
 }
 
@@ -86,12 +130,13 @@ guard_tag(Client *c, const char *tag)
 	} else if (strcmp(tag, "RELEASE") == 0) {
 		c->savepoints -= c->savepoints > 0;
 	}
-	if (all)
-		c->pins &= PIN_SETTINGS;
-	if (all || strcmp(tag, "DEALLOCATE ALL") == 0) {
-		c->pins &= ~(uint32_t)(WORD_PREPARE | PIN_STATEMENT);
-		names_forget(c);
-	}
+	if (!all && strcmp(tag, "DEALLOCATE ALL") != 0)
+		return;
+	if (c->discards)
+		c->pins = (c->pins &
+			      (all ? PIN_SETTINGS : ~(uint32_t)(WORD_PREPARE | PIN_STATEMENT))) |
+		    c->pins_since;
+	names_forget(c);
 }
 
 /* The answer under way is cut off; what the server says of it is replaced. */
@@ -115,12 +160,28 @@ guard_answer(Server *s, size_t n)
 		cut_off(s, REFUSE_ROWS);
 }
 
+/* Keepalive says nothing while bytes are under way to a machine that is not there any more. */
+static bool
+is_lost(Server *s, int64_t now)
+{
+	if (now - s->looked_ms < LOOK_MS)
+		return false;
+	s->looked_ms = now;
+	if (stream_is_lost(&s->conn.io, LOST_MS))
+		server_close(s, "the connection to the database was lost");
+	else if (s->client && stream_is_lost(&s->client->conn.io, LOST_MS))
+		client_close(s->client);
+	else
+		return false;
+	return true;
+}
+
 void
 guard_tick(Server *s, int64_t now)
 {
 	const LinkLimits *limits = &s->conn.w->start.limits;
 
-	if (!s->client || !s->pool->tenant->route.guarded)
+	if (is_lost(s, now) || !s->client || !s->pool->tenant->route.guarded)
 		return;
 	if (s->busy_ms > 0 && now - s->busy_ms > limits->guard_statement_ms + CLOSE_AFTER_MS)
 		server_close(s, "the statement took longer than this gateway allows");

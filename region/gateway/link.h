@@ -68,17 +68,19 @@ typedef struct LinkCluster {
 	int32_t		 port, cap;
 	char		 name[ROUTE_TENANT], host[256], sslmode[16];
 	uint32_t	 ca_n, cert_n, key_n;	/* PEM texts follow the struct, in this order */
+	bool		 broken;	/* one that it names cannot be read: nobody connects without it */
 } LinkCluster;
 typedef struct LinkCert { uint32_t cert_n, key_n; } LinkCert;	/* PEM texts follow; 0: none, plain only */
 typedef struct LinkLease { int64_t span_ms; } LinkLease;	/* from its arrival; lapsed: a worker parks everything */
 typedef struct LinkWho { char tenant[ROUTE_NAME], user[ROUTE_NAME]; } LinkWho;
-typedef struct LinkVerifier { bool known; ScramVerifier verifier; } LinkVerifier;	/* known false: a mock one */
+typedef struct LinkVerifier { bool known, unreadable; ScramVerifier verifier; } LinkVerifier;	/* known false: a mock
+							* one; unreadable: the catalogue is, and nobody can log in */
 typedef struct LinkWantKeys {
 	char		 tenant[ROUTE_NAME], user[ROUTE_NAME];
 	unsigned char	 salt[SCRAM_SALT];
 	uint32_t	 salt_n, iterations;
 } LinkWantKeys;
-typedef struct LinkKeys { bool found; ScramKeys keys; } LinkKeys;
+typedef struct LinkKeys { bool found, later; ScramKeys keys; } LinkKeys;	/* later: they cannot be made now */
 typedef struct LinkCancel {
 	uint32_t	 worker, slot;		/* of the client that is meant */
 	unsigned char	 secret[16];
@@ -99,7 +101,7 @@ enum { WORKER_LINK = 3, WORKER_COUNTERS = 4, WORKER_LISTEN = 5 /* and on */ };
  * its own rows alone (cluster[].used[worker], tenant[worker * routes + id], waiting[worker]) and sums over all
  * of them; the master sets a dead worker's rows to zero. */
 #define LINK_WORKERS	64
-#define LINK_CLUSTERS	4096
+#define LINK_CLUSTERS	ROUTE_CLUSTERS
 typedef struct LinkCount { _Atomic int32_t used[LINK_WORKERS], waiting[LINK_WORKERS]; } LinkCount;
 typedef struct LinkCounters {
 	LinkCount	 cluster[LINK_CLUSTERS];	/* by cluster id */

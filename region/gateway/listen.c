@@ -32,7 +32,7 @@ port_of(const char *colon)
 }
 
 static bool
-parse_local(Ctx *cx, const char *text, Listen *l)
+parse_local(Ctx *cx, const char *text, Listener *l)
 {
 	const char *colon = strrchr(text, ':');
 	int port = colon ? port_of(colon) : USUAL_PORT;
@@ -55,7 +55,7 @@ parse_local(Ctx *cx, const char *text, Listen *l)
 }
 
 static bool
-parse_ip(const char *host, int port, Listen *l)
+parse_ip(const char *host, int port, Listener *l)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&l->at;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&l->at;
@@ -74,9 +74,9 @@ parse_ip(const char *host, int port, Listen *l)
 }
 
 bool
-listen_parse(Ctx *cx, const char *text, Listen *out)
+listen_parse(Ctx *cx, const char *text, Listener *out)
 {
-	Listen l = { .text = text };
+	Listener l = { .text = text };
 	const char *colon = strrchr(text, ':');
 	int port = port_of(colon);
 
@@ -97,7 +97,7 @@ listen_parse(Ctx *cx, const char *text, Listen *out)
 }
 
 bool
-listen_is_near(const Listen *l)
+listen_is_near(const Listener *l)
 {
 	if (l->at.ss_family == AF_INET)
 		return ntohl(((const struct sockaddr_in *)&l->at)->sin_addr.s_addr) >> 24 == 127;
@@ -108,7 +108,7 @@ listen_is_near(const Listen *l)
 
 /* A socket that nobody listens on was left behind by one that was killed. */
 static bool
-clear_local(Ctx *cx, const Listen *l)
+clear_local(Ctx *cx, const Listener *l)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)&l->at, l->at_n) != 0 &&
@@ -121,7 +121,7 @@ clear_local(Ctx *cx, const Listen *l)
 }
 
 static int
-open_one(const Listen *l)
+open_one(const Listener *l)
 {
 	int one = 1, fd = socket(l->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -143,7 +143,7 @@ open_one(const Listen *l)
 
 /* Port 0 has become one that the other workers' sockets take, too. */
 static void
-learn_port(Listen *l)
+learn_port(Listener *l)
 {
 	socklen_t n = sizeof l->at;
 
@@ -155,7 +155,7 @@ learn_port(Listen *l)
 }
 
 bool
-listen_open(Ctx *cx, Listen *l, int workers)
+listen_open(Ctx *cx, Listener *l, int workers)
 {
 	int want = l->is_local ? 1 : workers;
 
@@ -174,13 +174,13 @@ listen_open(Ctx *cx, Listen *l, int workers)
 }
 
 int
-listen_fd(const Listen *l, int worker)
+listen_fd(const Listener *l, int worker)
 {
 	return l->is_local ? l->fds[0] : l->fds[worker];
 }
 
 void
-listen_close(Listen *l)
+listen_close(Listener *l)
 {
 	for (int i = 0; i < l->nfds; i++)
 		close(l->fds[i]);
@@ -190,7 +190,7 @@ listen_close(Listen *l)
 }
 
 const char *
-listen_address(Arena *mem, const Listen *l)
+listen_address(Arena *mem, const Listener *l)
 {
 	char host[256] = "";
 	const void *ip = l->at.ss_family == AF_INET

@@ -9,7 +9,7 @@
 
 #include "region/gateway/link.h"
 
-typedef struct Listen {
+typedef struct Listener {
 	const char	*text;		/* as it was given */
 	bool		 is_local;	/* a unix socket: FOLDER/.s.PGSQL.PORT */
 	const char	*path;		/* its name */
@@ -18,12 +18,12 @@ typedef struct Listen {
 	int		 port;
 	int		 fds[LINK_WORKERS];
 	int		 nfds;
-} Listen;
+} Listener;
 
 /* "127.0.0.1:6432", "[::1]:6432", "/run/copyhold", "/run/copyhold:6433"; port 0: any free one */
-bool	 listen_parse(Ctx *cx, const char *text, Listen *out);
-bool	 listen_is_near(const Listen *l);	/* loopback or a unix socket: nothing passes a network */
-bool	 listen_open(Ctx *cx, Listen *l, int workers);
-int	 listen_fd(const Listen *l, int worker);
-void	 listen_close(Listen *l);
-const char *listen_address(Arena *mem, const Listen *l);	/* for clients: HOST:PORT or FOLDER:PORT */
+bool	 listen_parse(Ctx *cx, const char *text, Listener *out);
+bool	 listen_is_near(const Listener *l);	/* loopback or a unix socket: nothing passes a network */
+bool	 listen_open(Ctx *cx, Listener *l, int workers);
+int	 listen_fd(const Listener *l, int worker);
+void	 listen_close(Listener *l);
+const char *listen_address(Arena *mem, const Listener *l);	/* for clients: HOST:PORT or FOLDER:PORT */

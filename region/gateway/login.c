@@ -1,20 +1,14 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "region/gateway/proof.h"
 #include "region/gateway/worker_intern.h"
 
 struct LoginTry {
 	Arena *mem;
 	Entry entry;
-	ScramServer scram;
-	bool plus;  /* it chose channel binding */
-	bool known; /* there is such a user; one that is not goes the same way to its end */
-	unsigned char first[SCRAM_MESSAGE];
-	size_t first_n;
+	ProofIn proof;
 };
-
-#define MECHANISM      "SCRAM-SHA-256"
-#define MECHANISM_PLUS "SCRAM-SHA-256-PLUS"
 
 void
 client_login_free(Client *c)
@@ -50,24 +44,23 @@ client_login(Client *c)
 {
 	Worker *w = c->conn.w;
 	char list[64];
-	size_t n = 0;
+	size_t n = proof_in_offer(&c->login->proof, c->conn.io.tls != NULL, list);
 
-	c->plus_offered = c->conn.io.tls != NULL;
-	if (c->plus_offered) {
-		memcpy(list, MECHANISM_PLUS, sizeof MECHANISM_PLUS);
-		n = sizeof MECHANISM_PLUS;
-	}
-	memcpy(list + n, MECHANISM, sizeof MECHANISM);
-	n += sizeof MECHANISM;
-	list[n++] = '\0';
 	c->state = CLIENT_SASL;
 	say(c, wire_put_auth(w->build, sizeof w->build, AUTH_SASL, list, n));
 	client_told(c);
 }
 
-/* One text for whatever is wrong: tenant, user or password. */
 static void
-refuse(Client *c)
+refuse(Client *c, const ProofIn *p)
+{
+	c->conn.w->stats.logins_failed += strcmp(p->sqlstate, "28P01") == 0;
+	client_fatal(c, p->sqlstate, p->why, NULL);
+}
+
+/* It was taken away while it was proven. */
+static void
+refuse_gone(Client *c)
 {
 	c->conn.w->stats.logins_failed++;
 	client_fatal(c, "28P01", "tenant, user or password is wrong", NULL);
@@ -78,23 +71,20 @@ have_verifier(void *ptr, LinkType type, const void *body, size_t n)
 {
 	Client *c = ptr;
 	Worker *w = c->conn.w;
-	LoginTry *l = c->login;
+	ProofIn *p = &c->login->proof;
 	const LinkVerifier *v = body;
 	unsigned char binding[64];
 	char out[SCRAM_MESSAGE];
-	size_t len, binding_n = 0;
+	size_t len, binding_n = p->plus ? stream_tls_binding(c->conn.io.with, binding) : 0;
 
 	(void)type;
-	if (!body || n != sizeof *v) {
+	if (!body || n != sizeof *v || v->unreadable) {
 		client_fatal(c, "57P03", "the gateway cannot look logins up now", NULL);
 		return;
 	}
-	l->known = v->known;
-	if (l->plus)
-		binding_n = stream_tls_binding(c->conn.io.with, binding);
-	if (!scram_server_first(&l->scram, &v->verifier, (Bytes){ binding, binding_n },
-		c->plus_offered, l->first, l->first_n, out, sizeof out, &len)) {
-		client_fatal(c, "08P01", "the SCRAM message is not well formed", NULL);
+	if (!proof_in_verifier(
+		p, &v->verifier, v->known, (Bytes){ binding, binding_n }, out, &len)) {
+		refuse(c, p);
 		return;
 	}
 	c->state = CLIENT_PROOF;
@@ -107,22 +97,12 @@ static void
 first_message(Client *c, const unsigned char *body, size_t n)
 {
 	LoginTry *l = c->login;
-	const char *mechanism;
-	const unsigned char *data;
-	size_t data_n;
 	LinkWho who = { 0 };
 
-	if (!wire_sasl_first(body, n, &mechanism, &data, &data_n) || data_n > sizeof l->first) {
-		client_fatal(c, "08P01", "the SCRAM message is not well formed", NULL);
+	if (!proof_in_first(&l->proof, body, n)) {
+		refuse(c, &l->proof);
 		return;
 	}
-	l->plus = c->plus_offered && strcmp(mechanism, MECHANISM_PLUS) == 0;
-	if (!l->plus && strcmp(mechanism, MECHANISM) != 0) {
-		client_fatal(c, "28000", "only SCRAM-SHA-256 is offered", NULL);
-		return;
-	}
-	memcpy(l->first, data, data_n);
-	l->first_n = data_n;
 	memcpy(who.tenant, l->entry.tenant, sizeof l->entry.tenant);
 	memcpy(who.user, l->entry.user, sizeof l->entry.user);
 	c->state = CLIENT_VERIFIER;
@@ -184,7 +164,7 @@ admitted(Client *c, Route *r, RouteLogin *login)
 
 	if (!route_find(w->table, e->tenant, r) ||
 	    !route_login(w->table, e->tenant, e->user, login)) {
-		refuse(c);
+		refuse_gone(c);
 		return false;
 	}
 	if (r->state == ROUTE_OFF && r->suspended) {
@@ -193,12 +173,17 @@ admitted(Client *c, Route *r, RouteLogin *login)
 	}
 	if (r->state == ROUTE_OFF || !login->on ||
 	    (login->valid_until > 0 && login->valid_until <= clock_wall_ms())) {
-		refuse(c);
+		refuse_gone(c);
 		return false;
 	}
 	if (e->replication) {
 		client_fatal(c, "0A000", "the gateway carries no replication connections",
 		    "Connect to the server directly.");
+		return false;
+	}
+	/* what SET is refused on such a route the first packet is refused, too */
+	if (r->guarded && e->nothers > 0) {
+		client_fatal(c, refusals[REFUSE_START].sqlstate, refusals[REFUSE_START].text, NULL);
 		return false;
 	}
 	return in_limits(c, r, login);
@@ -213,14 +198,9 @@ last_message(Client *c, const unsigned char *body, size_t n)
 	RouteLogin login;
 	char out[SCRAM_MESSAGE];
 	size_t len;
-	bool proven;
 
-	if (!scram_server_final(&l->scram, body, n, &proven, out, sizeof out, &len)) {
-		client_fatal(c, "08P01", "the SCRAM message is not well formed", NULL);
-		return;
-	}
-	if (!proven || !l->known) {
-		refuse(c);
+	if (!proof_in_last(&l->proof, body, n, out, &len)) {
+		refuse(c, &l->proof);
 		return;
 	}
 	if (!admitted(c, &r, &login))

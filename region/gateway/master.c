@@ -14,6 +14,7 @@
 #include "lib/base/local.h"
 #include "lib/base/log.h"
 #include "lib/core/ring.h"
+#include "region/gateway/confine.h"
 #include "region/gateway/master_intern.h"
 
 #define TICK_MS    1000
@@ -206,7 +207,7 @@ set_user(Ctx *cx, Master *m)
 {
 	struct passwd *pw;
 
-	if (geteuid() != 0)
+	if (geteuid() != 0 && !confine_can_drop())
 		return true;
 	pw = getpwnam(m->spec->user);
 	if (!pw || pw->pw_uid == 0)
@@ -247,7 +248,7 @@ parse_listens(Ctx *cx, Master *m)
 	m->nlistens = list->n;
 	m->listens = arena_alloc(cx->mem, (size_t)list->n * sizeof *m->listens);
 	for (int i = 0; i < list->n; i++) {
-		Listen *l = &m->listens[i];
+		Listener *l = &m->listens[i];
 		if (!listen_parse(cx, list->at[i], l))
 			return false;
 		if (listen_is_near(l))

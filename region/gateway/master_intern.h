@@ -46,7 +46,7 @@ struct Master {
 	const GatewaySpec *spec;
 	const char	*id, *address;
 	int64_t		 began;
-	Listen		*listens;
+	Listener		*listens;
 	int		 nlistens;
 	uint32_t	 ncrew;
 	Crew		 crew[LINK_WORKERS];
@@ -63,6 +63,8 @@ struct Master {
 	Arena		*clusters_mem;
 	struct Map	*keys;		/* what answer.c has made */
 	Arena		*keys_mem;
+	struct Map	*made;		/* how many rounds lately, a tenant */
+	Arena		*made_mem;
 	int64_t		 row_until;	/* the lease of the gateway's row */
 	bool		 behind;	/* the catalogue could not be read: no leases */
 	char		*said;		/* the last trouble: it is not said at every turn */

@@ -1,7 +1,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "region/gateway/worker_intern.h"
@@ -10,6 +9,7 @@
 #define RETRY_CAP_MS 5000
 #define TURN_MS      50 /* a server connection is its pool's for so long while another pool waits */
 #define STEP_BACK_MS 120 /* for so long a worker takes no place after it gave one to another */
+#define MOVED        -2  /* as a server's epoch: no route has it */
 
 /* --- tenants and pools ---------------------------------------------------------- */
 
@@ -372,29 +372,6 @@ ring_serve(Worker *w, uint32_t cluster)
 
 /* --- giving ---------------------------------------------------------------------------------- */
 
-/* The server is told what it must know to be as the client left it. */
-static void
-say_settings(Server *s, const Client *c)
-{
-	Arena *mem = arena_new(s->conn.w->mem);
-	Buf b = buf_new(mem);
-
-	for (int i = 0; i < VARS; i++) {
-		if (c->var[i] == s->var[i])
-			continue;
-		if (c->var[i]) {
-			buf_fmt(&b, "SET %s = ", var_names[i]);
-			buf_literal(&b, c->var[i]);
-		} else {
-			buf_fmt(&b, "RESET %s", var_names[i]);
-		}
-		buf_addc(&b, ';');
-		s->var[i] = c->var[i];
-	}
-	server_say(s, b.text);
-	arena_free(mem);
-}
-
 static void
 lru_remove(Server *s)
 {
@@ -428,8 +405,8 @@ give(Client *c, Server *s)
 	s->tx = 'I';
 	s->refused = 0;
 	c->conn.deaf = false;
-	if (memcmp(c->var, s->var, sizeof c->var) != 0)
-		say_settings(s, c);
+	names_settle(c);
+	settings_give(s, c);
 }
 
 /* Idle connections of the tenant that this pool cannot use: of another login, or, for a client that has
@@ -516,12 +493,19 @@ pool_want(Client *c)
 
 /* --- getting back ----------------------------------------------------------------------------- */
 
+/* Its route leads to another place now. */
 static bool
-is_old(const Server *s)
+is_elsewhere(const Server *s)
 {
 	const Route *r = &s->pool->tenant->route;
 
-	return s->old || s->own || s->epoch != r->epoch || s->cluster != r->cluster;
+	return s->epoch != r->epoch || s->cluster != r->cluster;
+}
+
+static bool
+is_old(const Server *s)
+{
+	return s->old || s->own || is_elsewhere(s);
 }
 
 /* It is about to be moved, as a rule: what it has on the old side would only have to be ended there. */
@@ -598,7 +582,8 @@ pool_dialed(Server *s)
 	}
 	while (c && c->serial != s->wanted_by)
 		c = c->next;
-	if (!c) { /* it has gone meanwhile */
+	/* it has gone meanwhile, or waits on for one to the new place */
+	if (!c || is_elsewhere(s) || !gate_open(s->conn.w, p->tenant)) {
 		server_close(s, NULL);
 		return;
 	}
@@ -611,7 +596,9 @@ pool_dialed(Server *s)
 void
 pool_dial_failed(Pool *p, const char *sqlstate, const char *why)
 {
-	bool final = strncmp(sqlstate, "28", 2) == 0 || strncmp(sqlstate, "3D", 2) == 0;
+	/* a park that is over before it was ended: the fence may stand still, and is taken down soon */
+	bool final = (strncmp(sqlstate, "28", 2) == 0 || strncmp(sqlstate, "3D", 2) == 0) &&
+	    p->tenant->route.state != ROUTE_PARKED;
 
 	p->failures++;
 	p->retry_ms = worker_now(p->w) + backoff_ms(p->failures, RETRY_MS, RETRY_CAP_MS);
@@ -723,19 +710,24 @@ tenant_changed(Worker *w, const char *name)
 	tenancy_done(w, t);
 }
 
+/* At another address it is another server to us: as if the routes that lead to it had changed. */
 void
-cluster_changed(Worker *w, uint32_t id)
+cluster_changed(Worker *w, uint32_t id, bool moved)
 {
 	for (const MapItem *i = NULL; (i = map_next(w->tenants, i)) != NULL;) {
 		Tenancy *t = i->value;
 		if (t->route.cluster != id)
 			continue;
 		for (Pool *p = t->pools; p; p = p->next) {
-			for (Server *s = p->servers; s; s = s->next)
+			for (Server *s = p->servers; s; s = s->next) {
 				s->old = true;
+				s->epoch = moved ? MOVED : s->epoch;
+			}
 			p->retry_ms = 0;
 			serve_later(p);
 		}
+		if (moved)
+			let_go(t);
 	}
 	for (Server *s = w->idle, *next; s; s = next) {
 		next = s->lru_next;

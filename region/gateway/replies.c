@@ -80,7 +80,7 @@ push(Replies *q, Owed o)
 }
 
 bool
-replies_sent(Replies *q, char type, ReplyWhose whose, uint32_t about)
+replies_sent(Replies *q, char type, ReplyWhose whose, uint64_t about)
 {
 	Owed o = { .asked = type, .whose = (uint8_t)whose, .about = about };
 

@@ -36,7 +36,7 @@ typedef struct Owed {
 	char		 asked;		/* the client's message: Q P B D E C S F; c and f are marks of replies.c */
 	uint8_t		 whose;
 	uint8_t		 state;		/* of replies.c */
-	uint32_t	 about;		/* the caller's: which statement */
+	uint64_t	 about;		/* the caller's: which statement */
 } Owed;
 
 typedef struct Replies {
@@ -59,7 +59,7 @@ void	 replies_grow(Replies *q, Owed *room, uint32_t cap);	/* moves into a larger
 /* A message is being sent (or, REPLY_MADE, would have been).  d, c, f, H and X are told, too: they owe
  * nothing but matter in COPY.  False: the server will pass over it (an error stands and this is no
  * Sync): nothing was added; for MADE, say nothing. */
-bool	 replies_sent(Replies *q, char type, ReplyWhose whose, uint32_t about);
+bool	 replies_sent(Replies *q, char type, ReplyWhose whose, uint64_t about);
 
 typedef enum ReplyDo { REPLY_PASS, REPLY_SWALLOW, REPLY_VIOLATION } ReplyDo;
 typedef struct ReplyTaken {

@@ -133,7 +133,7 @@ lost(void *ptr, const Owed *o)
 	Server *s = ptr;
 
 	if (o->asked == 'P' && o->about != 0 && !(o->about & REFUSED)) {
-		uint32_t id = o->about & ~UNNAMED;
+		uint64_t id = o->about & ~UNNAMED;
 		if (o->whose != REPLY_MADE && id == o->about) /* else it is there since before */
 			server_lost(s, id);
 		if (o->whose != REPLY_OURS && s->client)
@@ -143,6 +143,8 @@ lost(void *ptr, const Owed *o)
 		s->unnamed = 0;
 	if (o->asked == 'C' && o->whose == REPLY_OURS && o->about != 0)
 		server_still_has(s, o->about);
+	if (o->asked == 'C' && o->whose == REPLY_MADE && s->client)
+		names_lost(s->client, o->about);
 }
 
 void
@@ -155,8 +157,7 @@ server_made(Server *s)
 		if (s->client) {
 			size_t n = wire_put_empty(
 			    w->build, sizeof w->build, o.asked == 'P' ? '1' : '3');
-			if (o.asked == 'P')
-				names_done(s->client, o.about);
+			names_done(s->client, o.about);
 			queue_add(w, &s->client->conn.out, w->build, n);
 		}
 }
@@ -215,6 +216,8 @@ took_setting(Server *s, const unsigned char *at, size_t total, bool ours)
 	/* after our own SET it is only the server's spelling of what the client asked for */
 	if (!ours || c->var[i] != s->var[i])
 		pass(s, at, total);
+	if (ours && c->start[i] == c->var[i])
+		c->start[i] = s->var[i];
 	c->var[i] = s->var[i];
 }
 
@@ -223,7 +226,7 @@ static bool
 refused_instead(Server *s, const Owed *o)
 {
 	Worker *w = s->conn.w;
-	uint32_t why = s->refused;
+	uint64_t why = s->refused;
 	size_t n;
 
 	if (o && o->about & REFUSED)
@@ -268,6 +271,8 @@ took_error(Server *s, const unsigned char *at, size_t total, const Owed *o, bool
 		server_close(s, NULL);
 		return;
 	}
+	if (c)
+		c->reset = false; /* what failed was taken back */
 	if (!refused_instead(s, o))
 		pass(s, at, total);
 }
@@ -312,6 +317,8 @@ took_ready(Server *s, const unsigned char *at, size_t total, bool ours)
 		return;
 	}
 	s->tx = status;
+	if (!ours && s->client)
+		settings_restore(s);
 	if (!ours)
 		pass(s, at, total);
 	s->conn.w->stats.transactions += status == 'I';
@@ -343,6 +350,8 @@ took_tag(Server *s, const unsigned char *at, size_t total, bool ours)
 		return;
 	if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)
 		server_forget_all(s, s->state != SERVER_RESET);
+	if (!ours || !s->client)
+		settings_tag(s, tag);
 	if (s->client && !ours)
 		guard_tag(s->client, tag);
 }
@@ -411,7 +420,8 @@ step(Server *s, const unsigned char *at, size_t n)
 	const Owed *first = head(s);
 	Owed before = first ? *first : (Owed){ 0 };
 	bool had = first != NULL, mine = had && first->whose == REPLY_OURS;
-	if (h.type == 'E' && nothing_open(s)) { /* it ends, and the client need not know */
+	/* it ends, and the client, if it has one, need not know */
+	if (h.type == 'E' && (nothing_open(s) || s->state == SERVER_IDLE)) {
 		server_close(s, NULL);
 		return 0;
 	}

@@ -38,6 +38,7 @@ statement_new(Worker *w, const WireParse *p, const char *key, bool standard_stri
 		.savepoints = words.deepest,
 	};
 	s->forgets = words_forget_all(&words);
+	s->resets = words.resets;
 	if (words.found == WORD_DEALLOCATE && words.statements == 1)
 		memcpy(s->deallocates, words.name, sizeof s->deallocates);
 	map_set(w->statements, s->key, s);
@@ -70,14 +71,14 @@ statement_drop(Worker *w, Statement *s)
 const char *
 statement_name(const Statement *s, char out[32])
 {
-	snprintf(out, 32, "copyhold/%u", s->id);
+	snprintf(out, 32, "copyhold/%llu", (unsigned long long)s->id);
 	return out;
 }
 
 /* --- what a server has -------------------------------------------------------------- */
 
 static uint16_t
-place_of(const Server *s, uint32_t id)
+place_of(const Server *s, uint64_t id)
 {
 	uint16_t i = 0;
 
@@ -88,7 +89,7 @@ place_of(const Server *s, uint32_t id)
 
 /* The one used last stands first. */
 static void
-to_front(Server *s, uint16_t i, uint32_t id)
+to_front(Server *s, uint16_t i, uint64_t id)
 {
 	memmove(s->statements + 1, s->statements, i * sizeof *s->statements);
 	s->statements[0] = id;
@@ -106,7 +107,7 @@ server_has(Server *s, const Statement *st)
 }
 
 void
-server_unprepare(Server *s, uint32_t id, uint32_t about)
+server_unprepare(Server *s, uint64_t id, uint64_t about)
 {
 	Worker *w = s->conn.w;
 	char name[32];
@@ -123,7 +124,7 @@ server_unprepare(Server *s, uint32_t id, uint32_t about)
 static void
 close_oldest(Server *s)
 {
-	uint32_t id = s->statements[--s->nstatements];
+	uint64_t id = s->statements[--s->nstatements];
 
 	server_unprepare(s, id, id);
 }
@@ -137,7 +138,7 @@ server_prepared(Server *s, const Statement *st)
 }
 
 void
-server_lost(Server *s, uint32_t id)
+server_lost(Server *s, uint64_t id)
 {
 	uint16_t i = place_of(s, id);
 
@@ -150,7 +151,7 @@ server_lost(Server *s, uint32_t id)
 }
 
 void
-server_still_has(Server *s, uint32_t id)
+server_still_has(Server *s, uint64_t id)
 {
 	if (s->nstatements < LENGTH(s->statements))
 		s->statements[s->nstatements++] = id;

@@ -80,13 +80,16 @@ parse_unnamed(Client *c, const unsigned char *at, size_t total, Statement *st)
 {
 	Server *s = c->server;
 
+	if (!s->replies.skipping && !names_room(c, st, "")) {
+		refuse_message(c, 'P', REFUSE_MANY);
+		statement_drop(c->conn.w, st);
+		return;
+	}
 	if (!replies_sent(&s->replies, 'P', REPLY_CLIENTS, st->id | UNNAMED)) {
 		statement_drop(c->conn.w, st);
 		return;
 	}
-	statement_drop(c->conn.w, c->unnamed);
-	c->unnamed = st;
-	c->unnamed_long = false;
+	names_unnamed(c, st);
 	names_hope(c, st->id, "");
 	s->unnamed = st->id;
 	send_as_is(c, at, total);
@@ -101,7 +104,7 @@ parse_named(Client *c, Statement *st, const char *name)
 		statement_drop(c->conn.w, st);
 		return;
 	}
-	if (names_get(c, name) || c->names_bytes + st->sql_n > CLIENT_STATEMENTS) {
+	if (names_get(c, name) || !names_room(c, st, name)) {
 		refuse_message(c, 'P', names_get(c, name) ? REFUSE_EXISTS : REFUSE_MANY);
 		statement_drop(c->conn.w, st);
 		return;
@@ -124,23 +127,23 @@ parse_deallocate(Client *c, const char *name)
 	Worker *w = c->conn.w;
 	Server *s = c->server;
 	char text[64];
+	unsigned long long number = ++w->last_statement;
 	size_t n;
 
-	names_drop(c, name);
-	snprintf(text, sizeof text, "copyhold/empty %u", ++w->last_statement);
+	snprintf(text, sizeof text, "copyhold/empty %llu", number);
 	if (replies_sent(&s->replies, 'P', REPLY_OURS, 0)) {
 		n = wire_put_parse_head(w->build, sizeof w->build, text, 3);
 		send_as_is(c, w->build, n);
 		send_as_is(c, (const unsigned char *)"\0\0", 3);
 	}
-	snprintf(text, sizeof text, "DEALLOCATE \"copyhold/empty %u\"", w->last_statement);
+	snprintf(text, sizeof text, "DEALLOCATE \"copyhold/empty %llu\"", number);
 	const WireParse p = { .name = "",
 		.sql = text,
 		.sql_n = strlen(text),
 		.rest = (const unsigned char *)"\0",
 		.rest_n = 2 };
-	statement_drop(w, c->unnamed);
-	c->unnamed = statement_get(w, &p, standard_strings(c));
+	names_unnamed(c, statement_get(w, &p, standard_strings(c)));
+	names_close(c, name, c->unnamed->id);
 	send_parse(c, c->unnamed, true, REPLY_CLIENTS);
 }
 
@@ -207,11 +210,10 @@ stream_parse(Client *c, const unsigned char *at, size_t n, size_t total)
 		refuse_message(c, 'P', names_get(c, name) ? REFUSE_EXISTS : REFUSE_LONG);
 		return send_rest(c, at, n, total, 0, true);
 	}
-	c->pins |= PIN_STATEMENT;
+	guard_pin(c, PIN_STATEMENT);
 	s->unnamed = 0;
 	if (name[0] == '\0') {
-		statement_drop(c->conn.w, c->unnamed);
-		c->unnamed = NULL;
+		names_unnamed(c, NULL);
 		c->unnamed_long = true;
 	}
 	replies_sent(&s->replies, 'P', REPLY_CLIENTS, 0);
@@ -241,7 +243,7 @@ static bool
 bring_statement(Client *c, Statement *st, bool unnamed)
 {
 	Server *s = c->server;
-	uint32_t why = guard_text(c, 0, st->savepoints);
+	uint32_t why = guard_text(c, st->found, st->savepoints);
 
 	if (why) {
 		refuse_message(c, 'P', why);
@@ -251,6 +253,7 @@ bring_statement(Client *c, Statement *st, bool unnamed)
 		send_parse(c, st, unnamed, REPLY_OURS);
 	if (st->forgets)
 		server_forget_all(s, true);
+	settings_sent(c, st->resets);
 	return true;
 }
 
@@ -295,10 +298,15 @@ static void
 close_named(Client *c, const char *name)
 {
 	Server *s = c->server;
+	uint64_t id = 0;
 
-	if (!s->replies.skipping)
-		names_drop(c, name);
-	replies_sent(&s->replies, 'C', REPLY_MADE, 0);
+	if (s->replies.skipping)
+		return;
+	if (names_get(c, name)) {
+		id = ++c->conn.w->last_statement;
+		names_close(c, name, id);
+	}
+	replies_sent(&s->replies, 'C', REPLY_MADE, id);
 	server_made(s);
 }
 
@@ -327,9 +335,7 @@ take_named(Client *c, char type, const unsigned char *at, size_t n, size_t total
 		return total;
 	if (type == 'C' && name.kind == 'S') {
 		s->unnamed = 0;
-		statement_drop(w, c->unnamed);
-		c->unnamed = NULL;
-		c->unnamed_long = false;
+		names_unnamed(c, NULL);
 	}
 	if (type == 'D' && st && !bring_statement(c, st, unnamed))
 		return total;
@@ -369,9 +375,7 @@ static void
 query_sent(Client *c)
 {
 	c->server->unnamed = 0;
-	statement_drop(c->conn.w, c->unnamed);
-	c->unnamed = NULL;
-	c->unnamed_long = false;
+	names_unnamed(c, NULL);
 	c->conn.w->stats.queries++;
 }
 
@@ -403,6 +407,8 @@ query_whole(Client *c, const unsigned char *at, size_t n, size_t total)
 		send_as_is(c, at, total);
 	if (words_forget_all(&words))
 		server_forget_all(s, true);
+	if (!why)
+		settings_sent(c, words.resets);
 	return total;
 }
 
@@ -445,6 +451,7 @@ stream_ended(Client *c)
 {
 	words_end(c->words);
 	guard_text(c, c->words->found, c->words->deepest);
+	settings_sent(c, c->words->resets);
 	arena_free(c->words_mem);
 	c->words_mem = NULL;
 	c->words = NULL;

@@ -493,9 +493,14 @@ words_start(Words *w, bool standard_conforming_strings)
 void
 words_add(Words *w, const char *text, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	unsigned char bits = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bits |= (unsigned char)text[i];
 		while (!step(w, text[i]))
 			;
+	}
+	w->bytes = w->bytes || bits & 0x80;
 }
 
 void

@@ -39,7 +39,10 @@ typedef enum Word {			/* a set of these is said of a text */
 	WORD_DEADLINE	= 1 << 18,	/* SET [LOCAL] statement_timeout, lock_timeout,
 					 * idle_in_transaction_session_timeout... */
 	WORD_TRANSACTION = 1 << 19,	/* BEGIN COMMIT ROLLBACK... */
-	WORD_PREPARED_XACT = 1 << 20	/* PREPARE TRANSACTION, COMMIT PREPARED */
+	WORD_PREPARED_XACT = 1 << 20,	/* PREPARE TRANSACTION, COMMIT PREPARED */
+	WORD_ALTER_ROLE	= 1 << 21,	/* ALTER ROLE, USER, GROUP */
+	WORD_ENCODING	= 1 << 22,	/* SET [LOCAL] or RESET of client_encoding */
+	WORD_BYTES	= 1 << 23	/* Words.bytes, where no more than a set is kept */
 } Word;
 
 #define WORDS_NAME	132	/* bytes of a name as it is written; PostgreSQL keeps 63 of it */
@@ -51,7 +54,9 @@ typedef struct Words {
 	uint32_t	 statements;	/* that are not empty; those within a function's or a rule's body count, too */
 	uint32_t	 savepoints;	/* SAVEPOINT less RELEASE, 0 at least; none after COMMIT or ROLLBACK */
 	uint32_t	 deepest;	/* the most that savepoints has been */
+	uint32_t	 resets;	/* by 1 << VAR_*: settings that are set back to what the session began with */
 	char		 name[64];	/* of the one DEALLOCATE; "" for ALL or several */
+	bool		 bytes;		/* not only ASCII: what it is depends on client_encoding */
 	bool		 odd;		/* ended within a string, a comment or a name: the server will refuse it; or
 					 * it cannot be followed (a $tag$ above WORDS_NAME): better refuse it */
 	/* the reader's own */

@@ -80,6 +80,9 @@ static const struct {
 	{ WORD_DEADLINE, "SET of a deadline" },
 	{ WORD_TRANSACTION, "transaction" },
 	{ WORD_PREPARED_XACT, "prepared transaction" },
+	{ WORD_ALTER_ROLE, "ALTER ROLE" },
+	{ WORD_ENCODING, "SET of client_encoding" },
+	{ WORD_BYTES, "text that is not ASCII" },
 };
 
 bool
@@ -152,10 +155,12 @@ setting_word(const char *name, bool local)
 	/* PostgreSQL itself forgets them at the transaction's end. */
 	static const char *const transaction[] = { "transaction_isolation", "transaction_read_only",
 		"transaction_deferrable", NULL };
-	uint32_t deadline = is_one_of(name, deadlines) || strcmp(name, WORDS_UNKNOWN) == 0
-	    ? WORD_DEADLINE
-	    : 0;
+	uint32_t deadline = is_one_of(name, deadlines) ? WORD_DEADLINE : 0;
 
+	if (strcmp(name, WORDS_UNKNOWN) == 0)
+		deadline = WORD_DEADLINE | WORD_ENCODING;
+	if (strcasecmp(name, "client_encoding") == 0)
+		return WORD_ENCODING | (local ? 0 : WORD_TRACKED);
 	if (local || is_one_of(name, transaction))
 		return deadline;
 	if (is_one_of(name, roles))
@@ -180,7 +185,7 @@ set_words(const Words *w, uint32_t at)
 	bool reset = words_is(w, 0, "RESET"), local = false;
 
 	if (reset && words_is(w, at, "ALL"))
-		return WORD_SET | WORD_TRACKED | WORD_DEADLINE;
+		return WORD_SET | WORD_TRACKED | WORD_DEADLINE | WORD_ENCODING;
 	if (!reset && (words_is(w, at, "LOCAL") || words_is(w, at, "SESSION")) && !is_name(w, at)) {
 		local = words_is(w, at, "LOCAL");
 		if (words_is(w, at + 1, "CHARACTERISTICS"))
@@ -197,9 +202,10 @@ set_words(const Words *w, uint32_t at)
 			return 0;
 		if (words_is(w, at, "SESSION") && words_is(w, at + 1, "AUTHORIZATION"))
 			return local ? 0 : WORD_ROLE;
-		if ((words_is(w, at, "TIME") && words_is(w, at + 1, "ZONE")) ||
-		    words_is(w, at, "NAMES"))
+		if (words_is(w, at, "TIME") && words_is(w, at + 1, "ZONE"))
 			return local ? 0 : WORD_TRACKED;
+		if (words_is(w, at, "NAMES"))
+			return WORD_ENCODING | (local ? 0 : WORD_TRACKED);
 	}
 	return setting_word(w->first[at] + (w->first[at][0] == '"'), local);
 }
@@ -268,8 +274,12 @@ end_statement(Words *w)
 		w->found |= WORD_DISCARD_ALL;
 	else if (words_is(w, 0, "DEALLOCATE"))
 		deallocate(w);
+	else if (words_is(w, 0, "ALTER") &&
+	    (words_is(w, 1, "ROLE") || words_is(w, 1, "USER") || words_is(w, 1, "GROUP")))
+		w->found |= WORD_ALTER_ROLE;
 	if ((w->seen & (SAW_UPDATE | SAW_SETTINGS)) == (SAW_UPDATE | SAW_SETTINGS))
 		w->found |= WORD_SET; /* its rule calls set_config() */
+	words_reset(w);
 	w->tokens = w->seen = 0;
 	w->last[0][0] = w->last[1][0] = '\0';
 }

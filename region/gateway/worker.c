@@ -3,9 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +17,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "region/gateway/confine.h"
 
 #define TICK_MS        50
 #define ACCEPTS        64 /* in one turn */
@@ -74,8 +73,10 @@ texts_renew(Worker *w)
 	w->texts = map_new(w->texts_mem);
 	w->texts_bytes = 0;
 	for (uint32_t i = 0; i < w->nslots; i++)
-		if (w->clients[i])
+		if (w->clients[i]) {
 			vars_in(w, w->clients[i]->var);
+			vars_in(w, w->clients[i]->start);
+		}
 	for (const MapItem *i = NULL; (i = map_next(w->tenants, i)) != NULL;)
 		for (const Pool *p = ((Tenancy *)i->value)->pools; p; p = p->next)
 			for (Server *s = p->servers; s; s = s->next)
@@ -242,7 +243,6 @@ static void
 on_listen(void *ptr, int events)
 {
 	Worker *w = ptr;
-	int on = 1;
 
 	(void)events;
 	for (int i = 0; i < ACCEPTS; i++) {
@@ -256,8 +256,7 @@ on_listen(void *ptr, int events)
 				listen_for(w, 0); /* until the next tick */
 			break;
 		}
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+		stream_watchful(fd);
 		if (w->nfree == 0)
 			too_many(w, fd);
 		else
@@ -271,10 +270,7 @@ on_listen(void *ptr, int events)
 static bool
 become(const LinkStart *start)
 {
-	if (!start->drop)
-		return true;
-	return setgroups(0, NULL) == 0 && setresgid(start->gid, start->gid, start->gid) == 0 &&
-	    setresuid(start->uid, start->uid, start->uid) == 0 && getuid() == start->uid;
+	return (!start->drop || confine_drop(start->uid, start->gid)) && confine_rest();
 }
 
 static bool
@@ -383,6 +379,8 @@ cluster(Worker *w, const unsigned char *body, size_t n)
 	const char *cert = m.cert_n ? arena_dupn(mem, text + m.ca_n, m.cert_n) : NULL;
 	char *key = m.key_n ? arena_dupn(mem, text + m.ca_n + m.cert_n, m.key_n) : NULL;
 	c = &w->clusters[m.cluster];
+	bool moved = c->c.host &&
+	    (c->c.port != m.port || strncmp(c->c.host, m.host, sizeof m.host) != 0);
 	stream_tls_drop(c->tls);
 	arena_free(c->mem);
 	arena_free(c->welcome_mem);
@@ -395,14 +393,16 @@ cluster(Worker *w, const unsigned char *body, size_t n)
 		    .sslmode = arena_dupn(mem, m.sslmode, strnlen(m.sslmode, sizeof m.sslmode)),
 		    .cap = m.cap },
 	};
-	if (strcmp(c->c.sslmode, "disable") != 0) {
+	if (m.broken)
+		c->why = "a file of its cluster's TLS settings cannot be read";
+	else if (strcmp(c->c.sslmode, "disable") != 0) {
 		Ctx own = ctx_new(mem);
 		if (!stream_tls_client(&own, c->c.sslmode, ca, cert, key, &c->tls))
 			c->why = "the TLS settings of its cluster cannot be used";
 	}
 	if (key)
 		secret_wipe(key, m.key_n);
-	cluster_changed(w, m.cluster);
+	cluster_changed(w, m.cluster, moved);
 	return true;
 }
 
@@ -590,7 +590,6 @@ harden(void)
 	struct rlimit files;
 
 	prctl(PR_SET_DUMPABLE, 0);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;

@@ -5,10 +5,12 @@
  *	client.c   a client from its first packet to the end
  *	take.c     what it says to its server
  *	names.c    its prepared statements
- *	login.c    SCRAM with a client
+ *	login.c    a client's login
+ *	proof.c    what both sides of a login prove, without a socket
  *	server.c   a server connection from dial to close; what it says
- *	dial.c     connecting to a server: TLS, SCRAM
+ *	dial.c     connecting to a server: TLS, login
  *	pool.c     which client has which server connection; caps, queues, gates
+ *	settings.c what of a client's settings is said to it and to its server
  *	statement.c prepared statements that outlive a server connection
  *	guard.c    what pins a session, what is refused on guarded routes
  *	cancel.c   cancel requests
@@ -82,10 +84,21 @@ int	 var_of(const char *name);	/* -1: not one of them */
 /* A value, interned: equal pointers are equal values. */
 const char *worker_text(Worker *w, const char *text);
 
+/* --- settings.c ------------------------------------------------------------------- */
+
+bool	 settings_known(const Client *c);	/* it can be told them without a server */
+void	 settings_welcome(Client *c);		/* tells them; what no server of its pool has said is guessed */
+void	 settings_give(Server *s, Client *c);	/* the server is told those that are not as the client left them */
+void	 settings_sent(Client *c, uint32_t resets);	/* a text that sets these back is being sent */
+bool	 settings_wait(const Client *c, char type);	/* a message of this type waits until that is answered */
+void	 settings_tag(Server *s, const char *tag);	/* a command has ended that may have done so */
+void	 settings_restore(Server *s);		/* they are brought back, before its ReadyForQuery is passed on */
+
 /* --- prepared statements (statement.c) ---------------------------------------------- */
 
 struct Statement {		/* one text with its parameter types, for however many clients */
-	uint32_t	 id, users;
+	uint64_t	 id;
+	uint32_t	 users;
 	const char	*key;
 	Arena		*mem;
 	const char	*sql;
@@ -94,13 +107,15 @@ struct Statement {		/* one text with its parameter types, for however many clien
 	size_t		 types_n;
 	uint32_t	 found;		/* Word */
 	uint32_t	 savepoints;
+	uint32_t	 resets;	/* as Words has it */
 	bool		 forgets;	/* it takes all prepared statements with it */
 	char		 deallocates[64];	/* the name, if it is DEALLOCATE of one */
 };
 
 #define STATEMENT_TEXT	(256 * 1024)	/* a longer one pins its client to its server */
 #define SERVER_STATEMENTS 128		/* prepared on one server connection; more only after errors */
-#define CLIENT_STATEMENTS (16 * 1024 * 1024)	/* bytes of text that one client may have prepared */
+#define CLIENT_STATEMENTS (16 * 1024 * 1024)	/* bytes that the prepared statements of one client may take */
+#define TENANT_STATEMENTS (256 * 1024 * 1024)	/* ...and of all clients of a tenant, in a worker */
 
 Statement *statement_get(Worker *w, const WireParse *p, bool standard_strings);	/* one user more */
 void	 statement_drop(Worker *w, Statement *s);		/* one less; NULL is fine */
@@ -123,7 +138,13 @@ typedef enum ClientState {
 
 typedef struct LoginTry LoginTry;	/* of login.c: only while it lasts */
 
-typedef struct Hoped { struct HopedName { uint32_t id; const char *name; } *at; size_t n, cap; } Hoped;
+typedef struct HopedName {	/* a Parse, or what takes a statement away, that is not answered yet */
+	uint64_t	 id;
+	const char	*name;		/* "": the unnamed one */
+	Statement	*closed;	/* that the name has again if it fails */
+	bool		 closes;
+} HopedName;
+typedef struct Hoped { HopedName *at; size_t n, cap; } Hoped;
 
 struct Client {
 	Conn		 conn;
@@ -140,22 +161,30 @@ struct Client {
 	int64_t		 since_ms, waiting_ms;	/* 0: does not wait */
 	char		 user[ROUTE_NAME], from[48];
 	const char	*var[VARS];	/* NULL: as the server has it */
+	const char	*start[VARS];	/* that it asked for at start: what RESET brings back */
+	uint32_t	 resets;	/* by 1 << VAR_*: a text that sets them back is not answered yet */
+	bool		 reset;		/* ...and has done so */
+	bool		 guessed;	/* it was told settings that no server of its pool has said */
 	const StartupParam *own;	/* other settings at start: a server connection of its own */
 	size_t		 nown;
 	Arena		*mem;		/* of own; NULL until needed */
 	Arena		*names_mem, *words_mem;
 	Map		*names;		/* its prepared statements: name -> Statement */
-	Hoped		 hoped;		/* of them, and "" for the unnamed one, whose Parse is not answered yet */
+	Hoped		 hoped;
 	Arena		*hoped_mem;
-	size_t		 names_bytes;	/* of the texts of all of them */
+	size_t		 hoped_live, hoped_garbage;	/* bytes of names there */
+	size_t		 names_bytes;	/* that its statements take; counted in tenant->names_bytes, too */
 	Statement	*unnamed;
 	bool		 unnamed_long;	/* it was too long to be kept: it is where the client is pinned */
 	Words		*words;		/* of a long query that is streaming through */
 	uint32_t	 pins;		/* Word: why it keeps its server; PIN_* too */
+	uint32_t	 pins_since;	/* those of what was sent since it said DISCARD ALL, which is not answered yet */
+	bool		 discards;	/* ...and pins_since is kept */
+	bool		 recodes;	/* what may change client_encoding is not answered yet */
 	uint32_t	 savepoints, savepoints_sent;	/* open; said, and not answered yet */
 	bool		 skipping;	/* refused without a server: up to the next Sync all is passed over */
 	bool		 waits;		/* stands in pool->waiting */
-	bool		 plus_offered, local;
+	bool		 local;
 	bool		 refused_one;	/* the message at the front of what is kept has been refused */
 };
 
@@ -185,6 +214,8 @@ struct Server {
 	Replies		 replies;
 	Arena		*mem;
 	const char	*var[VARS];
+	StartupParam	*welcome;	/* own: what it said of itself */
+	size_t		 nwelcome;
 	uint32_t	 cluster, route_id;
 	uint64_t	 wanted_by;	/* own: serial of the client */
 	int64_t		 epoch;		/* of the route that it was dialled for */
@@ -192,6 +223,7 @@ struct Server {
 	unsigned char	 key[CANCEL_KEY_MAX];
 	uint16_t	 key_n;
 	uint16_t	 cancels;	/* requests under way */
+	int64_t		 looked_ms;	/* whether its and its client's lines are alive */
 	bool		 cancel_later;	/* one waits until what is our own has been answered */
 	bool		 own;		/* for its first client alone: settings at start */
 	bool		 dirty;		/* DISCARD ALL before another gets it */
@@ -199,10 +231,10 @@ struct Server {
 	char		 tx;		/* I T E: as its last ReadyForQuery said */
 	uint32_t	 refused;	/* why the answer under way is cut off: a Refusal, 0: it is not */
 	int64_t		 answer_bytes;	/* of the answer under way */
-	uint32_t	 statements[2 * SERVER_STATEMENTS];	/* ids prepared there, the latest used first */
+	uint64_t	 statements[2 * SERVER_STATEMENTS];	/* ids prepared there, the latest used first */
 	uint16_t	 nstatements;
 	bool		 unsure;	/* it may have others of ours: each is closed before it is prepared */
-	uint32_t	 unnamed;	/* id of its unnamed statement; 0: none that we know */
+	uint64_t	 unnamed;	/* id of its unnamed statement; 0: none that we know */
 };
 
 struct Pool {			/* one (tenant, role) */
@@ -231,6 +263,7 @@ struct Tenancy {
 	Client		*clients;
 	int32_t		 nclients, nservers, nwaiting, held;
 	int64_t		 shut_ms;	/* when the gate was seen closed the last time */
+	size_t		 names_bytes;	/* of the prepared statements of all clients here */
 	uint32_t	 waiting_id;	/* route.id when the others were told that somebody waits */
 	Arena		*mem;
 };
@@ -260,7 +293,7 @@ struct Worker {
 	Map		*tenants, *texts, *statements;
 	Arena		*texts_mem;
 	size_t		 texts_bytes, texts_full;	/* full: then those in use are counted */
-	uint32_t	 last_statement;
+	uint64_t	 last_statement;
 	WorkerCluster	*clusters;	/* by id */
 	uint32_t	 nclusters;
 	Client		**clients;	/* by slot; NULL: free */
@@ -286,7 +319,7 @@ struct Worker {
 	WorkerStats	 stats;
 	unsigned char	*packet;	/* LINK_MAX bytes: the master's message */
 	unsigned char	*scratch;	/* SCRATCH bytes: where everything is read into */
-	unsigned char	 build[8192];	/* where our own messages are made */
+	unsigned char	 build[STARTUP_MAX + 1024];	/* where our own messages are made */
 };
 
 #define SCRATCH (128 * 1024)
@@ -315,11 +348,16 @@ Entry	*client_entry(Client *c);	/* while it logs in */
 Statement *names_get(const Client *c, const char *name);	/* NULL: there is none */
 void	 names_set(Client *c, const char *name, Statement *st);
 void	 names_drop(Client *c, const char *name);
+void	 names_unnamed(Client *c, Statement *st);	/* NULL: it has none any more */
 void	 names_free(Client *c);		/* all, and the unnamed one */
 void	 names_forget(Client *c);	/* DISCARD ALL, DEALLOCATE ALL was done */
-void	 names_hope(Client *c, uint32_t id, const char *name);	/* its Parse is not answered yet */
-void	 names_lost(Client *c, uint32_t id);	/* that Parse failed */
-void	 names_done(Client *c, uint32_t id);	/* it did not */
+bool	 names_room(const Client *c, const Statement *st, const char *name);	/* for one more */
+void	 names_hope(Client *c, uint64_t id, const char *name);	/* its Parse is not answered yet */
+void	 names_close(Client *c, const char *name, uint64_t id);	/* what takes it away is not answered yet; id: by which
+							 * names_lost() and names_done() will know that */
+void	 names_lost(Client *c, uint64_t id);	/* the first of that id failed */
+void	 names_done(Client *c, uint64_t id);	/* it did not */
+void	 names_settle(Client *c);	/* no answer will come any more */
 
 /* --- take.c: what a client with a server says -------------------------------------------- */
 
@@ -338,15 +376,14 @@ void	 server_dialed(Server *s);		/* dial.c: it is ready */
 void	 server_dial_failed(Server *s, const char *sqlstate, const char *why);
 void	 dial_event(Server *s, int events);
 void	 dial_free(Server *s);
-void	 dial_welcome(Pool *p);	/* if it has none of its own: as others were told on its cluster */
 void	 server_say(Server *s, const char *sql);	/* a query of ours: its answer is swallowed */
 void	 server_gave(Server *s);		/* after a message to it: flush, watch */
 bool	 server_has(Server *s, const Statement *st);
 void	 server_prepared(Server *s, const Statement *st);
-void	 server_lost(Server *s, uint32_t id);
-void	 server_still_has(Server *s, uint32_t id);	/* it was to be closed there, and an error came before */
+void	 server_lost(Server *s, uint64_t id);
+void	 server_still_has(Server *s, uint64_t id);	/* it was to be closed there, and an error came before */
 void	 server_forget_all(Server *s, bool perhaps);	/* perhaps: it has yet to be done, or others were prepared since */
-void	 server_unprepare(Server *s, uint32_t id, uint32_t about);	/* about: the id, to keep it in mind should that fail; 0 */
+void	 server_unprepare(Server *s, uint64_t id, uint64_t about);	/* about: the id, to keep it in mind should that fail; 0 */
 void	 server_between(Server *s);	/* nothing is owed and no transaction is open */
 bool	 server_answers_us(const Server *s);	/* what it does now is ours, and not the client's */
 void	 server_made(Server *s);	/* says what we answer ourselves and whose turn it is */
@@ -371,7 +408,7 @@ void	 pool_dial_failed(Pool *p, const char *sqlstate, const char *why);
 void	 pool_stop_waiting(Client *c);
 bool	 gate_open(const Worker *w, const Tenancy *t);
 void	 tenant_changed(Worker *w, const char *name);	/* its route is another one now */
-void	 cluster_changed(Worker *w, uint32_t id);
+void	 cluster_changed(Worker *w, uint32_t id, bool moved);	/* moved: it has another address */
 void	 pools_tick(Worker *w, int64_t now);
 bool	 client_pinned(const Client *c);
 bool	 pool_crowded(const Pool *p);	/* there is no place for one more server connection */
@@ -380,13 +417,14 @@ bool	 pool_crowded(const Pool *p);	/* there is no place for one more server conn
 
 /* What a text says of itself is taken into account.  Not 0: it is refused, for this reason. */
 uint32_t guard_words(const Words *w);	/* what counts of a text that was read */
-uint32_t guard_text(Client *c, uint32_t found, uint32_t savepoints);
+uint32_t guard_text(Client *c, uint32_t found, uint32_t savepoints);	/* before the message is sent */
+void	 guard_pin(Client *c, uint32_t pins);
 typedef struct Refusal { const char *sqlstate, *text; } Refusal;
 extern const Refusal refusals[];
 enum { REFUSE_NONE, REFUSE_LOCK, REFUSE_NOTIFY, REFUSE_SET, REFUSE_SAVEPOINTS, REFUSE_ADVISORY, REFUSE_HIDDEN, REFUSE_DEADLINE,
-	REFUSE_LONG, REFUSE_ROWS, REFUSE_EXISTS, REFUSE_ENCODING, REFUSE_MANY, REFUSALS };
-#define REFUSED	(1u << 31)	/* in Owed.about: the rest is the reason */
-#define UNNAMED	(1u << 30)	/* of a Parse: the rest is the statement, under no name there */
+	REFUSE_LONG, REFUSE_ROWS, REFUSE_EXISTS, REFUSE_ENCODING, REFUSE_MANY, REFUSE_ROLE, REFUSE_START, REFUSALS };
+#define REFUSED	(UINT64_C(1) << 63)	/* in Owed.about: the rest is the reason */
+#define UNNAMED	(UINT64_C(1) << 62)	/* of a Parse: the rest is the statement, under no name there */
 void	 guard_tick(Server *s, int64_t now);
 void	 guard_answer(Server *s, size_t n);		/* so many bytes more of an answer */
 void	 guard_tag(Client *c, const char *tag);		/* a command has ended */

@@ -11,7 +11,8 @@
 #include "lib/base/log.h"
 #include "region/route/table_form.h"
 
-#define PEM_MAX ((size_t)48 << 10)
+#define PEM_MAX \
+	((size_t)128 << 10) /* what does not fit into a packet with the others is said, too */
 
 typedef struct Strings {
 	Buf text;
@@ -92,7 +93,7 @@ fill_route(RouteCell *c, const GateRoute *r, Strings *s)
 	c->cluster = (uint32_t)as_int32(r->cluster);
 	c->dbname = strings_dbname(s, r->dbname);
 	c->cap = as_int32(r->cap);
-	c->state = (uint8_t)(c->dbname && c->cluster ? state_of(r) : ROUTE_OFF);
+	c->state = (uint8_t)(c->dbname && route_cluster(c->cluster) ? state_of(r) : ROUTE_OFF);
 	c->flags = (uint8_t)((r->suspended ? CELL_SUSPENDED : 0) |
 	    (r->transaction ? CELL_TRANSACTION : 0) | (r->guarded ? CELL_GUARDED : 0));
 }
@@ -108,8 +109,13 @@ fill_logins(LoginCell *cells, const GateLogins *have, size_t *at, const char *te
 		int order = strcmp(l->tenant, tenant);
 		if (order > 0)
 			break;
-		if (order < 0 || n == ROUTE_LOGINS) /* a tenant without a route, or too many */
+		if (order < 0) /* a tenant without a route */
 			continue;
+		if (n == ROUTE_LOGINS) {
+			log_say("login \"%s\" of tenant \"%s\" is one too many for the gateway",
+			    l->user, tenant);
+			continue;
+		}
 		LoginCell c = {
 			.valid_until = l->valid_until,
 			.user = strings_user(s, l->user),
@@ -341,8 +347,9 @@ route_changes(Ctx *cx, Home *home, int64_t since, RouteDeltas *out)
 
 /* --- clusters --------------------------------------------------------------------- */
 
+/* What TLS was to be checked or proven with is not left out: the cluster is not served. */
 static const char *
-read_pem(Ctx *cx, const char *path, const char *cluster)
+read_pem(Ctx *cx, const char *path, RouteCluster *c)
 {
 	Ctx own = { .mem = cx->mem, .fail = arena_alloc(cx->mem, sizeof(Fail)) };
 	char *text;
@@ -350,9 +357,11 @@ read_pem(Ctx *cx, const char *path, const char *cluster)
 
 	if (!path)
 		return NULL;
-	if (file_read(&own, path, PEM_MAX, &text, &n))
+	if (file_read(&own, path, PEM_MAX, &text, &n) && n > 0 && strlen(text) == n)
 		return text;
-	log_say("cluster \"%s\" is left without \"%s\": %s", cluster, path, own.fail->what);
+	log_say("cluster \"%s\" is not connected to without \"%s\": %s", c->name, path,
+	    own.fail->what ? own.fail->what : "it is empty, or no text");
+	c->broken = true;
 	return NULL;
 }
 
@@ -369,12 +378,14 @@ add_cluster(Ctx *cx, Home *home, const GateCluster *g, RouteCluster *out)
 		.host = c->connect.host,
 		.port = (int)c->connect.port,
 		.sslmode = c->connect.sslmode ? c->connect.sslmode : "prefer",
-		.ca = read_pem(cx, c->connect.sslrootcert, g->name),
-		.cert = read_pem(cx, c->connect.sslcert, g->name),
-		.key = read_pem(cx, c->connect.sslkey, g->name),
 		.cap = as_int32(c->gateway_connections),
 		.seq = g->seq,
 	};
+	if (out->host[0] == '/' || strcmp(out->sslmode, "disable") == 0)
+		return true;
+	out->ca = read_pem(cx, c->connect.sslrootcert, out);
+	out->cert = read_pem(cx, c->connect.sslcert, out);
+	out->key = read_pem(cx, c->connect.sslkey, out);
 	return true;
 }
 

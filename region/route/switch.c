@@ -17,6 +17,7 @@
 #define ACK_MS    3000  /* gateways have so long to take a change in */
 #define SETTLE_MS 10000 /* one that is silent for so long has lost its lease */
 #define END_MS    2000  /* sessions that were ended have so long to go */
+#define LOCK_MS   60000 /* a promotion that somebody has asked for is over by then, or has failed */
 #define POLL_MS   1
 #define POLL_CAP  10
 
@@ -25,6 +26,9 @@
 static struct {
 	int64_t run, until;
 } parked;
+
+/* The run of this process whose standby was told to promote itself, and has not done it in time. */
+static int64_t promoting;
 
 /* The same of rows that were copied, once they have been compared. */
 static struct {
@@ -394,23 +398,46 @@ follow_act(Ctx *cx, StepEnv *env)
 	return hold_in_time(cx, env) && sides(cx, env, &s) && way(env)->catch_up(cx, &s);
 }
 
+/* A promotion goes on in the server when who has asked for it is gone: whoever looks whether it was
+ * done waits for its end. */
+static bool
+promote_lock(Ctx *cx, StepEnv *env, SwitchSides *s, Pg **pg)
+{
+	return sides(cx, env, s) && switch_side(cx, s->conns, s->at, s->to, pg) &&
+	    ledger_lock(cx, *pg, env, LOCK_MS);
+}
+
 static bool
 promote_act(Ctx *cx, StepEnv *env)
 {
 	SwitchSides s;
+	Pg *pg;
 
-	return sides(cx, env, &s) && way(env)->finish(cx, &s);
+	if (!promote_lock(cx, env, &s, &pg))
+		return false;
+	bool done = park_now(cx, env) && way(env)->finish(cx, &s);
+	if (!done && cx->fail->kind == FAIL_TIMEOUT)
+		promoting = env->run;
+	ledger_unlock(pg, env);
+	return done;
 }
 
 static bool
 promote_probe(Ctx *cx, StepEnv *env, Probe *out)
 {
 	SwitchSides s;
+	Pg *pg;
 	bool finished;
 
-	if (!sides(cx, env, &s) || !way(env)->finished(cx, &s, &finished))
+	if (!promote_lock(cx, env, &s, &pg))
 		return false;
-	*out = finished ? PROBE_DONE : PROBE_NOT_DONE;
+	bool seen = way(env)->finished(cx, &s, &finished);
+	ledger_unlock(pg, env);
+	if (!seen)
+		return false;
+	*out = finished ? PROBE_DONE : promoting == env->run ? PROBE_UNDECIDABLE : PROBE_NOT_DONE;
+	if (*out == PROBE_UNDECIDABLE)
+		env->why = "the standby was told to promote itself, and may still do so";
 	return true;
 }
 

@@ -260,7 +260,7 @@ copy_route(const View *v, const RouteCell *c, Route *out)
 	out->id = c->id;
 	out->epoch = c->epoch;
 	out->seq = c->seq;
-	out->state = (RouteState)c->state;
+	out->state = route_cluster(c->cluster) ? (RouteState)c->state : ROUTE_OFF;
 	out->parked_until = c->parked_until;
 	out->suspended = (c->flags & CELL_SUSPENDED) != 0;
 	out->pool = c->flags & CELL_TRANSACTION ? POOL_TRANSACTION : POOL_SESSION;

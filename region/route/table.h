@@ -18,7 +18,8 @@ typedef enum PoolMode { POOL_SESSION, POOL_TRANSACTION } PoolMode;
 
 #define ROUTE_TENANT	48	/* bytes of a tenant's or cluster's name (40 at most), with its NUL */
 #define ROUTE_NAME	64
-#define ROUTE_LOGINS	64	/* of one tenant that a gateway knows */
+#define ROUTE_CLUSTERS	4096	/* their numbers are below it; a route to another one is off */
+#define ROUTE_LOGINS	GATE_LOGINS	/* of one tenant; more are refused when they are made */
 
 typedef struct RouteLogin {
 	char		 user[ROUTE_NAME];	/* the client's name for it */
@@ -49,6 +50,7 @@ typedef struct RouteCluster {		/* where to connect; few, so they are whole recor
 	int		 port;
 	const char	*sslmode;	/* disable prefer require verify-ca verify-full */
 	const char	*ca, *cert, *key;	/* PEM text, NULL: none; read by the master */
+	bool		 broken;	/* a file that its TLS needs cannot be read */
 	int32_t		 cap;		/* server connections over all tenants; 0: no limit */
 	int64_t		 seq;
 } RouteCluster;
@@ -70,7 +72,7 @@ typedef struct RouteDeltas {
 #define ROUTE_OVERLAY	4096	/* entries, or a tenth of the routes: then a new snapshot is due */
 bool	 route_changes(Ctx *cx, Home *home, int64_t since, RouteDeltas *out);
 bool	 route_clusters(Ctx *cx, Home *home, RouteCluster **out, size_t *n);	/* PEM files read; an unreadable one is
-									 * said in the log and leaves that cluster without it */
+									 * said in the log, and nobody connects there */
 
 /* --- a worker ----------------------------------------------------------------------------- */
 
@@ -82,6 +84,7 @@ bool	 route_table_change(Ctx *cx, RouteTable *t, const void *bytes, size_t n, ch
 int64_t	 route_table_seq(const RouteTable *t);			/* of the last change in it */
 size_t	 route_table_overlay(const RouteTable *t);		/* entries */
 size_t	 route_table_count(const RouteTable *t);
+static inline bool route_cluster(uint32_t id) { return id > 0 && id < ROUTE_CLUSTERS; }
 bool	 route_find(const RouteTable *t, const char *tenant, Route *out);
 bool	 route_login(const RouteTable *t, const char *tenant, const char *user, RouteLogin *out);
 bool	 route_at(const RouteTable *t, size_t i, Route *out);	/* for lists: i in 0..count; false: none there any more */

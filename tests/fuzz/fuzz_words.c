@@ -29,10 +29,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (memcmp(&whole, &cut, sizeof whole) != 0)
 		abort();
-	if (whole.found >= WORD_PREPARED_XACT << 1 || (whole.found && !whole.statements) ||
+	if (whole.found >= WORD_BYTES || (whole.found && !whole.statements) ||
 	    whole.savepoints > whole.deepest || !memchr(whole.name, 0, sizeof whole.name))
 		abort();
-	for (uint32_t bit = 1; bit <= WORD_PREPARED_XACT; bit <<= 1)
+	for (uint32_t bit = 1; bit <= WORD_BYTES; bit <<= 1)
 		if (!word_name((Word)bit))
 			abort();
 	return 0;

@@ -126,16 +126,24 @@ ends() {
 	return 1
 }
 
-@test "the old or the new server killed after any phase: the tenant is on one side, with its rows" {
+killed() {
+	if [ "$1" = workers ]; then
+		pkill -KILL -P "$GATEWAY"
+	else
+		cluster_crash "$1"
+		cluster_start "$1" --set fsync=off
+	fi
+}
+
+@test "the old or the new server or all workers killed after any phase: the tenant is on one side, with its rows" {
 	local n victim to
 	rows_of "$(side)" acme "INSERT INTO app.note (n) SELECT generate_series(1, 10)"
 	for n in $(grep -n ':done$' "$TEST_DIR/boundaries" | cut -d: -f1); do
-		for victim in old other; do
+		for victim in old other workers; do
 			echo "$victim killed at $n, $(name_of "$n")"
 			to=$(across "$(side)")
 			hold_at "$n" held route switch acme --to "$to" --by copy --yes
-			cluster_crash "$victim"
-			cluster_start "$victim" --set fsync=off
+			killed "$victim"
 			assert_one_side "$n"
 			let_go "$HOLDER"
 			ends

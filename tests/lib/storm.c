@@ -1,6 +1,7 @@
 /*
  * storm - many clients of several tenants at one gateway, each sure of what it may see:
- * `storm FILE TRANSACTIONS SEED CLIENTS [CANCELS]`; CANCELS: cancel requests of a thousand (15).
+ * `storm FILE TRANSACTIONS SEED CLIENTS [CANCELS [kills]]`; CANCELS: cancel requests of a thousand (15);
+ * kills: servers and workers are killed meanwhile, so connections may be lost, and nothing else.
  *
  * FILE has a line a login: a libpq connection string, a tab, and the tenant's name, which
  * stands in the one row of its table `account` (field name).  Transactions are drawn at random: simple and extended
@@ -29,9 +30,9 @@ typedef struct StormClient {
 	const Login *login;
 	int number, prepared; /* prepared: generation of its statement "s"; 0: none */
 	char zone[32];        /* that it has set; "": none */
-	int pinned;
+	int pinned;           /* 1: by a setting; 2: by SET ROLE */
 	const struct Play *play;
-	int phase, cancelled;
+	int phase, wish;
 	char nonce[48];
 } StormClient;
 
@@ -48,7 +49,8 @@ static struct {
 	int logins, clients;
 	StormClient client[CLIENTS_MAX];
 	uint64_t random;
-	long done, wanted, failed, reconnects, cancels, cancels_hit;
+	long done, wanted, failed, reconnects, cancels, cancels_hit, lost;
+	int kills;
 	long of[16];
 } storm;
 
@@ -90,8 +92,13 @@ is(const StormClient *c, const PGresult *r, int column, const char *expected)
 static void
 connect_client(StormClient *c)
 {
+	char name[32];
+	const char *const keys[] = { "dbname", "application_name", NULL };
+	const char *const values[] = { c->login->dsn, name, NULL };
+
+	snprintf(name, sizeof name, "storm %d", c->number);
 	for (int i = 0; i < 200; i++) {
-		c->conn = PQconnectdb(c->login->dsn);
+		c->conn = PQconnectdbParams(keys, values, 1);
 		if (PQstatus(c->conn) == CONNECTION_OK)
 			break;
 		if (i == 199) {
@@ -296,17 +303,29 @@ came_zone(StormClient *c, const PGresult *r)
 	return is(c, r, 0, c->zone) && is(c, r, 1, c->login->tenant);
 }
 
-/* What nobody else may find: a session setting and a temporary name for it. */
+static const char *
+own_role(const StormClient *c)
+{
+	const char *role = PQparameterStatus(c->conn, "session_authorization");
+
+	return role ? role : "";
+}
+
+/* What nobody else may find: a session setting, or a role that was set. */
 static int
 send_pin(StormClient *c)
 {
 	char sql[256];
 
 	c->phase = c->pinned;
-	if (!c->pinned)
+	c->wish = c->pinned ? c->pinned : 1 + (int)draw(2);
+	if (c->pinned)
+		snprintf(sql, sizeof sql, "SELECT current_setting('%s', true)",
+		    c->pinned == 1 ? "storm.mine" : "role");
+	else if (c->wish == 1)
 		snprintf(sql, sizeof sql, "SET storm.mine = 'client %d'", c->number);
 	else
-		snprintf(sql, sizeof sql, "SELECT current_setting('storm.mine', true)");
+		snprintf(sql, sizeof sql, "SET ROLE \"%s\"", own_role(c));
 	return PQsendQuery(c->conn, sql);
 }
 
@@ -316,11 +335,11 @@ came_pin(StormClient *c, const PGresult *r)
 	char expected[32];
 
 	if (c->phase == 0) {
-		c->pinned = PQresultStatus(r) == PGRES_COMMAND_OK;
+		c->pinned = PQresultStatus(r) == PGRES_COMMAND_OK ? c->wish : 0;
 		return 1; /* a guarded route refuses it */
 	}
 	snprintf(expected, sizeof expected, "client %d", c->number);
-	return is(c, r, 0, expected);
+	return is(c, r, 0, c->phase == 1 ? expected : own_role(c));
 }
 
 static int
@@ -328,13 +347,48 @@ send_not_pinned(StormClient *c)
 {
 	return c->pinned
 	    ? 0
-	    : PQsendQuery(c->conn, "SELECT coalesce(current_setting('storm.mine', true), '')");
+	    : PQsendQuery(c->conn,
+		  "SELECT coalesce(current_setting('storm.mine', true), '') || ' ' || current_setting('role')");
 }
 
 static int
 came_not_pinned(StormClient *c, const PGresult *r)
 {
-	return is(c, r, 0, "");
+	return is(c, r, 0, " none");
+}
+
+/* Back to what it began with: the role's time zone, its own name. */
+static int
+send_reset(StormClient *c)
+{
+	c->phase = 0;
+	c->zone[0] = '\0';
+	return PQsendQuery(c->conn,
+	    draw(2) ? "SET application_name = 'passing'; RESET application_name; RESET TimeZone"
+		    : "RESET TimeZone");
+}
+
+static int
+came_reset(StormClient *c, const PGresult *r)
+{
+	char expected[32];
+
+	if (c->phase == 0)
+		return PQresultStatus(r) == PGRES_COMMAND_OK ||
+		    wrong(c, "RESET", "RESET", PQresultErrorMessage(r));
+	snprintf(expected, sizeof expected, "storm %d", c->number);
+	return is(c, r, 0, "UTC") && is(c, r, 1, expected);
+}
+
+static int
+over_reset(StormClient *c)
+{
+	if (c->phase++ > 0)
+		return 1;
+	return PQsendQuery(c->conn,
+		   "SELECT current_setting('TimeZone'), current_setting('application_name')")
+	    ? 2
+	    : 0;
 }
 
 static int
@@ -368,7 +422,7 @@ send_cancel(StormClient *c)
 	sent = PQcancel(cancel, error, sizeof error);
 	PQfreeCancel(cancel);
 	storm.cancels++;
-	return sent || wrong(c, "a cancel request", "", error);
+	return sent || storm.kills || wrong(c, "a cancel request", "", error);
 }
 
 static int
@@ -413,10 +467,11 @@ static const Play plays[] = {
 	{ "DISCARD ALL", send_discard, came_discard, end },
 	{ "a cancel request", send_cancel, came_cancel, end },
 	{ "leaving", send_leave, came_any, end },
+	{ "RESET", send_reset, came_reset, over_reset },
 };
 
 /* How often each is drawn, of a thousand. */
-static int share[] = { 230, 230, 230, 80, 80, 80, 5, 40, 5, 15, 5 };
+static int share[] = { 225, 225, 225, 80, 80, 80, 5, 40, 5, 15, 5, 15 };
 
 /* Who is pinned holds a place that others wait for: not for long. */
 static const Play *
@@ -444,7 +499,10 @@ begin(StormClient *c)
 		if (c->play->send(c))
 			break;
 		if (PQstatus(c->conn) != CONNECTION_OK) {
-			wrong(c, c->play->name, "a connection", PQerrorMessage(c->conn));
+			if (storm.kills)
+				storm.lost++;
+			else
+				wrong(c, c->play->name, "a connection", PQerrorMessage(c->conn));
 			reconnect(c);
 		}
 	}
@@ -460,12 +518,35 @@ finish(StormClient *c)
 		begin(c);
 }
 
+/* Its connection was taken from it, which nothing but a kill may do. */
+static int
+was_lost(StormClient *c, const PGresult *r)
+{
+	static const char *const states[] = { "57P01", "57P02", "57P03", "08006", "08003" };
+	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
+	int lost = PQstatus(c->conn) == CONNECTION_BAD ||
+	    (r && PQresultStatus(r) == PGRES_FATAL_ERROR && !state);
+
+	if (!storm.kills)
+		return 0;
+	for (size_t i = 0; state && i < sizeof states / sizeof *states; i++)
+		lost = lost || strcmp(state, states[i]) == 0;
+	if (!lost)
+		return 0;
+	storm.lost++;
+	reconnect(c);
+	finish(c);
+	return 1;
+}
+
 static void
 advance(StormClient *c)
 {
 	int nulls = 0;
 
 	if (!PQconsumeInput(c->conn)) {
+		if (was_lost(c, NULL))
+			return;
 		wrong(c, c->play->name, "an answer", PQerrorMessage(c->conn));
 		reconnect(c);
 		finish(c);
@@ -476,10 +557,16 @@ advance(StormClient *c)
 		PGresult *r = PQgetResult(c->conn);
 		if (r) {
 			nulls = 0;
-			c->play->came(c, r);
+			int lost = was_lost(c, r);
+			if (!lost)
+				c->play->came(c, r);
 			PQclear(r);
+			if (lost)
+				return;
 			continue;
 		}
+		if (was_lost(c, NULL))
+			return;
 		int next = c->play->over(c);
 		if (next == 0)
 			wrong(c, c->play->name, "an end", PQerrorMessage(c->conn));
@@ -554,18 +641,21 @@ read_logins(const char *file)
 int
 main(int argc, char **argv)
 {
-	if (argc != 5 && argc != 6) {
-		fprintf(stderr, "usage: storm FILE TRANSACTIONS SEED CLIENTS [CANCELS]\n");
+	if (argc < 5 || argc > 7) {
+		fprintf(stderr, "usage: storm FILE TRANSACTIONS SEED CLIENTS [CANCELS [kills]]\n");
 		return 64;
 	}
 	read_logins(argv[1]);
 	storm.wanted = strtol(argv[2], NULL, 10);
 	storm.random = strtoull(argv[3], NULL, 10) * 2654435761u + 88172645463325252ull;
 	storm.clients = (int)strtol(argv[4], NULL, 10);
-	if (argc == 6) {
-		int cancels = (int)strtol(argv[5], NULL, 10);
+	storm.kills = argc == 7;
+	if (argc >= 6) {
+		int cancels = (int)strtol(argv[5], NULL, 10), rest = 1000 - cancels;
+		for (size_t i = 3; i < sizeof share / sizeof *share; i++)
+			rest -= i == 9 ? 0 : share[i];
 		for (int i = 0; i < 3; i++)
-			share[i] = (1000 - cancels - 295 + 2 - i) / 3;
+			share[i] = (rest + 2 - i) / 3;
 		share[9] = cancels;
 	}
 	if (storm.logins == 0 || storm.clients < 1 || storm.clients > CLIENTS_MAX)
@@ -582,9 +672,9 @@ main(int argc, char **argv)
 	while (playing())
 		turn();
 	printf("%ld transactions of %d clients, %d logins: %ld wrong; %ld cancel requests, %ld in "
-	       "time; %ld reconnected\n",
+	       "time; %ld reconnected; %ld lost\n",
 	    storm.done, storm.clients, storm.logins, storm.failed, storm.cancels, storm.cancels_hit,
-	    storm.reconnects);
+	    storm.reconnects, storm.lost);
 	for (size_t i = 0; i < sizeof plays / sizeof *plays; i++)
 		printf("  %8ld  %s\n", storm.of[i], plays[i].name);
 	for (int i = 0; i < storm.clients; i++)

@@ -151,11 +151,22 @@ ask() {
 	local sql
 	for sql in "LOCK TABLE account" "SELECT 1; LISTEN x" "NOTIFY x" "SELECT pg_notify('x', '')" \
 		"SET work_mem = '1GB'" "SELECT set_config('work_mem', '1GB', false)" "DO 'begin end'" \
-		"SELECT pg_advisory_lock(1)" "SELECT query_to_xml('SELECT 1', true, true, '')"; do
+		"SELECT pg_advisory_lock(1)" "SELECT query_to_xml('SELECT 1', true, true, '')" \
+		"ALTER ROLE CURRENT_USER PASSWORD 'mine'" "SELECT 1; ALTER USER CURRENT_USER SET work_mem = '1GB'"; do
 		[[ $(ask hooli "$sql") == *"not allowed through this gateway" ]]
 	done
 	[ "$(ask hooli "BEGIN" "SELECT 1" "LISTEN x" "SELECT 2" "ROLLBACK" "SELECT 3" | tr '\n' ' ')" = \
 		"BEGIN 1 ERROR:  LISTEN and NOTIFY are not allowed through this gateway ERROR:  current transaction is aborted, commands ignored until end of transaction block ROLLBACK 3 " ]
+}
+
+@test "guarded routes refuse settings in the first packet that SET is refused, too" {
+	local uri
+	uri=$(gw hooli)
+	run env PGOPTIONS="-c work_mem=4GB" psql -X -At -d "$uri" -c "SHOW work_mem"
+	[ "$status" = 2 ]
+	[[ $output == *"FATAL:  settings at connecting but client_encoding, "*" are not allowed through this gateway" ]]
+	[ "$(env PGOPTIONS="-c TimeZone=Asia/Tokyo -c extra_float_digits=0" psql -X -At -d "$uri" -c "SHOW TimeZone")" = Asia/Tokyo ]
+	[ "$(env PGOPTIONS="-c work_mem=5MB" psql -X -At -d "$(gw initech)" -c "SHOW work_mem")" = 5MB ]
 }
 
 @test "what pins a session is listed" {

@@ -174,6 +174,34 @@ answered() { grep -qx "answer $(cat "$TEST_DIR/asked")" "$1"; }
 	[ "$(ask globex "SELECT 'first'")" = first ]
 }
 
+@test "who is unknown is shown the same by every gateway" {
+	local one other
+	gateway_start one
+	one=$(challenges)
+	gateway_stop one
+	gateway_start other
+	other=$(challenges)
+	assert_equal "$other" "$one"
+	assert_equal "$(sort -u <<<"$one" | wc -l)" 3
+}
+
+# The salts and rounds that a stranger, a stranger's tenant and an own user are asked for.
+challenges() {
+	/usr/bin/python3 - "$(gw globex)" "$REPO/tests/lib" <<-'PY'
+		import sys
+		sys.path.insert(0, sys.argv[2])
+		from pgwire import *
+		for user, database in (("app", "globex"), ("ghost", "globex"), ("app", "nobody")):
+		    c = Session(sys.argv[1], log_in=False)
+		    c.user, c.database = user, database
+		    c.first()
+		    c.nonce()
+		    salt, rounds = c.challenge.split(",")[1:]
+		    assert len(salt) == 26 and rounds == "i=4096", c.challenge
+		    print(salt, rounds)
+	PY
+}
+
 @test "limits of a login: over, too many, suspended; and none of them shows without the password" {
 	local uri late few
 	gateway_start gw --workers 1

@@ -71,6 +71,49 @@ has_clients() { [ "$(rows_of clients "$1")" = "$2" ]; }
 	done
 }
 
+# As the unit starts it: a master that is not root and may make its workers another user.
+@test "the workers of a master that is not root are another user, too, and have no capability" {
+	local pid worker home=$TEST_DIR/homes/home first=$GATEWAY
+	[ "$(id -u)" = 0 ] || skip "only root can give capabilities away"
+	ask globex "SELECT 1" >/dev/null # the password lies in a file now
+	mkdir -m 711 "$TEST_DIR/homes"
+	cp -a "$COPYHOLD_HOME" "$home"
+	rm -rf "$home/run" # what runs is the other's
+	mkdir -m 700 "$home/run"
+	chown -R daemon: "$home"
+	cp "$COPYHOLD_BIN" "$TEST_DIR/homes/copyhold"
+	chmod 755 "$TEST_DIR/homes/copyhold"
+	chmod 711 "$TEST_DIR"
+	cat >"$TEST_DIR/homes/start" <<-SH
+		#!/bin/sh
+		exec setpriv --reuid=daemon --regid=daemon --clear-groups --no-new-privs --bounding-set=-all,+setuid,+setgid,+kill \
+			--inh-caps=-all,+setuid,+setgid,+kill --ambient-caps=-all,+setuid,+setgid,+kill -- $TEST_DIR/homes/copyhold "\$@"
+	SH
+	chmod 755 "$TEST_DIR/homes/start"
+	COPYHOLD_HOME=$home COPYHOLD_BIN=$TEST_DIR/homes/start gateway_start unit
+	pid=$(gateway_pid unit)
+	assert_equal "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")" "$(id -u daemon)"
+	for worker in $(pgrep -P "$pid"); do
+		assert_equal "$(awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$worker/status")" \
+			"$(id -u nobody) $(id -u nobody) $(id -u nobody) $(id -u nobody)"
+		assert_equal "$(awk '/^Groups:/ { print NF }' "/proc/$worker/status")" 1
+		assert_equal "$(awk '/^Cap(Inh|Prm|Eff|Amb):/ { print $2 }' "/proc/$worker/status" | sort -u)" 0000000000000000
+		assert_equal "$(awk '/^NoNewPrivs:/ { print $2 }' "/proc/$worker/status")" 1
+	done
+	assert_equal "$(psql -X -At -h 127.0.0.1 -p "${GATEWAY##*:}" -d "dbname=globex user=app \
+		passfile=$COPYHOLD_HOME/run/pass/globex.app.gateway" -c "SELECT 2")" 2
+	pgrep -P "$pid" | xargs kill -STOP # it can end those that do not listen
+	until_true put_out "$pid"
+	rm "$TEST_DIR/gateway.unit.pid"
+	GATEWAY=$first
+}
+
+# The third signal does not ask.
+put_out() {
+	kill "$1" 2>/dev/null || true
+	gone "$1"
+}
+
 @test "a tenant's clients, pools and server connections are listed" {
 	client one globex
 	has_clients globex 1
@@ -166,6 +209,54 @@ logins_told() {
 	assert_exit 1
 	assert_err 'error[not-found]: tenant "globex" has no login "nobody"
   hint:  See: copyhold login list globex.'
+}
+
+@test "more logins than gateways take of one tenant are refused when they are made" {
+	local catalog=$COPYHOLD_HOME/catalog.db
+	/usr/bin/python3 - "$catalog" <<-'PY'
+		import sqlite3, sys
+		db = sqlite3.connect(sys.argv[1], timeout=30)
+		have = db.execute("SELECT count(*) FROM login WHERE tenant = 'acme'").fetchone()[0]
+		db.executemany("INSERT INTO login (tenant, client_user, role, access, scram_verifier, sealed) "
+		    "VALUES ('acme', ?, ?, 'rw', 'v', x'00')", [(f"many{i}", f"role{i}") for i in range(1024 - have)])
+		db.commit()
+	PY
+	try login add acme more --yes
+	assert_exit 1
+	assert_err 'error[limit]: tenant "acme" has 1024 logins, and gateways take no more of one tenant
+  hint:  Remove one that nobody uses: copyhold login remove TENANT NAME.'
+	assert_equal "$(ask acme "SELECT 1")" 1
+	/usr/bin/python3 - "$catalog" <<-'PY'
+		import sqlite3, sys
+		db = sqlite3.connect(sys.argv[1], timeout=30)
+		db.execute("DELETE FROM login WHERE tenant = 'acme' AND client_user LIKE 'many%'")
+		db.commit()
+	PY
+}
+
+# FROM TO: of the catalogue; what refers to it goes on to say FROM.
+rename_table() {
+	/usr/bin/python3 - "$COPYHOLD_HOME/catalog.db" "$@" <<-'PY'
+		import sqlite3, sys
+		db = sqlite3.connect(sys.argv[1], timeout=30)
+		db.execute("PRAGMA legacy_alter_table = on")
+		db.execute(f"ALTER TABLE {sys.argv[2]} RENAME TO {sys.argv[3]}")
+		db.commit()
+	PY
+}
+
+@test "while the catalogue cannot be read nobody is told that a password is wrong" {
+	local uri
+	uri=$(gw globex)
+	rename_table login login_away
+	run psql -X -At -d "$uri" -c "SELECT 1"
+	assert_exit 2
+	assert_contains "FATAL:  the gateway cannot look logins up now"
+	run env PGPASSWORD=wrong psql -X -At -h 127.0.0.1 -p "${GATEWAY##*:}" -U ghost -d nobody -c "SELECT 1"
+	assert_exit 2
+	assert_contains "FATAL:  the gateway cannot look logins up now"
+	rename_table login_away login
+	until_true psql -X -At -d "$uri" -c "SELECT 1"
 }
 
 @test "what a manifest says for the gateway is in use after apply, without a step on a server" {

@@ -93,6 +93,61 @@ refuses() {
 	refuses signature "it could not prove that it knows the role"
 }
 
+@test "a server that skips a step of the login, or takes one twice, is refused" {
+	local word
+	for word in final-first final-second sasl-twice challenge-twice; do
+		refuses "$word" "its login messages are not in their order"
+	done
+	for word in ok-second ok-unsigned; do
+		refuses "$word" "it asks for no proof and gives none"
+	done
+}
+
+@test "a server that asks for a new key at each login does not keep the master busy" {
+	fresh
+	behave salts
+	until_true asked_too_often
+	until_true in_log "no connection to its database: its login keys cannot be had now"
+	assert_equal "$(psql -X -At -d "$ACME" -c "SELECT 'served'")" served
+}
+
+# As many dials at once as the tenant may have, each with a salt of its own.
+asked_too_often() {
+	WIRE_NAMES=GLOBEX wire <<-'PY'
+		many = [Session(GLOBEX, log_in=False) for _ in range(20)]
+		for c in many:
+		    c.first()
+		    c.nonce()
+		last = [message("p", c.final()) for c in many]
+		for c, m in zip(many, last):
+		    c.send(m)
+		for c in many:
+		    assert c.at_end().endswith("E=53300:no connection to the database became free in time")
+	PY
+	in_log 'the server of tenant "globex" asks for new keys again and again'
+}
+
+@test "what a server says behind its first ReadyForQuery is heard" {
+	local pid
+	fresh
+	behave ready
+	psql -X -At -d "$GLOBEX" -c "SELECT 'in'" >"$TEST_DIR/out" 2>&1 3>&- &
+	pid=$!
+	until_true in_log "no connection to its database: going down"
+	behave relay
+	wait "$pid"
+	assert_equal "$(cat "$TEST_DIR/out")" in
+}
+
+@test "a server's machine that vanishes is noticed in half a minute" {
+	local timer
+	psql -X -At -d "$GLOBEX" -c "SELECT 1" >/dev/null
+	timer=$(ss -Htno state established dst "127.0.0.1:$RELAY" | sed -n 's/.*keepalive,\([0-9]*\)sec,0.*/\1/p' | head -n 1)
+	[ "$timer" -le 15 ]
+	timer=$(ss -Htno state established src "$GATEWAY" | sed -n 's/.*keepalive,\([0-9]*\)sec,0.*/\1/p' | head -n 1)
+	[ -z "$timer" ] || [ "$timer" -le 15 ]
+}
+
 @test "a server that does not speak the protocol at login is tried again, and the client waits in vain" {
 	local none="no connection to the database became free in time"
 	refuses garbage "it does not speak the protocol" "$none"

@@ -49,6 +49,28 @@ storm() {
 	[ "${STORM_CANCELS-}" ] || [ "$(sed -n 's/.* wrong; \([0-9]*\) cancel requests.*/\1/p' <<<"${lines[0]}")" -ge 20000 ]
 }
 
+# Workers and servers' backends die under it: connections may be lost, and nobody sees what is another's.
+@test "clients whose workers and server connections are killed lose those, and see nothing else" {
+	local pid n=0
+	"$(dirname "$COPYHOLD_BIN")/tests/lib/storm" "$TEST_DIR/logins" "${STORM_KILLS:-8000}" "${SEED:-1}" 48 15 kills \
+		>"$TEST_DIR/killed" 2>&1 3>&- &
+	pid=$!
+	while [ "$n" -lt 24 ] && kill -0 "$pid" 2>/dev/null; do
+		n=$((n + 1))
+		read -rt 0.1 <> <(:) || true
+		su_psql bj-1 "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity
+			WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 2) a" >/dev/null
+		[ $((n % 8)) != 0 ] || pkill -KILL -o -P "$(gateway_pid gw)" || true
+	done
+	wait "$pid" || {
+		cat "$TEST_DIR/killed"
+		return 1
+	}
+	cat "$TEST_DIR/killed"
+	grep -q ": 0 wrong; " "$TEST_DIR/killed"
+	[ "$(sed -n 's/.*; \([0-9]*\) lost$/\1/p' "$TEST_DIR/killed")" -gt 0 ]
+}
+
 @test "when all have left nothing is counted any more" {
 	until_true nobody_there
 }

@@ -156,6 +156,44 @@ WIRE_BEGIN="a, b = Session(GLOBEX), Session(GLOBEX)"
 	PY
 }
 
+@test "what pins behind a pipelined DISCARD ALL goes on to pin" {
+	wire <<-'PY'
+		c, own = Session(GLOBEX), "SET work_mem = '7MB'"
+		usual = a.ask("SHOW work_mem")
+		assert "7MB" not in usual
+		def mine_alone():
+		    same(b.ask("SHOW work_mem"), usual)
+		    same(a.ask("SHOW work_mem"), "T D=7MB C=SHOW Z=I")
+		def is_free():
+		    same(a.ask("DISCARD ALL"), "C=DISCARD ALL Z=I")
+		    same(b.ask("BEGIN"), "C=BEGIN Z=T")
+		    same(c.ask("SHOW work_mem"), usual)
+		    same(b.ask("SHOW work_mem"), usual.replace("Z=I", "Z=T"))
+		    same(b.ask("COMMIT"), "C=COMMIT Z=I")
+		a.send(query("DISCARD ALL"), query(own))
+		same((a.says(), a.says()), ("C=DISCARD ALL Z=I", "C=SET Z=I"))
+		mine_alone()
+		is_free()
+		a.send(parse("", "DISCARD ALL"), bind("", ""), execute(), sync(), parse("", own), bind("", ""), execute(), sync())
+		same((a.says(), a.says()), ("1 2 C=DISCARD ALL Z=I", "1 2 C=SET Z=I"))
+		mine_alone()
+		is_free()
+		# prepared before it, and executed after
+		a.send(parse("d", "DISCARD ALL"), parse("", own), sync())
+		same(a.says(), "1 1 Z=I")
+		a.send(bind("", "d"), execute(), sync(), bind("", ""), execute(), sync())
+		same((a.says(), a.says()), ("2 C=DISCARD ALL Z=I", "2 C=SET Z=I"))
+		mine_alone()
+		is_free()
+		a.send(query("DEALLOCATE ALL"), query("PREPARE p AS SELECT 'mine'"))
+		same((a.says(), a.says()), ("C=DEALLOCATE ALL Z=I", "C=PREPARE Z=I"))
+		same(b.ask("BEGIN"), "C=BEGIN Z=T")
+		same(a.ask("EXECUTE p"), "T D=mine C=SELECT 1 Z=I")
+		same(b.ask("COMMIT"), "C=COMMIT Z=I")
+		is_free()
+	PY
+}
+
 @test "Close of what is not there succeeds" {
 	wire <<-'PY'
 		a.send(close("S", "nothing"), close("P", "nothing"), close("S", ""), sync())
@@ -299,6 +337,10 @@ WIRE_BEGIN="a, b = Session(GLOBEX), Session(GLOBEX)"
 		odd = Session(GLOBEX, settings=[("_pq_.one", "1"), ("_pq_.two", "2")])
 		same(odd.negotiated, struct.pack("!II", 196608, 2) + b"_pq_.one\0_pq_.two\0")
 		same(odd.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
+		names = ["_pq_." + str(i) * 1800 for i in range(5)]
+		long = Session(GLOBEX, settings=[(name, "") for name in names])
+		same(long.negotiated, struct.pack("!II", 196608, 5) + b"".join(map(text, names)))
+		same(long.ask("SELECT 1"), "T D=1 C=SELECT 1 Z=I")
 	PY
 }
 
@@ -369,7 +411,7 @@ WIRE_BEGIN="a, b = Session(GLOBEX), Session(GLOBEX)"
 		    if said != "1 Z=I":
 		        break
 		    kept += 1
-		same((kept, said), (83, "E=54000:the prepared statements of this session are more than this gateway keeps Z=I"))
+		same((kept, said), (41, "E=54000:the prepared statements of this session are more than this gateway keeps Z=I"))
 		same(a.ask("DEALLOCATE ALL"), "C=DEALLOCATE ALL Z=I")
 		a.send(parse("big", big), sync())
 		same(a.says(), "1 Z=I")
@@ -409,5 +451,82 @@ WIRE_BEGIN="a, b = Session(GLOBEX), Session(GLOBEX)"
 		same(h.says(), "E=42501:LISTEN and NOTIFY are not allowed through this gateway Z=I")
 		same(h.ask("SET standard_conforming_strings = on"), "C=SET Z=I")
 		same(h.ask("SELECT 'C:\\dir\\'"), "T D=C:\\dir\\ C=SELECT 1 Z=I")
+	PY
+}
+
+@test "guarded: what an encoding that is not answered yet would make of a text is refused, too" {
+	wire <<-'PY'
+		NO = "E=0A000:texts in this client_encoding cannot be looked at: use UTF8"
+		# in SJIS the two bytes are one character, and the string ends behind it
+		trick = b"SELECT E'\x83\x5c' ; LISTEN x; --'\0"
+		for sql in ("SET client_encoding = 'SJIS'", "SET NAMES 'SJIS'", "BEGIN; SET LOCAL client_encoding = 'SJIS'"):
+		    h = Session(HOOLI)
+		    h.send(query(sql), message("Q", trick))
+		    h.says()
+		    same(h.says()[:len(NO)], NO)
+		    h = Session(HOOLI)
+		    h.send(parse("s", sql.split("; ")[-1]), bind("", "s"), execute(), parse("", "SELECT 1"), message("P", b"t\0" + trick + b"\0\0"), sync())
+		    same(h.says().split(NO)[1:], [" Z=I"])
+		h = Session(HOOLI)
+		same(h.ask("SET client_encoding = 'UTF8'"), "C=SET Z=I")
+		same(h.ask("SELECT 'zwölf'"), "T D=zwölf C=SELECT 1 Z=I")
+		h.send(query("SET client_encoding = 'UTF8'"), query("SELECT 'ascii'"))
+		same((h.says(), h.says()), ("C=SET Z=I", "T D=ascii C=SELECT 1 Z=I"))
+	PY
+}
+
+@test "a Close, a DEALLOCATE or a Parse behind an error leaves the name as it was" {
+	wire <<-'PY'
+		def run(name): return bind("", name) + execute()
+		def missing(name): return f'E=26000:prepared statement "{name}" does not exist Z=I'
+		a.send(parse("x", "SELECT 1"), sync())
+		same(a.says(), "1 Z=I")
+		for behind in ([close("S", "x")], [close("S", "x"), parse("x", "SELECT 2")],
+		    [close("S", "x"), parse("x", "SELECT 2"), close("S", "x")], [close("S", "x"), parse("x", "SELECT 1")],
+		    [close("S", "x"), close("S", "x")], [parse("", "DEALLOCATE x"), bind("", ""), execute()]):
+		    a.send(bind("", "none"), *behind, sync())
+		    same(a.says(), missing("none"))
+		    a.send(run("x"), sync())
+		    same(a.says(), "2 D=1 C=SELECT 1 Z=I")
+		a.send(bind("", "none"), parse("y", "SELECT 3"), close("S", "y"), sync())
+		same(a.says(), missing("none"))
+		a.send(run("y"), sync())
+		same(a.says(), missing("y"))
+		a.send(close("S", "x"), parse("x", "SELECT 2"), run("x"), sync())
+		same(a.says(), "3 1 2 D=2 C=SELECT 1 Z=I")
+		a.send(parse("", "DEALLOCATE x"), bind("", ""), execute(), sync())
+		same(a.says(), "1 2 C=DEALLOCATE Z=I")
+		a.send(run("x"), sync())
+		same(a.says(), missing("x"))
+	PY
+}
+
+@test "names of prepared statements count, also of those that wait for their answer, and all of a tenant together" {
+	wire <<-'PY'
+		many = "E=54000:the prepared statements of this session are more than this gateway keeps Z=I"
+		def fill(s):
+		    kept = 0
+		    while kept < 100:
+		        s.send(parse(f"{kept:06}" + "n" * 250000, ""), sync())
+		        said = s.says()
+		        if said != "1 Z=I":
+		            same(said, many)
+		            return kept
+		        kept += 1
+		    assert False, "never refused"
+		same(fill(a), 66)
+		a.send(message("X"))
+		a.at_end()
+		b.send(parse("", "SELECT pg_sleep(0.5)"), bind("", ""), execute(), flush(),
+		    *[parse(f"{i:06}" + "n" * 250000, "") for i in range(50)], sync())
+		same(b.says(), "1 2 D= C=SELECT 1 " + "1 " * 33 + many)
+		same(b.ask("DEALLOCATE ALL"), "C=DEALLOCATE ALL Z=I")
+		same(b.ask("SELECT 'well'"), "T D=well C=SELECT 1 Z=I")
+		all = [Session(GLOBEX) for _ in range(17)]
+		kept = [fill(s) for s in all]
+		same(kept, [66] * 16 + [15])
+		all[0].send(message("X"))
+		all[0].at_end()
+		assert fill(b) > 0
 	PY
 }

@@ -234,6 +234,40 @@ has_lapsed() { [ "$(date +%s%3N)" -gt "$(parked_until)" ]; }
 	assert_out 0
 }
 
+asked_in_vain() { [ "$(grep -c "no connection to its database" "$TEST_DIR/gateway.log")" -gt "$1" ]; }
+
+@test "a client that comes while a late switch still has the old side closed waits for its end" {
+	local at before client
+	COPYHOLD_FAULT=list:$TEST_DIR/boundaries copyhold route switch acme --to new --yes
+	copyhold route switch acme --to old --yes
+	at=$(grep -n "^switch.fence:done$" "$TEST_DIR/boundaries" | cut -d: -f1)
+	hold_at "$at" held route switch acme --to new --drain 100ms --max 500ms --yes
+	until_true has_lapsed
+	before=$(grep -c "no connection to its database" "$TEST_DIR/gateway.log") || true
+	psql -X -q -At "$GATEWAY_URI" -c "SELECT 'in'" >"$TEST_DIR/late" 2>&1 3>&- &
+	client=$!
+	until_true asked_in_vain "$before"
+	assert_equal "$(cat "$TEST_DIR/late")" ""
+	let_go "$HOLDER"
+	assert_equal "$status" 5
+	wait "$client" || true
+	assert_equal "$(cat "$TEST_DIR/late")" in
+}
+
+@test "a worker that does not take the park in keeps the tenant where it is" {
+	local worker id
+	worker=$(pgrep -P "$GATEWAY" | head -n 1)
+	id=$(catalogue "SELECT id FROM gateway")
+	kill -STOP "$worker"
+	try route switch acme --to new --yes
+	kill -CONT "$worker"
+	assert_exit 5
+	assert_contains "error[limit]: not every gateway has parked tenant \"acme\": gateway $id: not all of its workers have the change yet" "$stderr"
+	assert_equal "$(cluster_of acme)" old
+	run -0 psql -X -q -At "$GATEWAY_URI" -c "SELECT 'in'"
+	assert_out in
+}
+
 @test "two gateways wait for each other: writers of both see no error" {
 	local first=$GATEWAY writers
 	begin_writers
@@ -265,6 +299,36 @@ has_lapsed() { [ "$(date +%s%3N)" -gt "$(parked_until)" ]; }
   hint:  Let them end, or end them: --end-sessions.'
 	try route switch acme --to new --end-sessions --yes
 	assert_exit 0
+}
+
+# FUNCTION BODY: what no gateway can see; it runs as the superuser, for tenants may do neither.
+hidden() {
+	rows_of old acme "CREATE OR REPLACE FUNCTION app.$1() RETURNS text SECURITY DEFINER LANGUAGE plpgsql
+		AS \$\$ BEGIN $2; RETURN 'kept'; END \$\$; GRANT EXECUTE ON FUNCTION app.$1() TO PUBLIC"
+}
+
+# FUNCTION TEXT: a session that has called it keeps the tenant where it is, for the server is asked.
+refused_for() {
+	begin_client "$GATEWAY_URI"
+	tell "COMMIT; SELECT app.$1();"
+	until_true grep -q kept "$TEST_DIR/client.out"
+	assert_equal "$(copyhold route pins acme -o json | jq length)" 0
+	try route switch acme --to new --yes
+	release_client
+	assert_exit 1
+	assert_err "error[refused]: tenant \"acme\" cannot be switched to \"new\": sessions: these cannot be handed over: $2
+  hint:  Let them end, or end them: --end-sessions."
+	assert_equal "$(cluster_of acme)" old
+	rows_of old acme "DROP FUNCTION app.$1()"
+}
+
+@test "an advisory lock or a temporary table that a function has taken is found on the server" {
+	hidden takes_lock "PERFORM pg_advisory_lock(1)"
+	refused_for takes_lock "1 on the server with advisory locks"
+	hidden makes_table "CREATE TEMPORARY TABLE aside (n integer)"
+	refused_for makes_table "1 temporary tables"
+	try route switch acme --to new --dry-run
+	assert_contains "ok sessions: none that cannot be handed over"
 }
 
 @test "a prepared transaction keeps the tenant where it is" {

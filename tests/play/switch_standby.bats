@@ -64,6 +64,47 @@ end_of_fence() {
 	assert_contains "= tenant acme: dedicated on standby, placement differs since run"
 }
 
+startup_process() { su_psql standby "SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'"; }
+asks() { [ "$(su_psql standby "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%$1%'
+	AND usename = 'copyhold'")" -gt 0 ]; }
+has_lapsed() { [ "$(date +%s%3N)" -gt "$(catalogue "SELECT parked_until FROM route")" ]; }
+asked_in_vain() { grep -q "no connection to its database" "$TEST_DIR/gateway.log"; }
+
+@test "a promotion that outlives who has asked for it is waited for before anything is taken back" {
+	local at run startup undo client
+	copyhold apply -f "$MANIFESTS" --yes
+	grant_promotion
+	gateway_start
+	at=$(($(end_of_fence) + $(grep -c '^switch.drain' "$TEST_DIR/boundaries") + 1))
+	hold_at "$at" held route switch acme --to standby --max 6s --yes
+	startup=$(startup_process)
+	as_server kill -STOP "$startup"
+	kill -CONT "$HOLDER"
+	until_true asks "pg_promote(true"
+	kill -KILL "$HOLDER"
+	wait "$HOLDER" || true
+	run=$(last_run)
+	until_true has_lapsed
+	psql -X -q -At "$(copyhold route resolve acme)" -c "SELECT 'in'" >"$TEST_DIR/client.out" 2>&1 3>&- &
+	client=$!
+	until_true asked_in_vain
+	copyhold run undo "$run" --yes >"$TEST_DIR/undo.out" 2>&1 3>&- &
+	undo=$!
+	until_true asks pg_try_advisory_lock
+	assert_equal "$(may_log_in old)" f
+	as_server kill -CONT "$startup"
+	status=0
+	wait "$undo" || status=$?
+	assert_equal "$status" 3
+	assert_equal "$(may_log_in old) $(su_psql standby 'SELECT pg_is_in_recovery()')" "f f"
+	try run resume "$run" --yes
+	assert_exit 0
+	assert_equal "$(may_log_in old) $(may_log_in standby)" "f t"
+	assert_equal "$(catalogue "SELECT cluster, state FROM route")" "standby|open"
+	wait "$client" || true
+	assert_equal "$(cat "$TEST_DIR/client.out")" in
+}
+
 @test "without the right to promote it is refused with the GRANT" {
 	copyhold apply -f "$MANIFESTS" --yes
 	try route switch acme --to standby --yes

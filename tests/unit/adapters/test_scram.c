@@ -331,13 +331,15 @@ the_server_has_to_prove_itself(void **state)
 		"v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,",
 		"v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" };
 	const char *good = "v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-	ScramClient c = { .iterations = 1 };
+	ScramClient c = { .iterations = 1, .proven = true };
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(bad); i++)
 		assert_false(scram_client_verify(&c, bad[i], strlen(bad[i])));
 	assert_true(scram_client_verify(&c, good, strlen(good)));
 	assert_false(scram_client_verify(&c, good, strlen(good) - 1));
+	c.proven = false; /* what is all zeros before it was made is no signature */
+	assert_false(scram_client_verify(&c, good, strlen(good)));
 }
 
 static void

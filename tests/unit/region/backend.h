@@ -27,7 +27,8 @@ typedef struct Backend {
 	/* the gateway */
 	Owed		 room[BACKEND_QUEUE];
 	Replies		 q;
-	uint32_t	 ids, last;
+	uint32_t	 ids;
+	uint64_t	 last;
 	const char	*broken;		/* what was not as it should be; NULL: nothing */
 } Backend;
 

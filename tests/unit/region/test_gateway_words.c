@@ -81,6 +81,12 @@ statements_are_known_by_their_first_words(void **state)
 		{ "discard all", WORD_DISCARD_ALL, 1 },
 		{ "discard plans", 0, 1 },
 		{ "deallocate all", WORD_DEALLOCATE, 1 },
+		{ "ALTER ROLE CURRENT_USER PASSWORD 'x'", WORD_ALTER_ROLE, 1 },
+		{ "select 1; alter /* x */ user app with password 'x'", WORD_ALTER_ROLE, 2 },
+		{ "ALTER ROLE ALL SET work_mem = '1GB'", WORD_ALTER_ROLE, 1 },
+		{ "alter group app add user b", WORD_ALTER_ROLE, 1 },
+		{ "alter table role add user text", 0, 1 },
+		{ "explain alter role app", 0, 1 },
 		{ "explain analyze select 1", 0, 1 },
 		{ "declare c cursor with hold for select 1", WORD_HOLD, 1 },
 		{ "declare c scroll cursor without hold for select 1", 0, 1 },
@@ -159,9 +165,11 @@ settings_are_told_apart(void **state)
 		{ "set \"TimeZone\" to 'UTC'", WORD_TRACKED, 1 },
 		{ "SET TIME ZONE LOCAL", WORD_TRACKED, 1 },
 		{ "set session time zone 'UTC'", WORD_TRACKED, 1 },
-		{ "set names 'UTF8'", WORD_TRACKED, 1 },
-		{ "set client_encoding to latin1", WORD_TRACKED, 1 },
+		{ "set names 'UTF8'", WORD_TRACKED | WORD_ENCODING, 1 },
+		{ "set client_encoding to latin1", WORD_TRACKED | WORD_ENCODING, 1 },
 		{ "set local timezone = 'UTC'; set local time zone 'UTC'", 0, 2 },
+		{ "set local client_encoding = 'SJIS'; set local names 'SJIS'", WORD_ENCODING, 2 },
+		{ "reset client_encoding", WORD_TRACKED | WORD_ENCODING, 1 },
 		{ "set transaction read only", 0, 1 },
 		{ "set session characteristics as transaction read only", WORD_SET, 1 },
 		{ "set transaction_isolation = 'serializable'", 0, 1 },
@@ -187,14 +195,14 @@ settings_are_told_apart(void **state)
 		{ "reset role; reset session authorization", WORD_ROLE, 2 },
 		{ "reset lock_timeout", WORD_SET | WORD_DEADLINE, 1 },
 		{ "reset transaction isolation level", 0, 1 },
-		{ "RESET ALL", WORD_SET | WORD_TRACKED | WORD_DEADLINE, 1 },
+		{ "RESET ALL", WORD_SET | WORD_TRACKED | WORD_DEADLINE | WORD_ENCODING, 1 },
 		{ "select set_config('a.b', 'c', true)", WORD_SET, 1 },
 		{ "update pg_settings set setting = '1' where name = 'x'", WORD_SET, 1 },
 		{ "with a as (update pg_catalog.\"pg_settings\" set setting = 1) select", WORD_SET,
 		    1 },
 		{ "select * from pg_settings; update t set a = 1", 0, 2 },
 		{ "update t set search_path = 1", 0, 1 },
-		{ "alter role a set search_path = x", 0, 1 },
+		{ "alter role a set search_path = x", WORD_ALTER_ROLE, 1 },
 	};
 
 	(void)state;
@@ -340,7 +348,7 @@ static void
 every_word_has_a_name(void **state)
 {
 	(void)state;
-	for (uint32_t bit = 1; bit <= WORD_PREPARED_XACT; bit <<= 1)
+	for (uint32_t bit = 1; bit <= WORD_BYTES; bit <<= 1)
 		assert_string_not_equal(word_name((Word)bit), "statement");
 	assert_string_equal(word_name(WORD_SET), "session SET");
 	assert_string_equal(word_name(WORD_LISTEN | WORD_LOCK), "statement");

@@ -154,7 +154,7 @@ addresses_are_read_or_refused(void **state)
 	};
 
 	for (size_t i = 0; i < LENGTH(cases); i++) {
-		Listen l;
+		Listener l;
 		if (cases[i].address) {
 			assert_true(listen_parse(&r->cx, cases[i].text, &l));
 			assert_int_equal(listen_is_near(&l), cases[i].near);
@@ -172,7 +172,7 @@ static void
 each_worker_has_a_socket_of_its_own_on_one_port_that_is_free(void **state)
 {
 	Room *r = *state;
-	Listen l;
+	Listener l;
 
 	assert_true(listen_parse(&r->cx, "127.0.0.1:0", &l));
 	assert_true(listen_open(&r->cx, &l, 3));
@@ -187,7 +187,7 @@ a_unix_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not(void **stat
 {
 	Room *r = *state;
 	char *dir;
-	Listen first, second;
+	Listener first, second;
 
 	assert_true(temp_dir(&r->cx, &dir));
 	assert_true(listen_parse(&r->cx, dir, &first));

@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "region/gateway/link.h"
 #include "region/route/table.h"
 #include "tests/unit/core/room.h"
 
@@ -184,6 +185,38 @@ what_changes_a_route_reaches_the_table(void **state)
 	assert_int_equal(route.state, ROUTE_PARKED);
 	assert_int_equal(route.parked_until, 4711);
 	assert_int_equal(route_table_overlay(t), 3);
+}
+
+/* As many logins as a tenant may have, all with the longest names. */
+static void
+a_tenant_has_a_thousand_logins(void **state)
+{
+	static const Sql many = { "many",
+		"INSERT INTO login (tenant, client_user, role, access, scram_verifier, sealed) "
+		"WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?1) "
+		"SELECT 't2', printf('u%062d', i), printf('r%062d', i), 'rw', 'v', x'00' FROM n",
+		1 };
+	Room *r = *state;
+	int64_t seq;
+	RouteLogin login;
+	RouteDeltas d;
+	char user[ROUTE_NAME], tenant[ROUTE_TENANT];
+
+	fill(r, 3);
+	RouteTable *t = open_table(r, &seq);
+	ok(&r->cx, lite_do(&r->cx, r->home->db, &many, "i", (int64_t)GATE_LOGINS - 1));
+	ok(&r->cx, route_changes(&r->cx, r->home, seq, &d));
+	assert_int_equal(d.n, 1);
+	assert_true(d.at[0].n + sizeof(LinkHead) <= LINK_MAX);
+	ok(&r->cx, route_table_change(&r->cx, t, d.at[0].bytes, d.at[0].n, tenant));
+	RouteTable *fresh = open_table(r, &seq);
+	for (int i = 1; i < GATE_LOGINS; i++) {
+		snprintf(user, sizeof user, "u%062d", i);
+		assert_true(route_login(t, "t2", user, &login));
+		assert_int_equal(login.role[0], 'r');
+		assert_true(route_login(fresh, "t2", user, &login));
+	}
+	assert_true(route_login(fresh, "t3", "app", &login));
 }
 
 static void
@@ -386,6 +419,7 @@ main(void)
 		T(routes_of_a_list_are_each_there_once),
 		T(a_route_takes_two_hundred_bytes_and_a_login_as_many),
 		T(what_changes_a_route_reaches_the_table),
+		T(a_tenant_has_a_thousand_logins),
 		T(a_newer_snapshot_takes_in_what_came_before_it),
 		T(a_cluster_that_changes_moves_the_number_on_and_is_told_whole),
 		T(too_many_changes_are_a_snapshot),
