@@ -3,9 +3,13 @@
  *
  *	gateway idle DSN N		opens N connections, says "ready", ends when its input does
  *	gateway latency DSN N		N prepared SELECT 1, one after the other: median and 99th of 100, in us
+ *	gateway writers DSN FILE N	for each line of FILE, the rest of a DSN, a client that writes N times a second;
+ *					"ready" when all are in; until SIGTERM, then "writes W failed F"
+ *	gateway refused DSN N		N logins that are refused: median in us
  *	gateway watch DSN SECONDS	the same at 1,000 a second: median, 99.9 of 100 and greatest, in us
  */
 #include <libpq-fe.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +125,73 @@ watch(const char *dsn, double seconds)
 	return 0;
 }
 
+static volatile sig_atomic_t over;
+
+static void
+on_term(int signal)
+{
+	(void)signal;
+	over = 1;
+}
+
+static int
+writers(const char *dsn, const char *file, double rate)
+{
+	PGconn *all[1024];
+	char line[1024], full[2048];
+	long n = 0, writes = 0, failed = 0;
+	FILE *f = fopen(file, "r");
+
+	signal(SIGTERM, on_term);
+	while (f && n < 1024 && fgets(line, sizeof line, f)) {
+		snprintf(full, sizeof full, "%s %s", dsn, line);
+		all[n++] = open_one(full);
+	}
+	if (!f || n == 0)
+		return 1;
+	fclose(f);
+	puts("ready");
+	fflush(stdout);
+	for (long i = 0; !over; i++) {
+		PGconn *c = all[i % n];
+		double next = now_us() + 1e6 / rate / (double)n;
+		if (!PQisBusy(c)) {
+			PGresult *r;
+			while ((r = PQgetResult(c)) != NULL) {
+				writes++;
+				failed += PQresultStatus(r) != PGRES_COMMAND_OK;
+				PQclear(r);
+			}
+			PQsendQuery(c, "INSERT INTO account (name, country) VALUES ('n', 'CN')");
+		}
+		while (!over && now_us() < next)
+			usleep(200);
+		for (long k = 0; k < n; k++)
+			PQconsumeInput(all[k]);
+	}
+	printf("writes %ld failed %ld\n", writes, failed);
+	return 0;
+}
+
+static int
+refused(const char *dsn, long n)
+{
+	double *took = calloc((size_t)n, sizeof *took);
+
+	for (long i = 0; i < n; i++) {
+		double from = now_us();
+		PGconn *c = PQconnectdb(dsn);
+		took[i] = now_us() - from;
+		if (PQstatus(c) == CONNECTION_OK)
+			return 1;
+		PQfinish(c);
+	}
+	qsort(took, (size_t)n, sizeof *took, by_size);
+	printf("%.0f\n", took[n / 2]);
+	free(took);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -130,5 +201,9 @@ main(int argc, char **argv)
 		return latency(argv[2], strtol(argv[3], NULL, 10));
 	if (argc == 4 && strcmp(argv[1], "watch") == 0)
 		return watch(argv[2], strtod(argv[3], NULL));
+	if (argc == 5 && strcmp(argv[1], "writers") == 0)
+		return writers(argv[2], argv[3], strtod(argv[4], NULL));
+	if (argc == 4 && strcmp(argv[1], "refused") == 0)
+		return refused(argv[2], strtol(argv[3], NULL, 10));
 	return 64;
 }

@@ -226,6 +226,35 @@ row "gateway: parked by a switch (same), 50 / 95 / all of 100" "$(parked 50) / $
 	"$(awk '/failed transactions/ { print $5 }' "$work/switch.log")" "-"
 stop_gateway
 
+# --- 64 tenants at once -----------------------------------------------------------------
+
+# They are named in one folder; each has a client that writes twice a second.  One of them is in a
+# transaction that lasts too long, and stays where it is.
+write_tenants "$dir" s 64
+sed -i 's/residency: {country: CN}}/residency: {country: CN}, gateway: {pool: transaction}}/' "$dir"/s*.yaml
+timed "$copyhold" -q apply -f "$dir" --yes
+start_gateway 2
+many() { printf 's%05d\n' $(seq 0 63); }
+many | while read -r tenant; do
+	printf 'dbname=%s user=app password=%s\n' "$tenant" "$(password_of "$("$copyhold" route resolve "$tenant")")"
+done >"$work/many"
+"$tools/gateway" writers "host=127.0.0.1 port=$gw_tcp" "$work/many" 2 >"$work/writers" &
+writers=$!
+until grep -q ready "$work/writers"; do sleep 0.1; kill -0 "$writers"; done
+(echo 'BEGIN; SELECT 1;' && sleep 30) | psql -X -q "host=127.0.0.1 port=$gw_tcp $(head -n 1 "$work/many")" >/dev/null &
+holder=$!
+sleep 1
+# shellcheck disable=SC2016 # for the shell of each
+many | xargs -P 64 -I TENANT sh -c '"$0" -q route switch TENANT --to bj-2 --yes -o json 2>/dev/null || true' "$copyhold" |
+	awk -F '[:,]' '/"parkedMs"/ { print $2 + 0 }' >"$work/values.parked"
+kill "$holder" 2>/dev/null || true
+kill "$writers"
+wait "$writers" || true
+row "gateway: parked by 64 switches at once, of the $(wc -l <"$work/values.parked") that went" "$(parked 50) / $(parked 95) / $(parked 100) ms" \
+	"95 of 100: 100 ms" "writes that failed, of $(awk '/writes/ { print $2 }' "$work/writers")" \
+	"$(awk '/writes/ { print $4 }' "$work/writers")" "-"
+stop_gateway
+
 # --- 100,000 routes ---------------------------------------------------------------------
 
 # As many tenants as one catalogue would have, without servers: copies of the second one's rows.
