@@ -40,7 +40,7 @@ SQLS	:= $(sort $(wildcard $(DIRS:%=%/*.sql)))
 OBJS	:= $(SRCS:%.c=$(BUILD)/%.o)
 SCRIPTS	:= deployer/look.sh deployer/prepare.sh deployer/leave.sh
 GENS	:= $(SQLS:%=$(BUILD)/gen/%.h) $(BUILD)/gen/deployer/helper.sh.h $(SCRIPTS:%=$(BUILD)/gen/%.h)
-HELPER	:= $(wildcard $(addprefix deployer/helper/,core.sh supervise.sh machine.sh postgres.sh service.sh main.sh))
+HELPER	:= $(wildcard $(addprefix deployer/helper/,core.sh supervise.sh machine.sh postgres.sh service.sh look.sh main.sh))
 LIB	:= $(BUILD)/libcopyhold.a
 Q	:= $(if $(V),,@)
 say	= @$(if $(findstring s,$(firstword -$(MAKEFLAGS))),:,printf '  %-5s %s\n' $(1) $(2))

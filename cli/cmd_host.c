@@ -7,14 +7,8 @@
 
 static struct {
 	const char *name, *file;
-	bool fix;
+	bool fix, leave;
 } arg;
-
-static const Option file_options[] = {
-	{ OPT_TEXT, "file", 'f', "PATH", &arg.file,
-	    "take it from manifests: a file, a folder, or - for standard input", NULL, false },
-	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
-};
 
 /* Of the manifests, where they were given and have it; else as it is recorded. */
 static bool
@@ -100,7 +94,7 @@ typedef struct DutyItem {
 	const char *kind, *name;
 } DutyItem;
 typedef struct Duty {
-	const char *name;
+	const char *name, *work; /* what it does now, or NULL */
 	int64_t fence;
 	struct {
 		DutyItem *at;
@@ -122,7 +116,7 @@ number_of(const char *text)
 	return n;
 }
 
-/* Lines of "duty NAME FENCE", each with its lines of "KIND NAME". */
+/* Lines of "duty NAME FENCE", each with its lines of "at-work VERB..." and "KIND NAME". */
 static void
 read_duties(Arena *mem, const char *text, Duties *out)
 {
@@ -142,7 +136,9 @@ read_duties(Arena *mem, const char *text, Duties *out)
 		if (strcmp(line, "duty") == 0 && fence) {
 			*fence++ = '\0';
 			vec_push(mem, out, ((Duty){ .name = blank, .fence = number_of(fence) }));
-		} else if (out->n)
+		} else if (strcmp(line, "at-work") == 0 && out->n)
+			out->at[out->n - 1].work = blank;
+		else if (out->n)
 			vec_push(mem, &out->at[out->n - 1].items,
 			    ((DutyItem){ .kind = line, .name = blank }));
 	}
@@ -190,6 +186,7 @@ duties_json(Arena *mem, const Duties *all)
 
 		js_set_text(o, "duty", d->name);
 		js_set_int(o, "fence", d->fence);
+		js_set_text(o, "atWork", d->work);
 		for (size_t k = 0; k < d->items.n; k++) {
 			Js *item = js_object(mem);
 			js_set_text(item, "kind", d->items.at[k].kind);
@@ -244,8 +241,8 @@ show_text(const Host *h, const HostFacts *f, const Duties *duties, const char *h
 	out_line(stdout, "  helper   %s", helper);
 	for (size_t i = 0; i < duties->n; i++) {
 		const Duty *d = &duties->at[i];
-		out_line(stdout, "  duty %s, fence %" PRId64 ", owns %zu", d->name, d->fence,
-		    d->items.n);
+		out_line(stdout, "  duty %s, fence %" PRId64 ", owns %zu%s%s", d->name, d->fence,
+		    d->items.n, d->work ? "; at work: " : "", d->work ? d->work : "");
 		for (size_t k = 0; k < d->items.n; k++)
 			out_line(stdout, "    %s %s", d->items.at[k].kind, d->items.at[k].name);
 	}
@@ -284,7 +281,7 @@ const Command cmd_host_show = {
 	.detail =
 	    "Asks the machine: its system, memory and disk, our helper there, and for each duty (the "
 	    "machine itself, a cluster, a tenant) the highest fence that it has seen and every path, "
-	    "user and unit that was put there.",
+	    "user and unit that was put there, and the verb that holds its lock now.",
 	.access = ACCESS_READS,
 	.args = { { "HOST", &arg.name, "the machine", false } },
 	.run = run_show,
@@ -399,7 +396,11 @@ fix(App *app, const Manifests *m, const Host *h, HostFindings *found)
 	report_run(app, &report, NULL);
 	if (report.exit != EXIT_DONE)
 		return report.exit;
-	return host_check(app->cx, app->home, m, h, found) ? verdict_exit(found) : app_fail(app);
+	if (!host_check(app->cx, app->home, m, h, found))
+		return app_fail(app);
+	if (count_wrong(found) && app->output == OUTPUT_TEXT)
+		print_findings(app, found);
+	return verdict_exit(found);
 }
 
 static ExitCode
@@ -453,11 +454,24 @@ run_setup(void *ptr)
 
 	if (!find_host(app, &m, &h) || !host_duties(app->cx, app->home, m, h->name, &duties))
 		return app_fail(app);
+	if (arg.leave) {
+		out_text(stdout, host_leave_script(app->cx->mem, h));
+		return EXIT_DONE;
+	}
 	if (!duties.n || h->install)
 		vec_push(app->cx->mem, &duties, "host");
 	out_text(stdout, host_setup_script(app->cx->mem, h, &duties));
 	return EXIT_DONE;
 }
+
+static const Option setup_options[] = {
+	{ OPT_TEXT, "file", 'f', "PATH", &arg.file,
+	    "take it from manifests: a file, a folder, or - for standard input", NULL, false },
+	{ OPT_FLAG, "leave", 0, NULL, &arg.leave,
+	    "print the script that takes all that away again, once nothing of ours runs there",
+	    NULL, false },
+	{ OPT_END, NULL, 0, NULL, NULL, NULL, NULL, false },
+};
 
 const Command cmd_host_setup_script = {
 	.name = "host setup-script",
@@ -466,9 +480,10 @@ const Command cmd_host_setup_script = {
 	    "Run as root there it makes the folders, puts the helper in place, and, where our user is not "
 	    "root (sudo: true), writes one line to sudoers for each duty that manifests and records want on "
 	    "that machine, and no more. Run twice it changes nothing. Where our user is root, apply and "
-	    "host check --fix do the same.",
+	    "host check --fix do the same. With --leave: the script for the end, when all is deleted "
+	    "or handed over there; then apply --prune forgets the machine.",
 	.access = ACCESS_READS,
 	.args = { { "HOST", &arg.name, "the machine", false } },
-	.options = file_options,
+	.options = setup_options,
 	.run = run_setup,
 };

@@ -42,9 +42,11 @@ failed_exit(App *app, const Plan *plan)
 
 	for (size_t i = 0; i < plan->entries.n && !worst; i++)
 		worst = plan->entries.at[i].fail;
+	for (size_t i = 0; i < plan->entries.n && !worst; i++)
+		worst = plan->entries.at[i].away;
 	if (app->output != OUTPUT_TEXT)
 		log_raw(arena_printf(app->cx->mem, "%s\n", fail_json(app->cx->mem, worst)));
-	return plan->all_unreachable ? EXIT_UNREACHABLE : fail_exit(worst->kind);
+	return fail_exit(worst->kind);
 }
 
 /* --- plan ------------------------------------------------------------------------- */
@@ -61,7 +63,7 @@ run_plan(void *ptr)
 	if (!want_path(app) || !make(app, &options, &plan))
 		return app_fail(app);
 	report_plan(app, plan, true);
-	if (plan->failed)
+	if (plan->failed || plan->away)
 		return failed_exit(app, plan);
 	if (arg.out) {
 		char *text = plan_save(app->cx->mem, app->home, plan, arg.path, &options);

@@ -170,6 +170,8 @@ plan_text(const Plan *plan, bool steps)
 		} else if (!e->nothing || e->changes.n || e->told) {
 			entry_lines(plan, e, steps);
 		}
+		if (e->away)
+			log_raw(fail_text(cx.mem, e->away));
 	}
 	if (plan_empty(plan))
 		out_line(
@@ -218,7 +220,7 @@ entry_json(Arena *mem, const PlanEntry *e)
 	js_set_text(o, "op", e->fail ? "failed" : e->nothing ? "none" : op_name(e->op));
 	js_set_text(o, "note", e->note);
 	js_set(o, "changes", changes);
-	js_set_text(o, "error", e->fail ? e->fail->what : NULL);
+	js_set_text(o, "error", e->fail ? e->fail->what : e->away ? e->away->what : NULL);
 	return o;
 }
 

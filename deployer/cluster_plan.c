@@ -40,6 +40,9 @@ step_args(const Making *m)
 	js_set_text(args, "version", arena_printf(mem, "%lld", (long long)c->on.version));
 	js_set_text(args, "port", arena_printf(mem, "%lld", (long long)c->on.port));
 	js_push_text(names, c->connect.host);
+	/* What takes the address back finds its certificate still good. */
+	if (m->work->was && strcmp(m->work->was->connect.host, c->connect.host) != 0)
+		js_push_text(names, m->work->was->connect.host);
 	js_push_text(names, m->work->host->address);
 	js_push_text(names, "127.0.0.1");
 	js_push_text(names, "localhost");
@@ -68,11 +71,26 @@ file_args(const Making *m, const char *key, const char *text, const char *was)
 	return args;
 }
 
+/* At another address or port it may be out of our reach. */
+static bool
+moves(const Making *m)
+{
+	const Cluster *now = m->work->cluster, *was = m->work->was;
+
+	return was &&
+	    (now->on.port != was->on.port || strcmp(now->connect.host, was->connect.host) != 0);
+}
+
 static void
 config_step(const Making *m)
 {
-	add_step(m, "pg.config", file_args(m, "conf", m->now.conf, m->was.conf),
-	    "write the settings of cluster");
+	Js *args = file_args(m, "conf", m->now.conf, m->was.conf);
+
+	if (moves(m)) {
+		js_set_bool(args, "guarded", true);
+		js_set_bool(args, "rules", m->wanted.hba);
+	}
+	add_step(m, "pg.config", args, "write the settings of cluster");
 }
 
 static void

@@ -7,13 +7,16 @@
 
 #include "deployer/cluster_host.h"
 
+#include "lib/adapters/crypto.h"
 #include "lib/base/clock.h"
+#include "lib/base/lane.h"
 #include "lib/core/catalog.h"
 #include "lib/core/trust.h"
 
-#define HBA_SECONDS \
-	60 /* the host takes new rules back by itself when we are not there again by then */
-#define WORDS_MAX 12
+/* The host takes what can cut us off back by itself when we are not there again by then. */
+#define GUARD_SECONDS 60
+#define AHEAD_MAX_MS  60000 /* of a host's clock, waited for */
+#define WORDS_MAX     12
 
 static const char *
 arg(const StepEnv *env, const char *key)
@@ -148,69 +151,75 @@ create_undo(Ctx *cx, StepEnv *env)
 	return act_verb(cx, env, "pg-remove", NULL, NULL) && forget(cx, env);
 }
 
-/* --- pg.config ------------------------------------------------------------------------------- */
+/* --- what may cut us off from the server ------------------------------------------------------ */
 
-static bool
-config_act(Ctx *cx, StepEnv *env)
-{
-	return act_verb(cx, env, "pg-config", arg(env, "conf"), NULL);
-}
-
-/* Of a server that is new pg.create's undo removes all. */
-static bool
-config_undo(Ctx *cx, StepEnv *env)
-{
-	const char *was = arg(env, "was");
-
-	return !was ||
-	    (forget(cx, env) && act_verb(cx, env, "pg-config", was, NULL) && forget(cx, env));
-}
-
-/* --- pg.hba ------------------------------------------------------------------------------------ */
-
-/* The one line that may cut us off from the server: on the way to it nothing but a new connection counts. */
+/* On the way to it nothing but a new connection counts. */
 static bool
 still_let_in(Ctx *cx, const StepEnv *env)
 {
+	Ctx own = ctx_new(cx->mem);
 	Pg *pg;
 
 	conns_drop(env->conns, env->cluster, NULL);
-	return cluster_session(cx, env->conns, env->cluster, &pg);
+	bool in = cluster_session(&own, env->conns, env->cluster, &pg);
+
+	/* It answers; the step behind this one writes whom it lets in. */
+	if (!in && own.fail->kind == FAIL_LOGIN && js_get_bool(env->step->args, "rules", false))
+		in = true;
+	if (!in)
+		fail_copy(cx, &own);
+	arena_free(own.mem);
+	return in;
 }
 
+/* With a timer on the host where the plan says so; the verb's end in -back is its undo. */
 static bool
-hba_act(Ctx *cx, StepEnv *env)
+guarded_act(Ctx *cx, StepEnv *env, const char *verb, const char *body)
 {
-	const char *words[WORDS_MAX], *undo[WORDS_MAX], *hba = arg(env, "hba");
+	const char *words[WORDS_MAX], *undo[WORDS_MAX];
 	HostReply reply;
 	HostConn *h;
 
 	if (!js_get_bool(env->step->args, "guarded", false))
-		return act_verb(cx, env, "pg-hba", hba, NULL);
-	words_of(env, "pg-hba", false, false, words);
-	words_of(env, "pg-hba-back", false, false, undo);
+		return act_verb(cx, env, verb, body, NULL);
+	words_of(env, verb, false, false, words);
+	words_of(env, arena_printf(cx->mem, "%s-back", verb), false, false, undo);
 	return host_of_step(cx, env, &h) &&
-	    host_act_guarded(cx, env->conns, h, env, words, hba, strlen(hba), undo, HBA_SECONDS,
+	    host_act_guarded(cx, env->conns, h, env, words, body, strlen(body), undo, GUARD_SECONDS,
 		still_let_in, &reply);
 }
 
 /* Of a guarded one the confirmation may be what is missing: acting again says it, and does nothing more. */
 static bool
-hba_probe(Ctx *cx, StepEnv *env, Probe *out)
+guarded_probe(Ctx *cx, StepEnv *env, Probe *out)
 {
 	if (!js_get_bool(env->step->args, "guarded", false))
-		return probe_verb(cx, env, "pg-hba", out);
+		return plain_probe(cx, env, out);
 	*out = PROBE_NOT_DONE;
 	return true;
 }
 
+/* Of a server that is new pg.create's undo removes all. */
 static bool
-hba_undo(Ctx *cx, StepEnv *env)
+guarded_undo(Ctx *cx, StepEnv *env)
 {
 	const char *was = arg(env, "was");
 
 	return !was ||
-	    (forget(cx, env) && act_verb(cx, env, "pg-hba", was, NULL) && forget(cx, env));
+	    (forget(cx, env) && act_verb(cx, env, verb_of(cx->mem, env), was, NULL) &&
+		forget(cx, env));
+}
+
+static bool
+config_act(Ctx *cx, StepEnv *env)
+{
+	return guarded_act(cx, env, "pg-config", arg(env, "conf"));
+}
+
+static bool
+hba_act(Ctx *cx, StepEnv *env)
+{
+	return guarded_act(cx, env, "pg-hba", arg(env, "hba"));
 }
 
 /* --- pg.setup: what a superuser runs once on any cluster of the vendor's ---------------------------- */
@@ -268,6 +277,25 @@ certificate_of(Ctx *cx, const StepEnv *env, char **pem)
 	return true;
 }
 
+/* A certificate of a host whose clock is ahead has not begun for us: with it in force all clients would be turned
+ * away until it has. */
+static bool
+wait_for_begin(Ctx *cx, const StepEnv *env, const char *pem)
+{
+	int64_t begins, ahead;
+
+	if (!certificate_begins(pem, &begins) || (ahead = begins - clock_wall_ms()) <= 0)
+		return true;
+	if (ahead > AHEAD_MAX_MS)
+		return fail(cx, FAIL_HOST_STEP,
+		    "Set the clock that is wrong, there or here; copyhold host check compares them.",
+		    "the clock of host \"%s\" is ahead of ours: the certificate of cluster \"%s\" "
+		    "begins in %s",
+		    arg(env, "host"), arg(env, "cluster"), clock_human(cx->mem, ahead));
+	lane_sleep(ahead);
+	return true;
+}
+
 static bool
 record_certificate(Ctx *cx, const StepEnv *env, const char *pem)
 {
@@ -287,7 +315,8 @@ trust_act(Ctx *cx, StepEnv *env)
 {
 	char *pem;
 
-	return certificate_of(cx, env, &pem) && record_certificate(cx, env, pem);
+	return certificate_of(cx, env, &pem) && wait_for_begin(cx, env, pem) &&
+	    record_certificate(cx, env, pem);
 }
 
 static bool
@@ -322,7 +351,8 @@ certificate_act(Ctx *cx, StepEnv *env)
 	if (!is_certificate(cx->mem, reply.out))
 		return no_certificate(cx, env, &reply);
 	fresh = arena_dup(cx->mem, reply.out);
-	if (!record_certificate(cx, env, arena_printf(cx->mem, "%s%s", fresh, known ? known : "")))
+	if (!wait_for_begin(cx, env, fresh) ||
+	    !record_certificate(cx, env, arena_printf(cx->mem, "%s%s", fresh, known ? known : "")))
 		return false;
 	fault_point("pg.certificate.both");
 	if (!act_verb(cx, env, "pg-certificate-use", NULL, NULL))
@@ -409,13 +439,13 @@ const StepKind cluster_host_kinds[] = {
 	{ .name = "pg.config",
 	    .undo_class = UNDO_REVERSIBLE,
 	    .act = config_act,
-	    .probe = plain_probe,
-	    .undo = config_undo },
+	    .probe = guarded_probe,
+	    .undo = guarded_undo },
 	{ .name = "pg.hba",
 	    .undo_class = UNDO_REVERSIBLE,
 	    .act = hba_act,
-	    .probe = hba_probe,
-	    .undo = hba_undo },
+	    .probe = guarded_probe,
+	    .undo = guarded_undo },
 	{ .name = "pg.start",
 	    .undo_class = UNDO_REVERSIBLE,
 	    .act = plain_act,

@@ -7,8 +7,10 @@
 #include "deployer/helper.h"
 #include "deployer/leave.sh.h"
 #include "deployer/prepare.sh.h"
+#include "lib/base/log.h"
 
 #define SCRIPT_FENCED 76
+#define SCRIPT_UNSAFE 77
 
 /* --- the scripts ---------------------------------------------------------------------------- */
 
@@ -21,6 +23,12 @@ sudoers_lines(Arena *mem, const Host *h, const Names *duties)
 	for (size_t i = 0; h->sudo && i < duties->n; i++)
 		buf_fmt(&b, "%s%s", i ? "\n" : "", host_sudoers(mem, h, duties->at[i]));
 	return b.text;
+}
+
+char *
+host_mark(Arena *mem, const Host *h)
+{
+	return arena_printf(mem, "copyhold-%.8s", sha256_hex(mem, h->root, strlen(h->root)));
 }
 
 static void
@@ -39,7 +47,7 @@ script_begin(Buf *b, const Host *h, const char *fence)
 	buf_fmt(b, "# copyhold " COPYHOLD_VERSION ", host \"%s\": run it as root there.\ngo() {\n",
 	    h->name);
 	set_word(b, "root", h->root);
-	set_word(b, "prefix", h->user_prefix);
+	set_word(b, "mark", host_mark(b->mem, h));
 	set_word(b, "fence", fence);
 }
 
@@ -63,6 +71,7 @@ prepare_text(Arena *mem, const Host *h, const char *fence, const char *sudoers)
 	b = buf_new(mem);
 	script_begin(&b, h, fence);
 	set_word(&b, "user", h->user);
+	set_word(&b, "prefix", h->user_prefix);
 	set_word(&b, "supervise", h->supervise == SUPERVISE_RUNIT ? "runit" : "systemd");
 	set_word(&b, "digest", helper_digest());
 	set_word(&b, "sudoers", sudoers);
@@ -75,6 +84,22 @@ char *
 host_setup_script(Arena *mem, const Host *h, const Names *duties)
 {
 	return prepare_text(mem, h, "", sudoers_lines(mem, h, duties));
+}
+
+static char *
+leave_text(Arena *mem, const Host *h, const char *fence)
+{
+	Buf b = buf_new(mem);
+
+	script_begin(&b, h, fence);
+	script_end(&b, LEAVE_TEXT);
+	return b.text;
+}
+
+char *
+host_leave_script(Arena *mem, const Host *h)
+{
+	return leave_text(mem, h, "");
 }
 
 /* --- running them ------------------------------------------------------------------------------ */
@@ -93,34 +118,48 @@ last_line(Arena *mem, const char *text)
 	return b.text;
 }
 
+typedef struct Doing { /* what a script is for */
+	const char *text, *infinitive, *done, *option;
+} Doing;
+
 static bool
-script_failed(Ctx *cx, const Host *h, const HostReply *r)
+script_refused(Ctx *cx, const Host *h, const Doing *d, const char *said, const char *hint)
+{
+	if (strstr(said, "no space left") || strstr(said, "No space left"))
+		return fail(cx, FAIL_DISK_FULL,
+		    arena_printf(cx->mem, "Make room below \"%s\" there.", h->root),
+		    "host \"%s\" could not be %s: %s", h->name, d->done, said);
+	return fail(cx, FAIL_HOST_STEP, hint, "host \"%s\" could not be %s: %s", h->name, d->done,
+	    *said ? said : "it said nothing");
+}
+
+static bool
+script_failed(Ctx *cx, const Host *h, const Doing *d, const HostReply *r)
 {
 	const char *said = last_line(cx->mem, r->err);
-	const char *hint = arena_printf(
-	    cx->mem, "As its root, run what copyhold host setup-script %s prints.", h->name);
+	const char *hint = arena_printf(cx->mem,
+	    "As its root, run what copyhold host setup-script %s%s prints.", h->name, d->option);
 
 	if (r->code == SCRIPT_FENCED && strncmp(r->out, "fenced ", 7) == 0)
 		return fail(cx, FAIL_FENCED, "Another run has taken over: see copyhold run list.",
 		    "duty \"host\" on host \"%s\" has seen a newer holder", h->name);
-	if (strstr(r->err, "sudo: ") || strcmp(said, "only root can do this") == 0)
-		return fail(cx, FAIL_UNPREPARED, hint,
-		    "user \"%s\" of host \"%s\" may not prepare it", h->user, h->name);
-	fail(cx, strcasestr(r->err, "no space left") ? FAIL_DISK_FULL : FAIL_HOST_STEP,
-	    strcasestr(r->err, "no space left")
-		? arena_printf(cx->mem, "Make room below \"%s\" there.", h->root)
-		: hint,
-	    "host \"%s\" could not be prepared: %s", h->name, *said ? said : "it said nothing");
+	/* Also where it goes on it may have something to say: what counts is how it ended. */
+	if (strstr(said, "sudo: ") || strcmp(said, "only root can do this") == 0)
+		return fail(cx, FAIL_UNPREPARED, hint, "user \"%s\" of host \"%s\" may not %s it",
+		    h->user, h->name, d->infinitive);
+	if (r->code == SCRIPT_UNSAFE)
+		hint =
+		    "Who can write there could run a program of his own as root: give it to root "
+		    "alone, or choose another root in the manifest.";
+	script_refused(cx, h, d, said, hint);
 	return fail_cause(cx, "exit code %d", r->code);
 }
 
 static bool
-run_script(Ctx *cx, StepEnv *env, const Host *h, const char *text)
+run_script(Ctx *cx, StepEnv *env, const Host *h, const Doing *d, HostReply *out)
 {
-	HostReply r;
-
-	return host_script(cx, env->conns, h, true, text, &r) &&
-	    (r.code == 0 || script_failed(cx, h, &r));
+	return host_script(cx, env->conns, h, true, d->text, out) &&
+	    (out->code == 0 || script_failed(cx, h, d, out));
 }
 
 static bool
@@ -157,14 +196,17 @@ prepare_act(Ctx *cx, StepEnv *env)
 {
 	const Host *h;
 	HostConn *conn;
+	HostReply r;
 	bool ready;
 
 	if (!step_host(cx, env, &h) || !is_ready(cx, env, h, &ready))
 		return false;
 	if (ready)
 		return true;
-	return run_script(cx, env, h, prepare_text(cx->mem, h, fence_text(cx->mem, env), "")) &&
-	    conns_host(cx, env->conns, h->name, "host", &conn);
+	Doing d = { prepare_text(cx->mem, h, fence_text(cx->mem, env), ""), "prepare", "prepared",
+		"" };
+
+	return run_script(cx, env, h, &d, &r) && conns_host(cx, env->conns, h->name, "host", &conn);
 }
 
 static bool
@@ -179,14 +221,31 @@ prepare_probe(Ctx *cx, StepEnv *env, Probe *out)
 	return true;
 }
 
+/* Where we are not root its administrator may have run the script already. */
+static bool
+has_left(Ctx *cx, StepEnv *env, const Host *h)
+{
+	const char *script = arena_printf(
+	    cx->mem, "[ ! -e %s ]\nexit $?\n", host_helper_path(cx->mem, h));
+	Ctx own = ctx_new(cx->mem);
+	HostReply r;
+
+	return host_script(&own, env->conns, h, false, script, &r) && r.code == 0;
+}
+
 static bool
 leave(Ctx *cx, StepEnv *env, const Host *h)
 {
-	Buf b = buf_new(cx->mem);
+	Doing d = { leave_text(cx->mem, h, fence_text(cx->mem, env)), "leave", "left", " --leave" };
+	HostReply r;
 
-	script_begin(&b, h, fence_text(cx->mem, env));
-	script_end(&b, LEAVE_TEXT);
-	return run_script(cx, env, h, b.text);
+	if (!run_script(cx, env, h, &d, &r)) {
+		if (cx->fail->kind != FAIL_UNPREPARED || !has_left(cx, env, h))
+			return false;
+		fail_clear(cx);
+	} else if (*r.out)
+		log_say("host \"%s\": %s", h->name, last_line(cx->mem, r.out));
+	return true;
 }
 
 /* A helper that stood there before stays, as the one of this version. */

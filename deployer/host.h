@@ -14,14 +14,22 @@ extern const StepKind host_kinds[];
 
 /* What an administrator runs there as root: the helper, its folders, and in sudoers the lines for `duties`. */
 char	*host_setup_script(Arena *mem, const Host *h, const Names *duties);
+/* The other way: it takes all that away again. */
+char	*host_leave_script(Arena *mem, const Host *h);
+/* The name of our files outside of the root: in /etc/sudoers.d, among the services that start with the machine.
+ * One a root, so that two hosts on one machine have two. */
+char	*host_mark(Arena *mem, const Host *h);
 
 typedef struct HostFacts {	/* what deployer/look.sh says; 0 and NULL: it did not say */
 	const char	*os, *arch, *kernel, *hostname, *pid1, *mount;
-	const char	*root_owner, *root_mode;	/* NULL: there is no such folder */
+	bool		 there;		/* the root */
+	const char	*open;		/* "OWNER RIGHTS FOLDER" of one where others could put a helper of theirs */
+	const char	*boot;		/* "runit" "cron" "nobody": who starts our runsvdir with the machine */
 	bool		 apt;
 	int64_t		 memory_kib, disk_kib, disk_used_kib, disk_free_kib;
 	int64_t		 clock_ms, skew_ms, asked_ms;	/* skew: theirs less ours; asked_ms: how long asking took */
 	int64_t		 uid;
+	Names		 duties;	/* that sudo lets our user start the helper for, where it tells */
 	Names		 missing;	/* of the packages that were asked for */
 } HostFacts;
 

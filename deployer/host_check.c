@@ -1,6 +1,5 @@
 /* What keeps us from working on a host, and what would mend it. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "deployer/host.h"
@@ -20,6 +19,7 @@ typedef struct Checker {
 	const Host *h;
 	Conns *conns;
 	HostFindings *found;
+	Names may; /* duties that sudo lets us start the helper for */
 } Checker;
 
 static void find(Checker *k, Verdict verdict, const char *what, const char *fix, const char *fmt,
@@ -232,21 +232,59 @@ has_option(const char *options, const char *want)
 
 /* Who may write there could put a helper of their own in place of ours. */
 static void
+find_open(Checker *k, const char *how)
+{
+	size_t n = strcspn(how, " "), rights = strcspn(how + n + (how[n] == ' '), " ");
+	const char *owner = arena_dupn(k->cx->mem, how, n), *at = how + n + (how[n] == ' ');
+	const char *folder = at[rights] ? at + rights + 1 : k->h->root;
+
+	at = arena_dupn(k->cx->mem, at, rights);
+	if (strcmp(owner, "link") == 0)
+		find(k, VERDICT_WRONG, "root", "say in the manifest where it leads to",
+		    "\"%s\" is a link", folder);
+	else
+		find(k, VERDICT_WRONG, "root",
+		    arena_printf(k->cx->mem, "chown root: %s; chmod 755 %s", folder, folder),
+		    "\"%s\" belongs to \"%s\", with rights %s", folder, owner, at);
+}
+
+static void
 check_root(Checker *k, const HostFacts *f)
 {
-	long mode = f->root_mode ? strtol(f->root_mode, NULL, 8) : 0;
 	const char *root = k->h->root;
 
 	if (has_option(f->mount, "noexec") || has_option(f->mount, "ro"))
 		find(k, VERDICT_WRONG, "root", "mount it with exec and rw, or choose another root",
 		    "\"%s\" is mounted %s", root, has_option(f->mount, "ro") ? "ro" : "noexec");
-	else if (f->root_owner && (strcmp(f->root_owner, "root") != 0 || mode & 022))
-		find(k, VERDICT_WRONG, "root",
-		    arena_printf(k->cx->mem, "chown root: %s; chmod 755 %s", root, root),
-		    "\"%s\" belongs to \"%s\", with rights %s", root, f->root_owner, f->root_mode);
+	else if (f->open)
+		find_open(k, f->open);
 	else
 		find(k, VERDICT_OK, "root", NULL, "\"%s\"%s", root,
-		    f->root_owner ? "" : " is not there yet");
+		    f->there ? "" : " is not there yet");
+}
+
+/* A process 1 that is no init we know may have ways of its own. */
+static void
+check_boot(Checker *k, const HostFacts *f)
+{
+	static const char *const inits[] = { "init", "systemd", "runit", "runit-init" };
+	bool known = false;
+
+	if (!f->boot || k->h->supervise != SUPERVISE_RUNIT)
+		return;
+	for (size_t i = 0; f->pid1 && i < LENGTH(inits); i++)
+		known = known || strcmp(f->pid1, inits[i]) == 0;
+	if (strcmp(f->boot, "nobody") != 0)
+		find(k, VERDICT_OK, "start", NULL, "services start with the machine, by %s",
+		    f->boot);
+	else
+		find(k, known ? VERDICT_WRONG : VERDICT_UNKNOWN, "start",
+		    arena_printf(k->cx->mem,
+			"apt-get install -y cron, then as its root run what copyhold host "
+			"setup-script %s prints; or have it run %s/bin/copyhold-boot runsvdir -P "
+			"%s/service",
+			k->h->name, k->h->root, k->h->root),
+		    "nothing starts the services when the machine starts");
 }
 
 static void
@@ -289,7 +327,9 @@ check_machine(Checker *k)
 	check_disk(k, &f);
 	check_clock(k, &f);
 	check_root(k, &f);
+	check_boot(k, &f);
 	check_packages(k, &f, &wanted);
+	k->may = f.duties;
 	return true;
 }
 
@@ -318,6 +358,27 @@ try_duty(Checker *k, const char *duty, Rights *r)
 		r->unprepared = own.fail;
 }
 
+/* A duty that was handed over, or has gone: the right stays until somebody takes it. */
+static bool
+check_surplus(Checker *k, const Names *wanted)
+{
+	Names surplus = { 0 };
+
+	for (size_t i = 0; i < k->may.n; i++)
+		if (!names_have(wanted, k->may.at[i]) && !names_have(&surplus, k->may.at[i]))
+			vec_push(k->cx->mem, &surplus, k->may.at[i]);
+	if (!surplus.n)
+		return false;
+	find(k, VERDICT_WRONG, "rights",
+	    arena_printf(k->cx->mem,
+		"take the lines of these out of /etc/sudoers.d; what copyhold host setup-script %s "
+		"prints does so with its own",
+		k->h->name),
+	    "user \"%s\" may start the helper for what is not ours to keep there: %s", k->h->user,
+	    joined(k->cx->mem, &surplus, ", "));
+	return true;
+}
+
 /* Whom sudo lets do what is tried, not read. */
 static bool
 check_helper(Checker *k)
@@ -341,7 +402,7 @@ check_helper(Checker *k)
 		find(k, VERDICT_UNKNOWN, "helper", NULL, "we may not ask it");
 	for (size_t i = 0; i < r.refused.n; i++)
 		find_fail(k, "rights", NULL, r.refused.at[i]);
-	if (!r.refused.n && !r.unprepared)
+	if (!check_surplus(k, &duties) && !r.refused.n && !r.unprepared)
 		find(k, VERDICT_OK, "rights", NULL, "%s", joined(k->cx->mem, &duties, ", "));
 	return true;
 }

@@ -37,21 +37,13 @@ disk_fact(HostFacts *f, const char *value)
 }
 
 static void
-root_fact(Arena *mem, HostFacts *f, const char *value)
-{
-	size_t n = strcspn(value, " ");
-
-	f->root_owner = arena_dupn(mem, value, n);
-	f->root_mode = value[n] ? arena_dup(mem, value + n + 1) : "";
-}
-
-static void
 fact(Arena *mem, HostFacts *f, const char *name, const char *value)
 {
 	const struct {
 		const char *name, **to;
 	} texts[] = { { "os", &f->os }, { "arch", &f->arch }, { "kernel", &f->kernel },
-		{ "hostname", &f->hostname }, { "pid1", &f->pid1 }, { "mount", &f->mount } };
+		{ "hostname", &f->hostname }, { "pid1", &f->pid1 }, { "mount", &f->mount },
+		{ "open", &f->open }, { "boot", &f->boot } };
 	const struct {
 		const char *name;
 		int64_t *to;
@@ -70,8 +62,10 @@ fact(Arena *mem, HostFacts *f, const char *name, const char *value)
 		f->apt = *value == '/';
 	if (strcmp(name, "disk") == 0)
 		disk_fact(f, value);
-	if (strcmp(name, "root") == 0 && *value)
-		root_fact(mem, f, plain_fact(mem, value));
+	if (strcmp(name, "there") == 0)
+		f->there = *value != '\0';
+	if (strcmp(name, "duty") == 0)
+		vec_push(mem, &f->duties, plain_fact(mem, value));
 	if (strncmp(name, "package:", 8) == 0 && strcmp(value, "installed") != 0)
 		vec_push(mem, &f->missing, plain_fact(mem, name + 8));
 }
@@ -100,6 +94,7 @@ host_facts(Ctx *cx, Conns *conns, const Host *h, const Names *packages, HostFact
 
 	buf_add(&b, "go() {\nset -- ");
 	buf_shell(&b, h->root);
+	buf_fmt(&b, " %s %s", host_mark(cx->mem, h), h->sudo ? "yes" : "no");
 	for (size_t i = 0; i < packages->n; i++) {
 		buf_addc(&b, ' ');
 		buf_shell(&b, packages->at[i]);

@@ -105,7 +105,7 @@ service_ails(const Diff *d, const BundleService *s)
 		const Item *one = find(
 		    d->seen, RELEASE_INSTANCE, s->name, arena_printf(d->cx->mem, "%" PRId64, n));
 		if (one && strcmp(one->def, "running") != 0)
-			return arena_printf(d->cx->mem, "instance %" PRId64 " stopped", n);
+			return arena_printf(d->cx->mem, "instance %" PRId64 " %s", n, one->def);
 	}
 	return strcmp(is->def, want->def) != 0 || (int64_t)others != s->instances ? SETTINGS_DIFFER
 										  : NULL;

@@ -15,8 +15,8 @@ typedef enum ReleaseItem {	/* kinds of items, in order of creation */
 	RELEASE_FILES,		/* object: version; def: digest of the files, or "edited" */
 	RELEASE_CURRENT,	/* object: tenant; def: version */
 	RELEASE_SERVICE,	/* object: service; def: digest of how it is run, or "edited" */
-	RELEASE_INSTANCE,	/* object: service; name: its number; def: "running" or "stopped" */
-	RELEASE_FRONT,		/* object: tenant; def: "running", "stopped", "edited" */
+	RELEASE_INSTANCE,	/* object: service; name: its number; def: "running", "stopped", "lost its port" */
+	RELEASE_FRONT,		/* object: tenant; def: "running", "stopped", "lost its port", "edited" */
 	RELEASE_STOPPED,	/* object: tenant: stopped by us */
 	RELEASE_FOREIGN		/* object: a name in the folder of releases that is not ours */
 } ReleaseItem;

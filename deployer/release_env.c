@@ -236,6 +236,8 @@ release_env(Ctx *cx, Home *home, const ReleaseAt *at, const ServiceAt *service, 
 	if (!home_master(cx, home) || !gather(cx, home, at, s, &p))
 		return fail_in(cx, "making the environment of service \"%s\" of tenant \"%s\"",
 		    s->name, at->tenant->tenant);
+	if (s->listen == LISTEN_SOCKET)
+		text_add(&body, "listen socket\n");
 	text_part(&body, "env", &p.env.to);
 	text_part(&body, "pass", &p.pass.to);
 	text_part(&body, "ca", &p.ca);

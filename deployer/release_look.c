@@ -72,6 +72,14 @@ add(Arena *mem, Items *out, ReleaseItem kind, const char *object, const char *na
 	vec_push(mem, out, it);
 }
 
+static const char *
+state_of(const char *word)
+{
+	return strcmp(word, "running") == 0 ? "running"
+	    : strcmp(word, "lost") == 0     ? "lost its port"
+					    : "stopped";
+}
+
 static void
 take_line(Arena *mem, const ReleaseAt *at, char *line, Items *out)
 {
@@ -91,13 +99,10 @@ take_line(Arena *mem, const ReleaseAt *at, char *line, Items *out)
 		add(mem, out, RELEASE_SERVICE, w[1], w[3],
 		    strcmp(w[5], "ok") == 0 ? w[4] : "edited");
 	if (strcmp(w[0], "instance") == 0)
-		add(mem, out, RELEASE_INSTANCE, w[1], w[2],
-		    strcmp(w[4], "running") == 0 ? "running" : "stopped");
+		add(mem, out, RELEASE_INSTANCE, w[1], w[2], state_of(w[4]));
 	if (strcmp(w[0], "front") == 0)
 		add(mem, out, RELEASE_FRONT, tenant, "",
-		    strcmp(w[1], "ok") != 0            ? "edited"
-			: strcmp(w[2], "running") == 0 ? "running"
-						       : "stopped");
+		    strcmp(w[1], "ok") != 0 ? "edited" : state_of(w[2]));
 }
 
 bool
@@ -196,6 +201,20 @@ verify_health(Ctx *cx, HostConn *h, const ReleaseAt *at, Attempts *out)
 	return true;
 }
 
+/* On a machine where other tenants may run, too: a port of the loopback is anybody's. */
+static void
+open_ports(Arena *mem, const ReleaseAt *at, Attempts *out)
+{
+	for (size_t i = 0; !at->host->owner && i < at->services.n; i++)
+		if (at->services.at[i]->port &&
+		    release_service(at, at->services.at[i]->service)->listen == LISTEN_PORT)
+			add_attempt(mem, out, HEAD_OPEN,
+			    arena_printf(mem,
+				"listen on the port of an instance of %s that does not run, on %s",
+				at->services.at[i]->service, at->host->name),
+			    "open to every user of the machine, found as unhealthy");
+}
+
 bool
 release_verify(Ctx *cx, Conns *conns, const ReleaseAt *at, Attempts *out)
 {
@@ -214,7 +233,10 @@ release_verify(Ctx *cx, Conns *conns, const ReleaseAt *at, Attempts *out)
 		bool refused = strcmp(w[0], "refused") == 0;
 		add_attempt(cx->mem, out, refused ? HEAD_ISOLATED : HEAD_FAILED,
 		    arena_printf(cx->mem, "%s as %s on %s", w[2], w[1], at->host->name),
-		    refused ? "refused" : "got through");
+		    refused                            ? "refused"
+			: strcmp(w[0], "untried") == 0 ? "could not be tried"
+						       : "got through");
 	}
+	open_ports(cx->mem, at, out);
 	return true;
 }

@@ -405,8 +405,11 @@ wait_drained(Ctx *cx, HostConn *h, int64_t drain_ms)
 	for (;;) {
 		if (!release_look(cx, h, (const char *const[]){ "look-drain", NULL }, &r))
 			return false;
-		if (strcmp(r.out, "0\n") == 0 || clock_mono_ms() >= deadline || lane_stopping())
+		if (strcmp(r.out, "0\n") == 0 || clock_mono_ms() >= deadline)
 			return true;
+		if (lane_stopping())
+			return fail(cx, FAIL_STOPPED, NULL,
+			    "stopped by a signal while the old service was draining");
 		lane_sleep(DRAIN_LOOK_MS);
 	}
 }

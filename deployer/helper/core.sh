@@ -18,6 +18,7 @@ OUT_MAX=65536
 BODY_MAX=65536
 KEEP_STEPS=200
 LOCK_SECONDS=600
+SPARE_BYTES=131072 # given up on a full disk, so that what failed there can be told and undone
 NL='
 '
 duty_verbs_host='' duty_verbs_cluster='' duty_verbs_tenant=''
@@ -114,7 +115,7 @@ put_file() {
 
 # What a failed write was for: the one cause that has a kind of its own.
 no_space() {
-	if [ "$(df --output=avail -- "${1%/*}" 2>/dev/null | tail -n 1)" = 0 ]; then
+	if [ "$(df --output=avail -- "${1%/*}" 2>/dev/null | tail -n 1 | tr -d ' ')" = 0 ]; then
 		echo "no space left on device"
 	else
 		echo "write error"
@@ -134,20 +135,41 @@ sha_of() {
 
 sync_file() { sync -- "$1" || die "cannot sync \"$1\""; }
 
-# DIGEST: its bytes; our user, whose folder it is, cannot lead us elsewhere by a link.
-read_incoming() { dd if="$ROOT/incoming/$1" iflag=nofollow,fullblock bs=1M status=none; }
+# DIGEST: its bytes; our user, whose folder it is, cannot lead us elsewhere by a link, nor hold us by a pipe.
+read_incoming() { dd if="$ROOT/incoming/$1" iflag=nofollow,nonblock,fullblock bs=1M status=none; }
 
 # DIGEST FILE: what came by host_put(), compared after it was copied to where nobody else writes.
 take_incoming() {
 	is_digest "$1" || die "\"$1\" is no digest"
 	[ -f "$ROOT/incoming/$1" ] || die "\"$1\" has not arrived"
-	read_incoming "$1" >"$2" || die "cannot take \"$1\": $(no_space "$2")"
+	if ! read_incoming "$1" >"$2"; then
+		take_why=$(no_space "$2")
+		rm -f -- "$2"
+		die "cannot take \"$1\": $take_why"
+	fi
 	[ "$(sha_of "$2")" = "$1" ] || die "what arrived as \"$1\" is damaged"
 }
 
-drop_incoming() {
+# DIGEST: the duty takes what came under it; gone with the next one, or with the duty.
+note_taken() {
 	is_digest "$1" || die "\"$1\" is no digest"
-	rm -f -- "$ROOT/incoming/$1"
+	[ ! -e "$STATE/taken" ] || ! grep -qx -- "$1" "$STATE/taken" || return 0
+	say "$1" >>"$STATE/taken" || die "cannot note \"$1\": $(no_space "$STATE/taken")"
+}
+
+# [DIGEST]: what the duty has taken goes, but for that, and for what another duty has taken, too: it may
+# be about to take it.
+drop_taken() {
+	[ -e "$STATE/taken" ] || return 0
+	# shellcheck disable=SC2013  # digests: words and lines are the same
+	for drop_digest in $(cat -- "$STATE/taken"); do
+		[ "$drop_digest" != "${1:-}" ] || continue
+		is_digest "$drop_digest" || continue
+		grep -lsx -- "$drop_digest" "$ROOT"/state/*/*/taken | grep -qvxF -- "$STATE/taken" ||
+			rm -f -- "$ROOT/incoming/$drop_digest"
+	done
+	rm -f -- "$STATE/taken"
+	[ -z "${1:-}" ] || note_taken "$1"
 }
 
 # --- what the duty has put here ----------------------------------------------------
@@ -171,11 +193,12 @@ is_owned() {
 disown() {
 	[ -e "$STATE/items" ] || return 0
 	while read -r owned_kind owned_name; do
-		[ "$owned_kind $owned_name" = "$1 $2" ] || printf '%s %s\n' "$owned_kind" "$owned_name"
+		[ "$owned_kind $owned_name" = "$1 $2" ] || printf '%s %s\n' "$owned_kind" "$owned_name" ||
+			die "cannot write \"$STATE/items\": $(no_space "$STATE/x")"
 	done <"$STATE/items" >"$STATE/items.new"
-	sync -- "$STATE/items.new"
-	mv -f -- "$STATE/items.new" "$STATE/items"
-	sync -- "$STATE"
+	if ! sync -- "$STATE/items.new" || ! mv -f -- "$STATE/items.new" "$STATE/items" || ! sync -- "$STATE"; then
+		die "cannot write \"$STATE/items\": $(no_space "$STATE/items")"
+	fi
 }
 
 owned() { [ ! -e "$STATE/items" ] || cat -- "$STATE/items"; }
@@ -238,25 +261,43 @@ remove_user() {
 	disown user "$1"
 }
 
+# UID: does anything run that is its?  Who waits to be buried does not run.
+uid_runs() {
+	# shellcheck disable=SC2013  # words and lines are the same here
+	for runs_at in $(grep -lsE "^Uid:	($1|[0-9]+	[0-9]+	$1)	" /proc/[0-9]*/status); do
+		grep -qs '^State:	[ZX]' "$runs_at" || return 0
+	done
+	return 1
+}
+
+# USER: it is killed by itself, as the kernel then ends all of it at once: who forks all the time is not
+# outrun by one who looks for processes and ends them one by one.
 kill_user() {
 	kill_uid=$(id -u -- "$1")
-	for kill_try in 1 2 3 4 5; do
-		kill_found=''
-		for kill_at in /proc/[0-9]*; do
-			[ "$(stat -c %u -- "$kill_at" 2>/dev/null)" = "$kill_uid" ] || continue
-			kill_found=1
-			kill -KILL "${kill_at#/proc/}" 2>/dev/null || :
-		done
-		[ -n "$kill_found" ] || return 0
-		sleep 0.1
+	[ "$kill_uid" -gt 0 ] || die "user \"$1\" is root"
+	kill_try=0
+	while uid_runs "$kill_uid"; do
+		kill_try=$((kill_try + 1))
+		[ $kill_try -le 100 ] || die "processes of user \"$1\" do not end"
+		kill_all "$kill_uid" || :
+		[ $kill_try -le 3 ] || sleep 0.1
 	done
 }
 
-# USER COMMAND...: with nothing of ours in its environment.
+# UID: its own limit of processes, if it has reached it, does not keep us out.
+kill_all() {
+	# shellcheck disable=SC2016  # for another shell
+	set -- setpriv --reuid="$1" --regid="$(id -g -- "$1")" --clear-groups sh -c '[ "$(id -u)" -gt 0 ] && kill -KILL -1'
+	prlimit --nproc=unlimited:unlimited "$@" 2>/dev/null || "$@" 2>/dev/null
+}
+
+# SECONDS USER COMMAND...: with nothing of ours in its environment.  It is ended by root, as its own user may
+# stop whatever runs as it: code 124 or 137 tells of that, 125 to 127 that it did not begin.
 as_user() {
-	as_name=$1
-	shift
-	setpriv --reuid="$as_name" --regid="$as_name" --init-groups --no-new-privs \
+	as_seconds=$1 as_name=$2
+	shift 2
+	as_group=$(id -g -- "$as_name") || return 127
+	timeout -k 1 "$as_seconds" setpriv --reuid="$as_name" --regid="$as_group" --init-groups --no-new-privs \
 		env -i PATH="$PATH" LC_ALL=C HOME=/nonexistent "$@"
 }
 
@@ -277,13 +318,22 @@ fence_seen() {
 	is_number "$FENCE_SEEN" || FENCE_SEEN=0
 }
 
-# FENCE: false if a newer holder was here.
+# FENCE: 1 if a newer holder was here, 2 if it cannot be written.
 fence_raise() {
 	fence_seen
 	[ "$1" -ge "$FENCE_SEEN" ] || return 1
 	[ "$1" -gt "$FENCE_SEEN" ] || return 0
-	say "$1" >"$STATE/fence.new" && sync -- "$STATE/fence.new" && mv -f -- "$STATE/fence.new" "$STATE/fence" &&
-		sync -- "$STATE"
+	if fence_write "$1" 2>/dev/null; then
+		[ -s "$STATE/spare" ] || head -c "$SPARE_BYTES" /dev/zero 2>/dev/null >"$STATE/spare" || :
+	else
+		rm -f -- "$STATE/spare"
+		fence_write "$1" 2>/dev/null || return 2
+	fi
+}
+
+fence_write() {
+	say "$1" >"$STATE/fence.new" && sync -- "$STATE/fence.new" &&
+		mv -f -- "$STATE/fence.new" "$STATE/fence" && sync -- "$STATE"
 }
 
 # KEY.VERB: sets STORED_CODE, STORED_TOTAL, STORED_DIGEST, STORED_ERR; the file ends in a dot if it is whole.
@@ -310,7 +360,7 @@ step_store() {
 		fi
 	fi
 	err_line "$STATE/steps/$1.err"
-	printf '%s %s %s\n%s\n.\n' "$2" "$store_total" "$store_digest" "$ERR" >"$STATE/steps/$1.rc"
+	printf '%s %s %s\n%s\n.\n' "$2" "$store_total" "$store_digest" "$ERR" >"$STATE/steps/$1.rc" || return 1
 	sync -- "$STATE/steps/$1.out" "$STATE/steps/$1.rc" "$STATE/steps" || return 1
 	step_prune
 }

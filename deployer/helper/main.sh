@@ -74,6 +74,23 @@ reply() { printf '%s end %s %s %s %s %s %s\n' "$SENTINEL" "$SEQ" "$1" "$2" "$3" 
 
 refuse() { reply refused 1 - - "$1"; }
 
+# What holds the duty's lock, as far as it is known.
+busy() {
+	busy_with=$(work_of "$STATE")
+	reply busy 75 - - "${busy_with#at-work }"
+}
+
+# FENCE: false where it is not to be had; then the reply has told why.
+fence_passed() {
+	fence_raise "$1"
+	case $? in
+	0) return 0 ;;
+	1) reply fenced 1 - - "$FENCE_SEEN" ;;
+	*) reply ok 1 - - "cannot raise the fence: $(no_space "$STATE/fence")" ;;
+	esac
+	return 1
+}
+
 # VERB: true if it is one of the duty's.
 verb_known() {
 	eval "verb_list=\$duty_verbs_$DUTY_KIND"
@@ -108,18 +125,23 @@ serve_look() {
 act_locked() {
 	act_key=$1 act_fence=$2
 	shift 2
-	if ! fence_raise "$act_fence"; then
-		reply fenced 1 - - "$FENCE_SEEN"
-		return
-	fi
+	fence_passed "$act_fence" || return
 	act_step=$act_key.$1
 	if step_stored "$act_step" && [ "$STORED_CODE" = 0 ]; then
 		reply_stored "$act_step" stored
 		return
 	fi
+	guards_due
 	[ -z "$GUARD_SECONDS" ] || guard_arm "$act_key" "$1" || return
+	work_begins "$1"
 	call_verb "$@" >"$STATE/steps/$act_step.out" 2>"$STATE/steps/$act_step.err" </dev/null
 	act_code=$?
+	work_ends
+	# The seconds are those from here on: a restart may have taken as many.
+	[ -z "$GUARD_SECONDS" ] || guard_write "$act_step" || {
+		act_code=1
+		echo "cannot arm the timer: $(no_space "$guard_file")" >>"$STATE/steps/$act_step.err"
+	}
 	if ! step_store "$act_step" $act_code; then
 		reply ok 1 - - "cannot keep the result of \"$1\": $(no_space "$STATE/steps/x")"
 		return
@@ -134,16 +156,44 @@ reply_stored() {
 	reply "$2" "$STORED_CODE" "$STORED_TOTAL" "$STORED_DIGEST" "$STORED_ERR"
 }
 
-# BYTES: the body, into $BODY.
-take_body() {
-	BODY=$TMP/body
-	: >"$BODY"
-	[ "$1" -gt 0 ] || return 0
-	head -c "$1" >"$BODY"
-	[ "$(stat -c %s -- "$BODY")" = "$1" ]
+# VERB: noted beside the lock for whoever waits for it.
+work_begins() {
+	now
+	printf '%s %s %s\n' "$1" $$ "$NOW" 2>/dev/null >"$STATE/at-work" || :
 }
 
-drop_body() { [ ! -s "$TMP/body" ] || : >"$TMP/body"; }
+work_ends() { printf '' 2>/dev/null >"$STATE/at-work" || :; }
+
+# STATE: what is at work for that duty; nothing where its lock is free.
+work_of() {
+	[ -e "$1/lock" ] && ! (flock -n 9) 9>>"$1/lock" || return 0
+	work_verb='' work_pid='' work_since=''
+	read -r work_verb work_pid work_since 2>/dev/null <"$1/at-work" || :
+	is_number "$work_since" || return 0
+	now
+	say "at-work $work_verb, process $work_pid, for $((NOW - work_since)) s"
+}
+
+# BYTES: the body, into $BODY; false where there is no room for it: it is read off all the same.
+take_body() {
+	BODY=$TMP/body
+	if [ "$1" = 0 ]; then
+		printf '' >"$BODY"
+		return
+	fi
+	body_folder
+	BODY=$BODIES/body
+	# shellcheck disable=SC2216  # the rest of it goes nowhere
+	head -c "$1" | {
+		cat 2>/dev/null >"$BODY" || {
+			cat >/dev/null
+			exit 1
+		}
+	} || return 1
+	[ "$(stat -c %s -- "$BODY")" = "$1" ] || exit 2
+}
+
+drop_body() { [ ! -s "$BODY" ] || printf '' >"$BODY"; }
 
 valid_key() {
 	case $1 in '' | *[!0-9a-f.]* | .*) return 1 ;; esac
@@ -153,8 +203,12 @@ valid_key() {
 # KEY FENCE BYTES VERB WORD...
 serve_act() {
 	valid_key "$1" && is_number "$2" && is_number "$3" && [ "$3" -le "$BODY_MAX" ] || exit 2
-	take_body "$3" || exit 2
 	act_key=$1 act_fence=$2
+	if ! take_body "$3"; then
+		reply ok 1 - - "cannot take the body of \"$4\": $(no_space "$BODY")"
+		drop_body
+		return
+	fi
 	shift 3
 	case $1 in
 	look-*) refuse "\"$1\" changes nothing" ;;
@@ -163,7 +217,7 @@ serve_act() {
 			reply ok 1 - - "cannot make \"$STATE\": $(no_space "$ROOT/state")"
 		elif verb_known "$1"; then
 			with_lock act_locked "$act_key" "$act_fence" "$@"
-			[ $? -ne 75 ] || reply busy 75 - - "the duty's lock is held by another"
+			[ $? -ne 75 ] || busy
 		else
 			refuse "duty \"$DUTY\" has no verb \"$1\""
 		fi
@@ -199,28 +253,76 @@ encode() {
 	esac
 }
 
+# Sets NOW, in seconds since the machine was started, which no clock that is set moves, and BOOT.
+now() {
+	read -r NOW _ </proc/uptime
+	NOW=${NOW%%.*}
+	read -r BOOT </proc/sys/kernel/random/boot_id
+}
+
+# KEY.VERB: when, by which count of seconds, and what then.
 guard_write() {
-	printf '%s%s\n' "$guard_at" "$GUARD_UNDO" >"$guard_file.new" && sync -- "$guard_file.new" &&
+	guard_file=$STATE/guards/$1
+	now
+	printf '%s %s%s\n' "$BOOT" $((NOW + GUARD_SECONDS)) "$GUARD_UNDO" >"$guard_file.new" && sync -- "$guard_file.new" &&
 		mv -f -- "$guard_file.new" "$guard_file" && sync -- "$STATE/guards"
 }
 
-# KEY VERB: armed before the verb runs; a process that nobody waits for undoes it.
+# KEY VERB: armed before the verb runs; a process that nobody waits for undoes it, and lives before that.
 guard_arm() {
-	guard_file=$STATE/guards/$1.$2
-	guard_at=$(($(date +%s) + GUARD_SECONDS))
-	if ! guard_write; then
+	rm -f -- "$STATE/steps/$1.$2.undone"
+	if ! guard_write "$1.$2"; then
 		refuse "cannot arm the timer: $(no_space "$guard_file")"
 		return 1
 	fi
-	setsid "$HELPER" guard "$DUTY" "$1.$2" </dev/null >/dev/null 2>&1 9>&- &
+	guard_lives=$1.$2.lives.$$.$SEQ
+	setsid "$HELPER" guard "$DUTY" "$1.$2" "$guard_lives" </dev/null >/dev/null 2>&1 9>&- &
+	guard_turns=0
+	until [ -e "$STATE/guards/$guard_lives" ]; do
+		if [ $((guard_turns += 1)) -gt 1500 ]; then
+			rm -f -- "$guard_file"
+			refuse "cannot arm the timer: its process does not start"
+			return 1
+		fi
+		sleep 0.02
+	done
+	rm -f -- "$STATE/guards/$guard_lives"
 }
 
-# KEY.VERB: runs the undo if it is time and nobody has confirmed; under the lock.
+# FILE: reads it; true if its time is over, or the machine was started anew since.
+guard_over() {
+	read -r guard_boot guard_at guard_words 2>/dev/null <"$1" || return 1
+	now
+	[ "$guard_boot" != "$BOOT" ] || [ "$NOW" -ge "$guard_at" ]
+}
+
+# KEY.VERB: the other timers of that verb, of changes that nobody has confirmed, in OTHERS.
+guard_others() {
+	OTHERS=''
+	for guard_other in "$STATE"/guards/*."${1##*.}"; do
+		[ ! -e "$guard_other" ] || [ "$guard_other" = "$STATE/guards/$1" ] || OTHERS="$OTHERS ${guard_other##*/}"
+	done
+}
+
+# KEY.VERB: a later change of the same kind has a timer that takes both back.
+guard_followed() {
+	guard_others "$1"
+	for guard_other in $OTHERS; do
+		guard_over "$STATE/guards/$guard_other" || return 0
+	done
+	return 1
+}
+
+# KEY.VERB: runs the undo if it is time and nobody has confirmed; under the lock.  One that fails stays to be
+# tried again, and one that was not seen to end is run twice: undoes do not mind.
 guard_fire() {
 	guard_file=$STATE/guards/$1
-	[ -e "$guard_file" ] || return 0
-	read -r guard_at guard_words <"$guard_file"
-	[ "$(date +%s)" -ge "$guard_at" ] || return 0
+	guard_over "$guard_file" || return 0
+	if guard_followed "$1"; then
+		rm -f -- "$guard_file"
+		return 0
+	fi
+	guard_over "$guard_file" || return 0
 	set -f
 	# shellcheck disable=SC2086  # the words have no blanks
 	set -- "$1" $guard_words
@@ -235,38 +337,57 @@ guard_fire() {
 		guard_count=$((guard_count - 1))
 	done
 	verb_known "$1" || return 1
+	# Whatever comes of it, the step has not been done any more.
+	rm -f -- "$STATE/steps/$guard_step.rc"
+	work_begins "$1"
 	call_verb "$@" >"$STATE/steps/$guard_step.out" 2>"$STATE/steps/$guard_step.err" </dev/null
 	guard_code=$?
+	work_ends
 	err_line "$STATE/steps/$guard_step.err"
-	printf '%s - -\n%s\n.\n' "$guard_code" "$ERR" >"$STATE/steps/$guard_step.undone"
-	rm -f -- "$STATE/steps/$guard_step.rc"
-	sync -- "$STATE/steps/$guard_step.undone" "$STATE/steps"
+	printf '%s - -\n%s\n.\n' "$guard_code" "$ERR" >"$STATE/steps/$guard_step.undone" || return 1
+	sync -- "$STATE/steps/$guard_step.undone" "$STATE/steps" && [ "$guard_code" = 0 ] || return 1
 	rm -f -- "$guard_file"
 	sync -- "$STATE/guards"
 }
 
-# Timers that did not live to their end: the machine was started anew since.
+# Under the lock, before anything else is done.
+guards_due() {
+	for guard_name in "$STATE"/guards/*; do
+		case $guard_name in *.new | *.lives.*) continue ;; esac
+		[ ! -e "$guard_name" ] || (guard_fire "${guard_name##*/}")
+	done
+}
+
+# Timers that did not live to their end: the machine was started anew since.  One that lives gets its second.
 guards_overdue() {
-	for guard_file in "$STATE"/guards/*; do
-		case $guard_file in *.new) continue ;; esac
-		[ -e "$guard_file" ] || continue
-		read -r guard_at guard_words <"$guard_file" || :
-		is_number "$guard_at" || continue
-		[ "$(date +%s)" -le $((guard_at + 2)) ] || with_lock guard_fire "${guard_file##*/}"
+	for guard_name in "$STATE"/guards/*; do
+		case $guard_name in *.new | *.lives.*) continue ;; esac
+		if ! guard_over "$guard_name"; then continue; fi
+		[ "$guard_boot" != "$BOOT" ] || [ "$NOW" -gt $((guard_at + 2)) ] || continue
+		(
+			LOCK_SECONDS=2
+			with_lock guard_fire "${guard_name##*/}"
+		)
 	done
 }
 
 # KEY FENCE VERB: over a new connection.
 confirm_locked() {
-	if ! fence_raise "$2"; then
-		reply fenced 1 - - "$FENCE_SEEN"
-	elif [ -e "$STATE/guards/$1.$3" ]; then
-		rm -f -- "$STATE/guards/$1.$3"
-		sync -- "$STATE/guards"
-		reply ok 0 - - ''
-	elif [ -e "$STATE/steps/$1.$3.undone" ]; then
-		reply undone 1 - - ''
+	fence_passed "$2" || return
+	confirm_step=$1.$3
+	if [ -e "$STATE/steps/$confirm_step.undone" ]; then
+		{
+			read -r undone_code _
+			read -r ERR
+		} <"$STATE/steps/$confirm_step.undone" || :
+		is_number "${undone_code:-}" || undone_code=1
+		reply undone "$undone_code" - - "$ERR"
+	elif ! step_stored "$confirm_step"; then
+		reply undone 1 - - "its result is not kept"
 	else
+		# Those of earlier changes, too: what is there now is what was confirmed.
+		rm -f -- "$STATE"/guards/*."$3"
+		sync -- "$STATE/guards"
 		reply ok 0 - - ''
 	fi
 }
@@ -274,7 +395,7 @@ confirm_locked() {
 serve_confirm() {
 	valid_key "$1" && is_number "$2" && verb_known "$3" && ensure_state || exit 2
 	with_lock confirm_locked "$@"
-	[ $? -ne 75 ] || reply busy 75 - - "the duty's lock is held by another"
+	[ $? -ne 75 ] || busy
 }
 
 # --- what is kept ---------------------------------------------------------------------------
@@ -303,14 +424,11 @@ serve_stored() {
 		return
 	fi
 	with_lock stored_locked "$@"
-	[ $? -ne 75 ] || reply busy 75 - - "the duty's lock is held by another"
+	[ $? -ne 75 ] || busy
 }
 
 forget_locked() {
-	if ! fence_raise "$2"; then
-		reply fenced 1 - - "$FENCE_SEEN"
-		return
-	fi
+	fence_passed "$2" || return
 	rm -f -- "$STATE/steps/$1".* "$STATE/guards/$1".*
 	sync -- "$STATE/steps" "$STATE/guards"
 	reply ok 0 - - ''
@@ -320,7 +438,7 @@ forget_locked() {
 serve_forget() {
 	valid_key "$1" && is_number "$2" && ensure_state || exit 2
 	with_lock forget_locked "$@"
-	[ $? -ne 75 ] || reply busy 75 - - "the duty's lock is held by another"
+	[ $? -ne 75 ] || busy
 }
 
 serve_fence() {
@@ -335,6 +453,7 @@ serve_fence() {
 verb_look_duty() {
 	fence_seen
 	say "fence $FENCE_SEEN"
+	work_of "$STATE"
 	owned
 }
 
@@ -382,22 +501,68 @@ set_up() {
 	read_settings
 	set_duty "$1"
 	mkdir -p -- "$ROOT/run" || die "cannot make \"$ROOT/run\": $(no_space "$ROOT/run")"
-	TMP=$ROOT/run/work.$$
+	started $$ || die "cannot read /proc/$$/stat"
+	WORK=work.$$.$START TMP=$ROOT/run/work.$$.$START BODIES='' GUARD_SECONDS=''
 	sweep
 	mkdir -- "$TMP" || die "cannot make \"$TMP\": $(no_space "$TMP")"
-	trap 'rm -rf -- "$TMP"' EXIT
+	trap leave_work EXIT
 	# Handled, not ignored: what is ignored here would be ignored by every service started from here.
 	trap : HUP INT PIPE TERM
-	GUARD_SECONDS=''
+}
+
+# PID: sets START, when it was started, in ticks since the machine was; false if there is no such process.
+started() {
+	read -r started_line 2>/dev/null <"/proc/$1/stat" || return 1
+	# shellcheck disable=SC2086  # numbers, behind the command's name in parentheses
+	set -- ${started_line##*)}
+	shift 19
+	START=$1
+}
+
+# Sets MEMORY: where this root's bodies are in a machine's folders of memory, / as =.
+memory_name() {
+	MEMORY=copyhold-host/ memory_rest=$ROOT/
+	while [ -n "$memory_rest" ]; do
+		MEMORY=$MEMORY=${memory_rest%%/*}
+		memory_rest=${memory_rest#*/}
+	done
+}
+
+# FOLDER: one for bodies in it, which nobody else can have made.
+memory_ours() { [ ! -L "$1/copyhold-host" ] && [ -d "$1/copyhold-host" ] && [ -O "$1/copyhold-host" ]; }
+
+# Sets BODIES.  A body has secrets: it lies in memory where the machine has such a folder, so that no disk
+# keeps it when the power is cut.
+body_folder() {
+	[ -z "$BODIES" ] || return 0
+	for body_in in /run /dev/shm; do
+		[ "$(stat -f -c %T -- $body_in 2>/dev/null)" = tmpfs ] || continue
+		BODIES=$body_in/$MEMORY/$WORK
+		# Another session that ends may just have taken the folder away.
+		for body_try in 1 2 3; do
+			mkdir -m 0700 -- "$body_in/copyhold-host" 2>/dev/null || memory_ours $body_in || break
+			mkdir -- "$body_in/$MEMORY" 2>/dev/null || :
+			! mkdir -- "$BODIES" 2>/dev/null || return 0
+		done
+	done
+	BODIES=$TMP
+}
+
+leave_work() {
+	rm -rf -- "$TMP" "${BODIES:-$TMP}"
+	[ "${BODIES:-$TMP}" = "$TMP" ] || rmdir -- "${BODIES%/*}" "${BODIES%/*/*}" 2>/dev/null || :
 }
 
 # Work folders of those who could not remove them.
 sweep() {
-	for sweep_at in "$ROOT"/run/work.*; do
-		sweep_pid=${sweep_at##*.}
-		if [ "$sweep_pid" = $$ ] || [ ! -e "/proc/$sweep_pid" ]; then
-			rm -rf -- "$sweep_at"
-		fi
+	memory_name
+	set -- "$ROOT"/run/work.*
+	! memory_ours /run || set -- "$@" "/run/$MEMORY"/work.*
+	! memory_ours /dev/shm || set -- "$@" "/dev/shm/$MEMORY"/work.*
+	for sweep_at; do
+		sweep_who=${sweep_at##*/work.}
+		START=''
+		if ! started "${sweep_who%%.*}" || [ "$sweep_who" != "${sweep_who%%.*}.$START" ]; then rm -rf -- "$sweep_at"; fi
 	done
 }
 
@@ -450,19 +615,26 @@ serve() {
 	done
 }
 
-# DUTY KEY.VERB: outlives whoever armed it, and ends when that was confirmed.
+# DUTY KEY.VERB LIVES: outlives whoever armed it, and ends when that was confirmed or is undone.
 guard() {
-	guard_key=$2
+	guard_key=$2 guard_lives=$3
 	set_up "$1"
-	while read -r guard_at guard_words 2>/dev/null <"$STATE/guards/$guard_key"; do
-		[ "$(date +%s)" -lt "$guard_at" ] || with_lock guard_fire "$guard_key" || exit 1
-		sleep 0.5
+	printf '' >"$STATE/guards/$guard_lives" || exit
+	guard_pause=0.5
+	while [ -e "$STATE/guards/$guard_key" ]; do
+		if guard_over "$STATE/guards/$guard_key"; then
+			# Not after ||: there the verb would go on after what fails in it.
+			with_lock guard_fire "$guard_key"
+			guard_code=$?
+			[ $guard_code -eq 0 ] || guard_pause=10
+		fi
+		sleep $guard_pause
 	done
 }
 
 case ${1:-}:$# in
 serve:2) exec setsid -w "$0" serve-here "$2" ;;
 serve-here:2) serve "$2" ;;
-guard:3) guard "$2" "$3" ;;
+guard:4) guard "$2" "$3" "$4" ;;
 *) usage ;;
 esac

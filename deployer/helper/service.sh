@@ -1,13 +1,14 @@
 # shellcheck shell=sh
-# service.sh - verbs of duty tenant/NAME: releases of a bundle, the services that run of them, and the
-# front that users come to.
+# service.sh - verbs of duty tenant/NAME that change something: releases of a bundle, the services that run of
+# them, and the front that users come to.  What only looks is in look.sh.
 #
 #	DUTY_HOME/releases/VERSION	files of a release, root's, readable by the tenant's user
 #	DUTY_HOME/current		link to the release that runs
 #	DUTY_HOME/slots/SERVICE.SLOT	environment and start of the instances in slot a or b
+#	DUTY_HOME/sock			sockets of services that listen on one, the tenant's own
 #	DUTY_HOME/front			HAProxy, the tenant's own: listens on the placed ports
 #	STATE/services/SERVICE/live	the slot that users reach; next: being started; old: being left
-#	STATE/slots/SERVICE.SLOT	version, definition and ports of a slot
+#	STATE/slots/SERVICE.SLOT	version, definition and ports of a slot; s1, s2... where it has sockets
 #
 # A new slot starts beside the old one; front-set makes it the live one; service-drop ends the other.
 # shellcheck disable=SC2154,SC2034  # the parts are one text: what one sets, another reads
@@ -18,7 +19,6 @@
 duty_verbs_tenant="$duty_verbs_tenant tenant-begin tenant-clear tenant-leave tenant-stop tenant-start"
 duty_verbs_tenant="$duty_verbs_tenant release-unpack release-drop release-prune"
 duty_verbs_tenant="$duty_verbs_tenant service-start service-drop front-set"
-duty_verbs_tenant="$duty_verbs_tenant look-release look-health look-drain look-needs look-log look-isolation"
 
 PORT_FIRST=20000 PORT_COUNT=12000 # below what the kernel gives to clients
 FRONT_SECONDS=10
@@ -63,25 +63,54 @@ verb_tenant_clear() {
 	*) die "tenant-clear unused|all" ;;
 	esac
 	remove_owned
+	drop_taken
 	rm -rf -- "$STATE/services" "$STATE/slots" "$STATE/trees" "$STATE/failed" "$STATE/front.sum" "$STATE/stopped"
 }
 
 # Left running; what there is stays listed for whoever takes it over.
-verb_tenant_leave() { owned >"$STATE/handed-over"; }
+verb_tenant_leave() {
+	owned | state_put "$STATE/handed-over"
+	drop_taken
+}
 
 # --- releases ----------------------------------------------------------------------------
 
-# FOLDER: one line a file, as deployer/bundle.h says; the digest of them.
+# FOLDER: the first of what no release may have: devices, sockets, pipes, rights that change who runs it, rights
+# of everybody to write.
+tree_odd() {
+	find "$1" ! -type l \( ! -type f ! -type d -o -type f -perm /7000 -o -perm -0002 \) -print -quit
+}
+
+# FOLDER: one line a file, as deployer/bundle.h says; the digest of them.  What is odd has none.
 tree_digest() {
+	[ -z "$(tree_odd "$1")" ] || { echo odd && return; }
 	(
 		cd -- "$1" || exit 1
 		{
 			find . -type f ! -perm -0100 -print0 | xargs -0r sha256sum | sed 's/^/644 /'
 			find . -type f -perm -0100 -print0 | xargs -0r sha256sum | sed 's/^/755 /'
 			find . -type l -printf 'link %l  %p\n'
-			find . ! -type f ! -type l ! -type d -printf 'other  %p\n'
 		} | sort | sha256sum | cut -c1-64
 	)
+}
+
+# ARCHIVE FOLDER DIGEST: into FOLDER/files.  Nobody but root gets into FOLDER while it is not known what came;
+# and the disk has its room again if it was the wrong thing.
+unpack_into() {
+	unpack_why=''
+	mkdir -m 0700 -- "$2" && mkdir -- "$2/files" || die "cannot make \"$2\": $(no_space "$2")"
+	if ! (umask 022 && tar --extract --gzip --file="$1" --directory="$2/files" --no-same-owner --no-same-permissions \
+		--no-overwrite-dir) 2>"$TMP/tar"; then
+		unpack_why=$(no_space "$2/files")
+		case $unpack_why in no*) unpack_why="cannot unpack: $unpack_why" ;; *) unpack_why="tar refuses the archive" ;; esac
+	elif [ -n "$(tree_odd "$2/files")" ]; then
+		unpack_why="the archive has what no release may have, such as devices, setuid programs or files that anybody may write"
+	elif [ "$(tree_digest "$2/files")" != "$3" ]; then
+		unpack_why="what was unpacked is not what was packed"
+	fi
+	[ -n "$unpack_why" ] || return 0
+	rm -rf -- "$2" "$1"
+	die "$unpack_why"
 }
 
 # VERSION FILE-DIGEST TREE-DIGEST
@@ -98,22 +127,21 @@ verb_release_unpack() {
 	path_ok "$unpack_to"
 	own path "$unpack_new"
 	own path "$unpack_to"
-	rm -rf -- "$unpack_new"
+	rm -rf -- "$unpack_new" "$unpack_new.old"
+	note_taken "$2"
 	take_incoming "$2" "$TMP/bundle"
 	gzip -tq -- "$TMP/bundle" 2>/dev/null || die "the archive is damaged"
-	mkdir -- "$unpack_new" || die "cannot make \"$unpack_new\": $(no_space "$unpack_new")"
-	(umask 022 && tar --extract --gzip --file="$TMP/bundle" --directory="$unpack_new" --no-same-owner) 2>"$TMP/tar" ||
-		die "cannot unpack: $(no_space "$unpack_new")"
-	ensure_rights "$unpack_new" "root:$svc_user" 0750
-	[ "$(tree_digest "$unpack_new")" = "$3" ] || die "what was unpacked is not what was packed"
+	unpack_into "$TMP/bundle" "$unpack_new" "$3"
+	rm -f -- "$TMP/bundle"
+	ensure_rights "$unpack_new/files" "root:$svc_user" 0750
 	sync -f -- "$unpack_new"
 	say "$3" | state_put "$STATE/trees/$1"
-	rm -rf -- "$unpack_new.old"
 	[ ! -e "$unpack_to" ] || mv -T -- "$unpack_to" "$unpack_new.old"
-	mv -T -- "$unpack_new" "$unpack_to" || die "cannot put \"$unpack_to\" in place"
-	rm -rf -- "$unpack_new.old"
+	mv -T -- "$unpack_new/files" "$unpack_to" || die "cannot put \"$unpack_to\" in place"
+	rm -rf -- "$unpack_new" "$unpack_new.old"
 	sync -- "$DUTY_HOME/releases"
 	disown path "$unpack_new"
+	drop_taken "$2"
 	find "$ROOT/incoming" -maxdepth 1 -type f -mmin +1440 -delete 2>/dev/null || :
 }
 
@@ -130,6 +158,7 @@ release_free() {
 verb_release_drop() {
 	version_ok "$1"
 	release_free "$1" || die "release $1 is in use"
+	rm -rf -- "$DUTY_HOME/releases/.$1.new.old"
 	remove_path "$DUTY_HOME/releases/.$1.new"
 	remove_path "$DUTY_HOME/releases/$1"
 	rm -f -- "$STATE/trees/$1"
@@ -157,7 +186,7 @@ slot_of() {
 # SERVICE.SLOT: sets SLOT_VERSION, SLOT_DEF, SLOT_PORT...
 slot_read() {
 	SLOT_VERSION='' SLOT_DEF='' SLOT_PORT=0 SLOT_MODE=none SLOT_PATH='' SLOT_DRAIN=0 SLOT_SUM='' SLOT_PORTS=''
-	SLOT_UNITS=0
+	SLOT_UNITS=0 SLOT_LISTEN=port
 	[ -e "$STATE/slots/$1" ] || return 1
 	while read -r slot_key slot_value; do
 		case $slot_key in
@@ -170,21 +199,52 @@ slot_read() {
 		sum) SLOT_SUM=$slot_value ;;
 		ports) SLOT_PORTS=$slot_value ;;
 		units) SLOT_UNITS=$slot_value ;;
+		listen) SLOT_LISTEN=$slot_value ;;
 		esac
 	done <"$STATE/slots/$1"
 }
 
-# Ports that somebody listens on, as " 22 80 ".
+# Ports that somebody listens on, as " 22 80 "; and who, as " 22:all:0 ": at the loopback, at all addresses,
+# at one of the others; and the user whose socket it is.  A busy machine has many lines there that are none.
 listening() {
-	LISTENING=' '
-	for listen_at in /proc/net/tcp /proc/net/tcp6; do
-		[ -r "$listen_at" ] || continue
-		while read -r _ listen_local _ listen_state _; do
-			[ "$listen_state" = 0A ] || continue
-			LISTENING="$LISTENING$((0x${listen_local##*:})) "
-		done <"$listen_at"
-	done
+	LISTENING=' ' LISTENERS=' '
+	listen_all=$(sed -n 's/^ *[0-9]*: \([0-9A-F:]*\) [0-9A-F:]* 0A [^ ]* [^ ]* [^ ]* *\([0-9]*\) .*/\1 \2/p' \
+		/proc/net/tcp /proc/net/tcp6 2>/dev/null) || :
+	while read -r listen_local listen_uid; do
+		listen_ip=${listen_local%:*}
+		case $listen_ip in
+		'') continue ;;
+		0100007F | 7F000001 | 0000000000000000FFFF00000100007F | 00000000000000000000FFFF7F000001) listen_on=loop ;;
+		00000000) listen_on=all ;;
+		00000000000000000000000000000000) listen_on=all6 ;;
+		*) if [ ${#listen_ip} -eq 8 ]; then listen_on=one; else listen_on=one6; fi ;;
+		esac
+		listen_port=$((0x${listen_local##*:}))
+		LISTENING="$LISTENING$listen_port "
+		LISTENERS="$LISTENERS$listen_port:$listen_on:$listen_uid "
+	done <<-END
+		$listen_all
+	END
 }
+
+# PORT UID: does another user than that answer at 127.0.0.1:PORT?  Then it is OTHER_UID.  The socket of that very
+# address goes before those of all.
+port_lost() {
+	OTHER_UID=''
+	for lost_on in loop all all6; do
+		case $LISTENERS in
+		*" $1:$lost_on:$2 "*) return 1 ;;
+		*" $1:$lost_on:"*)
+			OTHER_UID=${LISTENERS#*" $1:$lost_on:"} OTHER_UID=${OTHER_UID%% *}
+			return 0
+			;;
+		esac
+	done
+	return 1
+}
+
+# UID: as people know it.
+uid_name() { id -nu -- "$1" 2>/dev/null || say "$1"; }
 
 # Ports that slots of any tenant have been given, running or not.
 given_ports() {
@@ -215,33 +275,53 @@ choose_ports() {
 	done
 }
 
+# N: sets PORTS, the same way.
+choose_sockets() {
+	PORTS='' choose_at=0
+	while [ $choose_at -lt "$1" ]; do
+		choose_at=$((choose_at + 1))
+		PORTS="$PORTS${PORTS:+ }s$choose_at"
+	done
+}
+
 # FOLDER: digest of what we wrote into a slot.
 slot_sum() { (cd -- "$1" && find . -type f | sort | xargs -r sha256sum | sha256sum | cut -c1-64); }
 
-# WORD: in single quotes, but for $PORT.
+# WORD PORT|SOCKET: in single quotes, but for that variable.
 quote_word() {
-	printf '%s\n' "$1" | sed "s/'/'\\\\''/g; s/\\\$PORT/'\"\$PORT\"'/g; 1s/^/'/; \$s/\$/'/" | tr '\n' "$NL"
+	printf '%s\n' "$1" | sed "s/'/'\\\\''/g; s/\\\$$2/'\"\$$2\"'/g; 1s/^/'/; \$s/\$/'/" | tr '\n' "$NL"
 }
+
+# SERVICE.SLOT: where its sockets are, but for their numbers: in few letters, as the system has not many for it.
+socket_of() {
+	SOCKET_AT=$(printf '%s' "$1" | sha256sum)
+	SOCKET_AT=$DUTY_HOME/sock/${SOCKET_AT%"${SOCKET_AT#????????}"}.
+	[ ${#SOCKET_AT} -le 100 ] || die "the path \"$SOCKET_AT\" is too long for a socket: give the host a shorter root"
+}
+
+# "port" or "socket", as the body has it.
+slot_listen() { if grep -qx 'listen socket' "$BODY"; then say socket; else say port; fi; }
 
 # The parts of the body: lines of a name and base64.  What is written is the service's alone.
 slot_secrets() {
 	while read -r secret_name secret_text; do
-		case $secret_name in env | pass | ca) ;; *) die "\"$secret_name\" is no part of an environment" ;; esac
+		case $secret_name in listen) continue ;; env | pass | ca) ;; *) die "\"$secret_name\" is no part of an environment" ;; esac
 		printf '%s' "$secret_text" | base64 -d | put_file "$slot_at/$secret_name" "$svc_user" 0400
 	done <"$BODY"
 }
 
 # N PORT EXEC...: what runs the instance, and runs any other program as it would run.
 slot_instance() {
-	instance_n=$1 instance_port=$2
+	instance_n=$1 instance_name=PORT instance_value=$2
 	shift 2
+	[ "$start_listen" = port ] || instance_name=SOCKET instance_value=$SOCKET_AT$instance_n
 	{
 		printf '#!/bin/sh\n'
 		printf 'set -a\n'
 		[ ! -e "$slot_at/env" ] || printf ". '%s'\n" "$slot_at/env"
 		[ ! -e "$slot_at/pass" ] || printf "PGPASSFILE='%s'\n" "$slot_at/pass"
 		[ ! -e "$slot_at/ca" ] || printf "PGSSLROOTCERT='%s'\n" "$slot_at/ca"
-		printf 'PORT=%s\nset +a\n' "$instance_port"
+		printf "%s='%s'\nset +a\n" $instance_name "$instance_value"
 		printf "cd -- '%s' || exit 111\nexec \"\$@\"\n" "$DUTY_HOME/releases/$start_version"
 	} | put_file "$slot_at/with-$instance_n" "root:$svc_user" 0750
 	instance_line="exec '$slot_at/with-$instance_n'"
@@ -250,8 +330,9 @@ slot_instance() {
 		shift
 		set -- "$instance_first" "$@"
 	fi
-	for instance_word; do instance_line="$instance_line $(quote_word "$instance_word")"; done
-	printf '#!/bin/sh\nPORT=%s\n%s\n' "$instance_port" "$instance_line" |
+	for instance_word; do instance_line="$instance_line $(quote_word "$instance_word" $instance_name)"; done
+	[ "$start_listen" = port ] || instance_line="rm -f -- \"\$SOCKET\"$NL$instance_line"
+	printf "#!/bin/sh\n%s='%s'\n%s\n" $instance_name "$instance_value" "$instance_line" |
 		put_file "$slot_at/run-$instance_n" "root:$svc_user" 0750
 	sup_define "$(unit_of "$start_service.$start_slot.$instance_n")" "$svc_user" "$DUTY_HOME" '' \
 		"$start_secs" "$slot_at/run-$instance_n"
@@ -261,10 +342,11 @@ slot_instance() {
 slot_note() {
 	(
 		flock 8
-		choose_ports "$start_n"
+		if [ "$start_listen" = port ]; then choose_ports "$start_n"; else choose_sockets "$start_n"; fi
 		{
 			printf 'version %s\ndef %s\nport %s\nmode %s\n' "$start_version" "$start_def" "$start_port" "$start_mode"
 			printf 'path %s\ndrain %s\nports %s\nunits %s\n' "$start_path" "$start_drain" "$PORTS" "$start_units"
+			printf 'listen %s\n' "$start_listen"
 		} | state_put "$STATE/slots/$1"
 	) 8>>"$ROOT/run/ports.lock"
 }
@@ -292,6 +374,11 @@ verb_service_start() {
 	case $SLOT in a) start_slot=b ;; *) start_slot=a ;; esac
 	say $start_slot | state_put "$STATE/services/$start_service/next"
 	start_units=$(service_units "$start_service" $start_slot | wc -l)
+	start_listen=$(slot_listen)
+	if [ "$start_listen" = socket ]; then
+		socket_of "$start_service.$start_slot"
+		ensure_dir "$DUTY_HOME/sock" "$svc_user" 0710
+	fi
 	slot_note "$start_service.$start_slot"
 	slot_at=$DUTY_HOME/slots/$start_service.$start_slot
 	ensure_dir "$slot_at" "root:$svc_user" 0750
@@ -364,6 +451,10 @@ slot_remove() {
 	if [ "$remove_which" = all ]; then
 		for remove_unit in $(service_units "$remove_service"); do sup_remove "$remove_unit"; done
 	fi
+	if [ "$SLOT_LISTEN" = socket ]; then
+		socket_of "$remove_service.$remove_slot"
+		rm -rf --one-file-system -- "$SOCKET_AT"*
+	fi
 	remove_path "$DUTY_HOME/slots/$remove_service.$remove_slot"
 	rm -f -- "$STATE/slots/$remove_service.$remove_slot" "$STATE/services/$remove_service/$2"
 	rmdir -- "$STATE/services/$remove_service" 2>/dev/null || :
@@ -390,10 +481,12 @@ front_service() {
 		printf '\toption httpchk\n\thttp-check send meth GET uri %s ver HTTP/1.1 hdr Host localhost\n' "$SLOT_PATH"
 		printf '\thttp-check expect status 200-299\n'
 	fi
+	[ "$SLOT_LISTEN" = port ] || socket_of "$1.$front_slot"
 	front_i=0
 	for front_port in $SLOT_PORTS; do
-		front_i=$((front_i + 1))
-		printf '\tserver %s%s 127.0.0.1:%s check inter 1s fall 2 rise 1\n' "$front_slot" $front_i "$front_port"
+		front_i=$((front_i + 1)) front_to=127.0.0.1:$front_port
+		[ "$SLOT_LISTEN" = port ] || front_to=unix@$SOCKET_AT$front_i
+		printf '\tserver %s%s %s check inter 1s fall 2 rise 1\n' "$front_slot" $front_i "$front_to"
 	done
 }
 
@@ -467,12 +560,12 @@ front_reload() {
 }
 
 front_listens() {
-	front_try=0
+	front_try=0 front_uid=$(id -u -- "$svc_user")
 	while [ $front_try -lt $((FRONT_SECONDS * 20)) ]; do
 		listening
 		front_all=1
 		for front_port in $(front_ports "$DUTY_HOME/front/haproxy.cfg"); do
-			case $LISTENING in *" $front_port "*) ;; *) front_all='' ;; esac
+			case $LISTENERS in *" $front_port:all:$front_uid "*) ;; *) front_all='' ;; esac
 		done
 		[ -z "$front_all" ] || return 0
 		sleep 0.05
@@ -493,15 +586,30 @@ front_start() {
 	esac
 }
 
-# Ports that the front wants and somebody else has.
+# Ports that the front wants and somebody else has: another user, or a program of the tenant's own.
 front_taken() {
 	listening
 	front_mine=" $(front_ports "$DUTY_HOME/front/haproxy.cfg" | tr '\n' ' ') "
 	case $(sup_state "$front_unit") in running*) ;; *) front_mine=' ' ;; esac
+	front_uid=$(id -u -- "$(user_of "$DUTY_NAME")" 2>/dev/null) || front_uid=none
 	for taken_port; do
-		case $front_mine in *" $taken_port "*) continue ;; esac
-		case $LISTENING in *" $taken_port "*) say "$taken_port" ;; esac
+		case $LISTENING in *" $taken_port "*) ;; *) continue ;; esac
+		case $front_mine in
+		*" $taken_port "*) ! front_lost "$taken_port" "$front_uid" || say "$taken_port" ;;
+		*) say "$taken_port" ;;
+		esac
 	done
+}
+
+# PORT UID: does another user listen there, at any address that the front would have?
+front_lost() {
+	for lost_at in $LISTENERS; do
+		case $lost_at in
+		"$1":*:"$2") ;;
+		"$1":loop:* | "$1":all:* | "$1":one:*) return 0 ;;
+		esac
+	done
+	return 1
 }
 
 front_remove() {
@@ -529,13 +637,28 @@ front_apply() {
 	sha_of "$DUTY_HOME/front/haproxy.cfg" | state_put "$STATE/front.sum"
 }
 
+# SERVICE: nobody else may have taken a port of an instance that is to be live, since it was healthy.
+front_sees() {
+	slot_of "$1" next
+	[ -n "$SLOT" ] && slot_read "$1.$SLOT" && [ "$SLOT_PORT" != 0 ] || return 0
+	listening
+	sees_uid=$(id -u -- "$svc_user")
+	for sees_port in $SLOT_PORTS; do
+		! port_lost "$sees_port" "$sees_uid" ||
+			die "port $sees_port of service \"$1\" was taken by user \"$(uid_name "$OTHER_UID")\""
+	done
+}
+
 # VERSION SERVICE...: those are what runs from now on; what ran before is `old`.
 verb_front_set() {
 	svc_begin
 	version_ok "$1"
 	set_version=$1 front_unit=$(unit_of front)
 	shift
-	for set_name; do svc_name_ok "$set_name"; done
+	for set_name; do
+		svc_name_ok "$set_name"
+		front_sees "$set_name"
+	done
 	front_config "$@" >"$TMP/front"
 	if [ -s "$TMP/front" ]; then front_apply; else front_remove; fi
 	for set_at in "$STATE"/services/*; do
@@ -577,222 +700,4 @@ verb_tenant_start() {
 	front_unit=$(unit_of front)
 	! is_owned unit "$front_unit" || sup_start "$front_unit"
 	rm -f -- "$STATE/stopped"
-}
-
-# --- looking -------------------------------------------------------------------------------------
-
-# What of a release's needs is missing here: "haproxy", "perl", a taken port, a user that is another's.
-verb_look_needs() {
-	front_unit=$(unit_of front)
-	if [ "$1" = front ]; then
-		command -v haproxy >/dev/null || say "haproxy"
-	fi
-	command -v perl >/dev/null || say "perl-base"
-	shift
-	front_taken "$@" | sed 's/^/port /'
-}
-
-look_service() {
-	for look_at in "$STATE"/services/*; do
-		[ -d "$look_at" ] || continue
-		look_name=${look_at##*/}
-		slot_of "$look_name" live
-		look_slot=$SLOT
-		[ -n "$look_slot" ] && slot_read "$look_name.$look_slot" || continue
-		look_how=ok
-		[ "$(slot_sum "$DUTY_HOME/slots/$look_name.$look_slot" 2>/dev/null)" = "$SLOT_SUM" ] || look_how=edited
-		say "service $look_name $look_slot $SLOT_VERSION $SLOT_DEF $look_how"
-		look_i=0
-		for look_port in $SLOT_PORTS; do
-			look_i=$((look_i + 1))
-			say "instance $look_name $look_i $look_port $(sup_state "$(unit_of "$look_name.$look_slot.$look_i")")"
-		done
-	done
-}
-
-look_releases() {
-	for look_at in "$DUTY_HOME"/releases/*; do
-		[ -e "$look_at" ] || [ -L "$look_at" ] || continue
-		look_name=${look_at##*/} look_tree=''
-		if ! is_owned path "$look_at"; then
-			say "foreign $look_name"
-			continue
-		fi
-		[ ! -e "$STATE/trees/$look_name" ] || read -r look_tree <"$STATE/trees/$look_name"
-		if [ ! -L "$look_at" ] && [ -d "$look_at" ] && [ "$(tree_digest "$look_at")" = "$look_tree" ]; then
-			say "release $look_name $look_tree ok"
-		else
-			say "release $look_name ${look_tree:--} edited"
-		fi
-	done
-}
-
-look_front() {
-	front_unit=$(unit_of front)
-	is_owned unit "$front_unit" || return 0
-	look_how=edited look_sum=''
-	[ ! -e "$STATE/front.sum" ] || read -r look_sum <"$STATE/front.sum"
-	[ ! -e "$DUTY_HOME/front/haproxy.cfg" ] || [ "$(sha_of "$DUTY_HOME/front/haproxy.cfg")" != "$look_sum" ] || look_how=ok
-	say "front $look_how $(sup_state "$front_unit")"
-}
-
-verb_look_release() {
-	[ ! -e "$STATE/stopped" ] || say stopped
-	[ ! -L "$DUTY_HOME/current" ] || {
-		look_link=$(readlink -- "$DUTY_HOME/current")
-		say "current ${look_link#releases/}"
-	}
-	look_releases
-	look_service
-	look_front
-}
-
-# PORT PATH: the status of one GET, or why there is none; as the tenant's user, so that an answer meant to
-# do harm does it there.
-http_status() {
-	as_user "$svc_user" perl -MIO::Socket::INET -e '
-		my ($port, $path) = @ARGV;
-		$SIG{ALRM} = sub { print "gave no answer in 5 s"; exit };
-		alarm 5;
-		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $port)
-			or do { print "does not listen"; exit };
-		print $s "GET $path HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-		$s->flush;
-		my $line = "";
-		while (length($line) < 64 && $line !~ /\n/) { sysread($s, my $more, 1) or last; $line .= $more }
-		for (my $n = 0; $n < 16 && sysread($s, my $rest, 4096); $n++) { }
-		if ($line =~ m{^HTTP/1\.[01] ([0-9]{3})}) { print $1 =~ /^2/ ? "ok" : "answered $1" }
-		else { print "answered no HTTP" }' -- "$1" "$2" 2>/dev/null || printf 'could not be asked'
-}
-
-# N WORD...: the program's exit code, run as the instance runs.
-command_status() {
-	command_with=$DUTY_HOME/slots/$health_slot/with-$1
-	shift
-	if [ "${1#*/}" = "$1" ] && [ -e "$DUTY_HOME/releases/$SLOT_VERSION/$1" ]; then
-		command_first=./$1
-		shift
-		set -- "$command_first" "$@"
-	fi
-	command_code=0
-	as_user "$svc_user" timeout -k 1 10 "$command_with" "$@" >/dev/null 2>&1 </dev/null || command_code=$?
-	case $command_code in
-	0) printf ok ;;
-	124 | 137) printf 'command gave no answer in 10 s' ;;
-	*) printf 'command ended with %s' "$command_code" ;;
-	esac
-}
-
-# N PORT KIND WORD...
-health_of() {
-	health_n=$1 health_port=$2 health_kind=$3
-	shift 3
-	health_state=$(sup_state "$(unit_of "$health_slot.$health_n")")
-	case $health_state in running*) ;; *)
-		printf '%s 0 does not run\n' "$health_n"
-		return
-		;;
-	esac
-	health_pid=${health_state#running } health_pid=${health_pid%% *}
-	case $health_kind in
-	http) health_text=$(http_status "$health_port" "$1") ;;
-	command) health_text=$(command_status "$health_n" "$@") ;;
-	*) health_text=ok ;;
-	esac
-	printf '%s %s %s\n' "$health_n" "$health_pid" "$health_text"
-}
-
-# SERVICE next|live http PATH | command WORD... | none: a line an instance: its number, pid and how it is.
-verb_look_health() {
-	svc_begin
-	svc_name_ok "$1"
-	slot_of "$1" "$2"
-	[ -n "$SLOT" ] || die "service \"$1\" does not run"
-	health_slot=$1.$SLOT
-	slot_read "$health_slot" || die "service \"$1\" does not run"
-	shift 2
-	[ "$1" != http ] || front_words_ok http "$2"
-	health_i=0
-	for health_each in $SLOT_PORTS; do
-		health_i=$((health_i + 1))
-		health_of $health_i "$health_each" "$@" >"$TMP/health.$health_i" &
-	done
-	wait
-	health_j=0
-	while [ $health_j -lt $health_i ]; do
-		health_j=$((health_j + 1))
-		cat -- "$TMP/health.$health_j"
-	done
-}
-
-# Workers of the front that finish what they had before the last switch.
-verb_look_drain() {
-	front_unit=$(unit_of front)
-	is_owned unit "$front_unit" || { say 0 && return; }
-	front_workers
-	# shellcheck disable=SC2086  # numbers
-	set -- $FRONT_PIDS
-	say $(($# > 0 ? $# - 1 : 0))
-}
-
-# SERVICE live|failed LINES [AFTER]: lines of all its instances, by time.
-verb_look_log() {
-	svc_name_ok "$1"
-	is_number "$3" || die "\"$3\" is no number"
-	if [ "$2" = failed ]; then
-		[ ! -e "$STATE/failed/$1" ] || tail -n "$3" -- "$STATE/failed/$1" | tail -c 60000
-		return
-	fi
-	slot_of "$1" live
-	[ -n "$SLOT" ] || die "service \"$1\" does not run"
-	each_instance "$1" "$SLOT" log_lines "$3" | sort -s -k1,1 | tail -n "$3" | tail -c 60000
-}
-
-# WHAT USER COMMAND...: it must not succeed.
-attempt() {
-	attempt_what=$1 attempt_user=$2
-	shift 2
-	if as_user "$attempt_user" "$@" >/dev/null 2>&1 </dev/null; then
-		say "got $attempt_user $attempt_what"
-	else
-		say "refused $attempt_user $attempt_what"
-	fi
-}
-
-# USER: tries to reach what is this tenant's alone.
-attempts_as() {
-	attempt "list the releases" "$1" ls "$DUTY_HOME/releases"
-	attempt "read the program" "$1" ls "$DUTY_HOME/current/"
-	attempt "connect to the front's control socket" "$1" perl -MIO::Socket::UNIX -e \
-		'IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1' -- "$DUTY_HOME/front/run/admin.sock"
-	for attempt_at in "$STATE"/services/*/live; do
-		[ -e "$attempt_at" ] || continue
-		read -r attempt_slot <"$attempt_at"
-		attempt_name=${attempt_at%/live}
-		attempt_name=${attempt_name##*/}
-		attempt "read the environment file of $attempt_name" "$1" cat "$DUTY_HOME/slots/$attempt_name.$attempt_slot/env"
-		attempt "read the passfile of $attempt_name" "$1" cat "$DUTY_HOME/slots/$attempt_name.$attempt_slot/pass"
-		each_instance "$attempt_name" "$attempt_slot" attempt_process "$1"
-	done
-}
-
-# USER UNIT
-attempt_process() {
-	process_state=$(sup_state "$2")
-	case $process_state in running*) ;; *) return 0 ;; esac
-	process_pid=${process_state#running } process_pid=${process_pid%% *}
-	attempt "read the environment of a process of $attempt_name" "$1" cat "/proc/$process_pid/environ"
-	attempt "read the files of a process of $attempt_name" "$1" ls "/proc/$process_pid/fd/"
-	attempt "end a process of $attempt_name" "$1" sh -c 'kill -0 "$1"' sh "$process_pid"
-}
-
-# As nobody, and as the user of every other tenant on the host.
-verb_look_isolation() {
-	attempts_as nobody
-	for other_at in "$ROOT"/tenants/*; do
-		other_name=${other_at##*/}
-		[ -d "$other_at" ] && [ "$other_name" != "$DUTY_NAME" ] || continue
-		other_user=$(user_of "$other_name")
-		! id -- "$other_user" >/dev/null 2>&1 || attempts_as "$other_user"
-	done
 }

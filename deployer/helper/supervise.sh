@@ -161,13 +161,17 @@ runit_up() {
 	(
 		flock 8
 		! runit_pid || exit 0
-		: >"$ROOT/run/runsvdir.pid"
 		# shellcheck disable=SC2016  # for the shell that will run it
-		env -i PATH="$PATH" LC_ALL=C setsid sh -c 'echo $$ >"$2"; exec runsvdir -P "$1"' sh "$ROOT/service" \
+		env -i PATH="$PATH" LC_ALL=C setsid sh -c 'echo $$ >"$2" && exec runsvdir -P "$1"' sh "$ROOT/service" \
 			"$ROOT/run/runsvdir.pid" </dev/null >/dev/null 2>&1 8>&- 9>&- &
-		until runit_pid; do sleep 0.02; done
-	) 8>>"$ROOT/run/runsvdir.lock"
-	runit_pid
+		up_try=0
+		until runit_pid; do
+			[ $up_try -lt 500 ] || die "runsvdir does not start: $(no_space "$ROOT/run/runsvdir.pid")"
+			up_try=$((up_try + 1))
+			sleep 0.02
+		done
+	) 8>>"$ROOT/run/runsvdir.lock" || exit 1
+	runit_pid || die "runsvdir has ended"
 }
 
 # It looks for new folders every five seconds, and when a signal wakes it.

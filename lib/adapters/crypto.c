@@ -3,10 +3,14 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include <openssl/bio.h>
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <openssl/pem.h>
 
 #include "lib/adapters/pbkdf.h"
 #include "lib/base/clock.h"
@@ -384,4 +388,21 @@ passphrase_key(
 		return fail(cx, FAIL_SECRET, "It needs 128 MiB of memory.",
 		    "no key could be made from the passphrase");
 	return true;
+}
+
+bool
+certificate_begins(const char *pem, int64_t *wall_ms)
+{
+	char no_password[] = ""; /* one that is given is not asked for */
+	BIO *text = BIO_new_mem_buf(pem, -1);
+	X509 *cert = text ? PEM_read_bio_X509(text, NULL, NULL, no_password) : NULL;
+	struct tm tm = { 0 };
+	bool ok = cert && ASN1_TIME_to_tm(X509_get0_notBefore(cert), &tm) == 1;
+
+	X509_free(cert);
+	BIO_free(text);
+	ERR_clear_error();
+	if (ok)
+		*wall_ms = (int64_t)timegm(&tm) * 1000;
+	return ok;
 }

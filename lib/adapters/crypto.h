@@ -57,6 +57,9 @@ bool	 hex_bytes(const char *text, size_t n, unsigned char *out);	/* n digits, lo
 char	*base64_text(Arena *mem, const void *bytes, size_t n);	/* RFC 4648 section 4, padded */
 bool	 base64_bytes(Arena *mem, const char *text, size_t n, Bytes *out);	/* false for any other form of the bytes */
 
+/* When the first certificate of a PEM text begins to be valid; false: there is none. */
+bool	 certificate_begins(const char *pem, int64_t *wall_ms);
+
 /* Ed25519 (RFC 8032) */
 #define ED25519_SEED 32
 #define ED25519_PUBLIC 32

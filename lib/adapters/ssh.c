@@ -53,7 +53,7 @@ ssh_fail_unpinned(Ctx *cx, const char *who, const char *shown)
 	return fail(cx, FAIL_HOST_KEY,
 	    arena_printf(cx->mem,
 		"Compare it with what `ssh-keygen -lf` says of the machine's own key file; if it is "
-		"the same, write hostKey: \"%s\" in the manifest of the host.",
+		"the same, write hostKeys: [\"%s\"] in the manifest of the host.",
 		shown),
 	    "host %s shows the key %s, and none is pinned", who, print_of(cx->mem, shown));
 }
@@ -68,7 +68,7 @@ ssh_fail_changed(Ctx *cx, const char *who, const char *shown, const SshTarget *t
 	return fail(cx, FAIL_HOST_KEY,
 	    arena_printf(cx->mem,
 		"Either the machine was set up anew or somebody stands in between: ask its owner. If "
-		"the new key is right, write hostKey: \"%s\" in the manifest of the host.",
+		"the new key is right, write hostKeys: [\"%s\"] in the manifest of the host.",
 		shown),
 	    "host %s shows the key %s, but %s is pinned", who, print_of(cx->mem, shown),
 	    pinned.text);

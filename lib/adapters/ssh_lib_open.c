@@ -259,7 +259,7 @@ fail_types(Ctx *cx, const Opening *o, const char *pinned, const char *theirs)
 {
 	return fail(cx, FAIL_HOST_KEY,
 	    "Either the machine was set up anew or somebody stands in between: ask its owner for "
-	    "its keys and write them as hostKey: in the manifest of the host.",
+	    "its keys and write them as hostKeys: in the manifest of the host.",
 	    "host %s has no key of a pinned type (%s), only of %s", ssh_who(cx->mem, o->to), pinned,
 	    theirs);
 }

@@ -434,17 +434,40 @@ start_master(Ctx *cx, Prog *p)
 	return start(cx, p, p->mem, argv, &p->master);
 }
 
+static void
+leave_gates(SshGate *const *gates)
+{
+	for (int i = 0; i < HOPS_MAX; i++)
+		ssh_gate_leave(gates[i]);
+}
+
+/* The program dials every host on the way.  The first of them comes first for everybody, so nobody
+ * waits for another in a circle. */
+static bool
+enter_gates(Ctx *cx, const Prog *p, int64_t deadline, SshGate **gates)
+{
+	for (int i = p->hops_n; i-- > 0;) {
+		const char *who = ssh_who(cx->mem, p->hops[i]);
+
+		if (!ssh_gate_enter(cx, p->hops[i], who, deadline, &gates[i])) {
+			leave_gates(gates);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool
 log_in(Ctx *cx, Prog *p, const char *why, int64_t deadline)
 {
 	for (int attempt = 0;; attempt++) {
 		Buf said = buf_new_max(cx->mem, 8192);
-		SshGate *gate = NULL;
+		SshGate *gates[HOPS_MAX] = { 0 };
 
-		if (!ssh_gate_enter(cx, p->hops[0], p->who, deadline, &gate))
+		if (!enter_gates(cx, p, deadline, gates))
 			return false;
 		int in = start_master(cx, p) ? wait_ready(p->master, &said, deadline) : -1;
-		ssh_gate_leave(gate);
+		leave_gates(gates);
 		if (in > 0)
 			return true;
 		if (p->master)

@@ -373,7 +373,7 @@ engine_run_tenants(Engine *e)
 
 	for (size_t i = 0; i < e->scopes.n; i++) {
 		ScopeRun *s = &e->scopes.at[i];
-		if (!scope_tenant(s->scope))
+		if (!scope_tenant(s->scope) || s->stays)
 			continue;
 		Queue *q = queue_of(e, queues, s->cluster);
 		vec_push(e->cx->mem, &q->scopes, s);

@@ -65,6 +65,12 @@ set_running(Engine *e)
 }
 
 static bool
+is_host(const ScopeRun *s)
+{
+	return strncmp(s->scope, "host/", 5) == 0;
+}
+
+static bool
 is_ground(const char *scope)
 {
 	return scope_shared(scope) || strncmp(scope, "cluster/", 8) == 0 ||
@@ -200,14 +206,126 @@ static bool
 is_in_use(Engine *e, ScopeRun *s)
 {
 	Ctx cx = { .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
-	bool host = strncmp(s->scope, "host/", 5) == 0;
 
 	if (!is_ground(s->scope) || !is_made_by(s) ||
-	    !(host ? host_in_use(e, &cx, s) : ground_in_use(e, &cx, s)))
+	    !(is_host(s) ? host_in_use(e, &cx, s) : ground_in_use(e, &cx, s)))
 		return false;
 	e->ended++;
 	engine_tell(e, s);
 	return true;
+}
+
+/* Of a host that stays: every plan looks anew at what is missing there.  One that is gone for ever, or
+ * whose address was wrong, would keep its run open otherwise. */
+static bool
+close_open(Engine *e, Ctx *cx, ScopeRun *s)
+{
+	static const char why[] = "given up: the host stays";
+
+	if (!lite_begin(cx, e->home->db))
+		return false;
+	for (size_t i = 0; i < s->rows.n; i++) {
+		StepRow *row = s->rows.at[i];
+		if (row->state == STEP_DONE || row->state == STEP_UNDONE ||
+		    row->state == STEP_ABANDONED)
+			continue;
+		if (!journal_state(cx, e->home, e->run, row, STEP_ABANDONED, why) ||
+		    !journal_event(cx, e->home, e->run, row, why)) {
+			lite_rollback(e->home->db);
+			return false;
+		}
+	}
+	return lite_commit(cx, e->home->db);
+}
+
+static void
+leave_host(Engine *e, ScopeRun *s)
+{
+	Ctx cx = { .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
+	bool closed = close_open(e, &cx, s);
+
+	if (closed && s->result.scope) /* told as being in use */
+		return;
+	s->result = (ScopeResult){ .scope = s->scope,
+		.outcome = closed ? SCOPE_UNDONE : SCOPE_STOPPED,
+		.fail = closed ? NULL : cx.fail };
+	e->ended++;
+	engine_tell(e, s);
+}
+
+/* Tenants of releases that are past their pivot, or may be. */
+static Map *
+released(Engine *e, bool (*past)(const ScopeRun *s))
+{
+	Map *tenants = map_new(e->cx->mem);
+
+	for (size_t i = 0; i < e->scopes.n; i++) {
+		ScopeRun *s = &e->scopes.at[i];
+		const char *tenant = scope_release(s->scope, e->cx->mem, NULL);
+		if (tenant && past(s))
+			map_set(tenants, tenant, s);
+	}
+	return tenants;
+}
+
+static bool
+is_released(const Map *tenants, const ScopeRun *s)
+{
+	const char *tenant = scope_tenant(s->scope);
+
+	return tenant && map_get(tenants, tenant);
+}
+
+/* Its step without a way back has taken effect, or nobody can tell: it may only go forward. */
+static bool
+goes_forward(const ScopeRun *s)
+{
+	for (size_t i = 0; i < s->rows.n; i++) {
+		StepState state = s->rows.at[i]->state;
+		if (step_kind(s->rows.at[i]->step.kind)->pivot &&
+		    (state == STEP_DONE || state == STEP_INTENT || state == STEP_UNKNOWN))
+			return true;
+	}
+	return false;
+}
+
+/* So what it stands on waits for a resume with it. */
+static void
+hold(Engine *e, ScopeRun *s, const ScopeRun *upon)
+{
+	Ctx cx = { .mem = e->cx->mem, .fail = arena_alloc(e->cx->mem, sizeof(Fail)) };
+
+	fail(&cx, FAIL_REFUSED,
+	    arena_printf(cx.mem, "Go forward: copyhold run resume %lld.", (long long)e->run),
+	    "it is not taken back from under \"%s\"", upon->scope);
+	s->stays = true;
+	s->result = (ScopeResult){ .scope = s->scope, .outcome = SCOPE_STOPPED, .fail = cx.fail };
+	if (upon->result.outcome == SCOPE_UNREACHABLE)
+		s->result.outcome = SCOPE_UNREACHABLE;
+	e->ended++;
+	engine_tell(e, s);
+}
+
+static void
+undo_tenants(Engine *e)
+{
+	Map *kept = released(e, goes_forward);
+
+	for (size_t i = 0; i < e->scopes.n; i++)
+		if (is_released(kept, &e->scopes.at[i]))
+			hold(e, &e->scopes.at[i],
+			    map_get(kept, scope_tenant(e->scopes.at[i].scope)));
+	engine_run_tenants(e);
+}
+
+static const ScopeRun *
+first_forward(const Engine *e)
+{
+	for (size_t i = 0; i < e->scopes.n; i++)
+		if (scope_phase(e->scopes.at[i].scope) != PHASE_GROUND &&
+		    goes_forward(&e->scopes.at[i]))
+			return &e->scopes.at[i];
+	return NULL;
 }
 
 /* What was created in a run goes the other way: tenants first, then their groundwork. */
@@ -216,11 +334,18 @@ undo_groundwork(Engine *e)
 {
 	Ctx cx = ctx_new(e->cx->mem);
 	Conns *conns = conns_new(&cx, e->home);
+	const ScopeRun *forward = first_forward(e);
 
 	for (size_t i = e->scopes.n; i-- > 0;) {
 		ScopeRun *s = &e->scopes.at[i];
-		if (scope_phase(s->scope) == PHASE_GROUND && !is_in_use(e, s))
+		if (scope_phase(s->scope) != PHASE_GROUND)
+			continue;
+		if (forward)
+			hold(e, s, forward);
+		else if (!s->stays && !is_in_use(e, s))
 			engine_walk(e, conns, s);
+		else if (is_host(s))
+			leave_host(e, s);
 	}
 	arena_free(cx.mem);
 }
@@ -235,10 +360,12 @@ has_undoable(const ScopeRun *s)
 	return false;
 }
 
-/* What tenants past their pivot stand on (their cluster, their model) stays with them. */
+/* What tenants past their pivot stand on (their cluster, their model) stays with them, and what is
+ * recorded of a tenant with its release. */
 static void
 keep_undoable_scopes(Engine *e)
 {
+	Map *kept = released(e, scope_past_pivot);
 	size_t n = 0;
 	bool stays = false;
 
@@ -249,9 +376,11 @@ keep_undoable_scopes(Engine *e)
 		}
 	for (size_t i = 0; i < e->scopes.n; i++) {
 		ScopeRun *s = &e->scopes.at[i];
-		if (scope_past_pivot(s) || (stays && scope_phase(s->scope) == PHASE_GROUND))
+		s->stays = stays && scope_phase(s->scope) == PHASE_GROUND;
+		if (scope_past_pivot(s) || is_released(kept, s) ||
+		    (s->stays && (!is_host(s) || engine_is_finished(s))))
 			continue;
-		s->backward = true;
+		s->backward = !s->stays;
 		if (has_undoable(s) || !engine_is_finished(s))
 			e->scopes.at[n++] = *s;
 	}
@@ -299,7 +428,7 @@ run_undo(Ctx *cx, Home *home, int64_t run, RunReport *out)
 	if (!hold_run(&e, set_returning))
 		return false;
 	engine_run_releases(&e);
-	engine_run_tenants(&e);
+	undo_tenants(&e);
 	undo_groundwork(&e);
 	ExitCode code = engine_exit_of(&e);
 	engine_finish(&e, code == EXIT_UNDONE ? EXIT_DONE : code,

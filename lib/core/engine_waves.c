@@ -172,7 +172,8 @@ take(Tours *all, Tour *t)
 {
 	ScopeRun *s = t->scopes.at[t->next++];
 
-	if (!is_staged(s)) {
+	if (!is_staged(s) ||
+	    lane_stopping()) { /* after a signal it is only told that it was not begun */
 		walk_one(all->engine, s);
 		return;
 	}
@@ -185,7 +186,7 @@ take(Tours *all, Tour *t)
 	t->running--;
 	ScopeOutcome how = s->result.outcome;
 	t->good += how == SCOPE_DONE;
-	t->lost += how != SCOPE_DONE;
+	t->lost += how != SCOPE_DONE && !(how == SCOPE_STOPPED && lane_stopping());
 	if (how != SCOPE_DONE && how != SCOPE_UNREACHABLE && how != SCOPE_STOPPED && !t->broken)
 		t->broken = s;
 }

@@ -66,9 +66,10 @@ ask_status(Ctx *cx, const HostConn *h, const HostEnd *end)
 		    h->host->name, end->err);
 	case HOST_BUSY:
 		return fail(cx, FAIL_TIMEOUT,
-		    "A step of before is still at work there; copyhold host show tells.",
-		    "the lock of duty \"%s\" on host \"%s\" is held by another", h->duty,
-		    h->host->name);
+		    "A step of before is still at work there; copyhold host show tells. What hangs is "
+		    "ended there by its process.",
+		    "the lock of duty \"%s\" on host \"%s\" is held by another%s%s", h->duty,
+		    h->host->name, *end->err ? ": " : "", end->err);
 	case HOST_REFUSED:
 		return fail(cx, FAIL_HOST_STEP, NULL, "the helper of host \"%s\" refused: %s",
 		    h->host->name, end->err);
@@ -194,7 +195,8 @@ host_forget(Ctx *cx, HostConn *h, const StepEnv *env)
 	HostReply reply;
 	HostEnd end;
 
-	return ask(cx, h, &a, &end, &reply);
+	return ask(cx, h, &a, &end, &reply) &&
+	    (reply.code == 0 || act_failed(cx, h, "forget", &reply));
 }
 
 bool
@@ -220,6 +222,18 @@ host_fence_highest(Ctx *cx, HostConn *h, int64_t *out)
 /* --- what can cut us off ------------------------------------------------------------------------ */
 
 static bool
+taken_back(Ctx *cx, const Host *host, const char *verb, const HostReply *r)
+{
+	if (r->code == 0)
+		return fail(cx, FAIL_HOST_STEP, NULL, "host \"%s\" has taken \"%s\" back by itself",
+		    host->name, verb);
+	fail(cx, FAIL_HOST_STEP, "It tries again until it can; look at what it says.",
+	    "host \"%s\" cannot take \"%s\" back by itself: %s", host->name, verb,
+	    *r->err ? r->err : "it failed and said nothing");
+	return fail_cause(cx, "exit code %d", r->code);
+}
+
+static bool
 confirm_once(Ctx *cx, Conns *c, const HostConn *was, const StepEnv *env, const char *verb)
 {
 	const HostAsk a = {
@@ -235,9 +249,9 @@ confirm_once(Ctx *cx, Conns *c, const HostConn *was, const StepEnv *env, const c
 	if (!conns_host_fresh(cx, c, was->host->name, was->duty, &fresh) ||
 	    !ask_once(cx, fresh, &a, &end, &reply) || !ask_status(cx, fresh, &end))
 		return false;
-	return end.status != HOST_UNDONE ||
-	    fail(cx, FAIL_HOST_STEP, NULL, "host \"%s\" has taken \"%s\" back by itself",
-		was->host->name, verb);
+	if (end.status == HOST_UNDONE)
+		return taken_back(cx, was->host, verb, &reply);
+	return reply.code == 0 || act_failed(cx, fresh, "confirm", &reply);
 }
 
 static bool
@@ -255,7 +269,7 @@ confirm(Ctx *cx, Conns *c, const HostConn *was, const StepEnv *env, const char *
 			fail_copy(cx, &own);
 			fail_in(cx,
 			    "confirming \"%s\" over a new connection; host \"%s\" takes it "
-			    "back by itself %d s after it began",
+			    "back by itself %d s after it was done",
 			    verb, was->host->name, seconds);
 		}
 		arena_free(own.mem);
@@ -298,7 +312,7 @@ host_act_guarded(Ctx *cx, Conns *c, HostConn *h, const StepEnv *env, const char 
 	if (check && !check(cx, env))
 		return fail_in(cx,
 		    "looking whether \"%s\" has cut us off; host \"%s\" takes it back by itself "
-		    "%d s after it began",
+		    "%d s after it was done",
 		    words[0], h->host->name, seconds);
 	if (!confirm(cx, c, h, env, words[0], seconds))
 		return false;

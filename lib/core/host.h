@@ -46,8 +46,8 @@ bool	 host_look(Ctx *cx, HostConn *h, const char *const *words, HostReply *out);
  * body: a file's bytes or NULL. */
 bool	 host_act(Ctx *cx, HostConn *h, const StepEnv *env, const char *const *words, const void *body,
 	    size_t n, HostReply *out);
-/* host_act() of what can cut us off: the host runs `undo` (a verb and its words) by itself unless we confirm
- * over a fresh connection within so many seconds, also when we are dead.  `check` is asked before that, for
+/* host_act() of what can cut us off: the host runs `undo` (a verb and its words, which may run twice) by itself
+ * unless we confirm over a fresh connection within so many seconds of its end, also when we are dead.  `check` is asked before that, for
  * what an SSH session does not show; NULL: nothing more. */
 bool	 host_act_guarded(Ctx *cx, Conns *c, HostConn *h, const StepEnv *env, const char *const *words,
 	    const void *body, size_t n, const char *const *undo, int seconds,

@@ -242,6 +242,11 @@ not_begun(Ctx *cx, HostConn *h)
 	fail_clear(cx);
 	if (code == 127 || (strstr(said, "bin/copyhold-host") && strstr(said, "not found")))
 		return no_helper(cx, h->host);
+	if (strcasestr(said, "no space left on device"))
+		return fail(cx, FAIL_DISK_FULL,
+		    arena_printf(cx->mem, "Make room below \"%s\" there.", h->host->root),
+		    "the helper of host \"%s\" does not start: no space left on device",
+		    h->host->name);
 	if (strstr(said, "sudo: "))
 		return refused_by_sudo(cx, h);
 	if (strstr(said, "only root can do this"))

@@ -27,6 +27,7 @@ const char *const on_delete_words[] = { "restrict", "cascade", "set-null", NULL 
 static const char *const sslmode_words[] = { "disable", "prefer", "require", "verify-ca",
 	"verify-full", NULL };
 static const char *const supervise_words[] = { "systemd", "runit", NULL };
+static const char *const listen_words[] = { "port", "socket", NULL };
 static const char *const pool_words[] = { "session", "transaction", NULL };
 static const char *const api_words[] = { "copyhold/v1", NULL };
 static const char *const kind_words[] = { "Region", "Host", "Cluster", "Model", "Bundle", "Tenant",
@@ -351,6 +352,9 @@ static const Key service_keys[] = {
 	  .doc = "program of the release and its words; `$PORT` is the instance's own port" },
 	{ KEY_INT, "instances", AT(BundleService, instances), .min = 1, .max = 32, .fallback = "1",
 	  .doc = "how many run on each of its hosts" },
+	{ KEY_ENUM, "listen", AT(BundleService, listen), .words = listen_words, .fallback = "port",
+	  .doc = "what an instance listens on: a port of the loopback, `$PORT`, which any user of the machine may "
+		 "take while it does not run, or a socket, `$SOCKET`, in a folder of the tenant's own" },
 	{ KEY_BOOL, "database", AT(BundleService, database),
 	  .doc = "whether it is given the tenant's database, by libpq's variables and a passfile" },
 	{ KEY_PART, "health", AT(BundleService, health), .table = &health_table,

@@ -29,8 +29,10 @@ plain_path(const char *path)
 	static const char fine[] =
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-";
 
-	return path[0] == '/' && path[1] != '\0' && strspn(path, fine) == strlen(path) &&
-	    strstr(path, "/../") == NULL && path[strlen(path) - 1] != '/';
+	size_t n = strlen(path);
+
+	return path[0] == '/' && n > 1 && strspn(path, fine) == n && path[n - 1] != '/' &&
+	    strstr(path, "/../") == NULL && (n < 3 || strcmp(path + n - 3, "/..") != 0);
 }
 
 static bool
@@ -170,6 +172,14 @@ check_source(Loader *l, const Loaded *item, const Bundle *b)
 	return true;
 }
 
+/* A shell sets them: what is no name for it would be a command, and its value a word of that. */
+static bool
+is_variable(const char *name)
+{
+	return !strchr("0123456789", name[0]) &&
+	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(name);
+}
+
 static bool
 check_service(Loader *l, const Loaded *item, const Bundle *b, const BundleService *s)
 {
@@ -180,6 +190,10 @@ check_service(Loader *l, const Loaded *item, const Bundle *b, const BundleServic
 		return keys_wrong(l->cx, s->place,
 		    "Give http a path that begins with /, or a command.",
 		    "the health of service \"%s\" is not one look", s->name);
+	for (size_t i = 0; i < s->exec.n; i++)
+		if (s->listen == LISTEN_SOCKET && strstr(s->exec.at[i], "$PORT"))
+			return keys_wrong(l->cx, s->place, "Give it $SOCKET, or take listen away.",
+			    "service \"%s\" listens on a socket and has no $PORT", s->name);
 	for (size_t i = 0; i < s->env.n; i++) {
 		const EnvVar *e = &s->env.at[i];
 		if ((e->value != NULL) == (e->secret.ref != NULL))
@@ -187,8 +201,9 @@ check_service(Loader *l, const Loaded *item, const Bundle *b, const BundleServic
 			    "variable \"%s\" has %s", e->name,
 			    e->value != NULL ? "both a value and a secret"
 					     : "neither a value nor a secret");
-		if (strspn(e->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != strlen(e->name))
-			return keys_wrong(l->cx, e->place, "Capitals, digits and underscores.",
+		if (!is_variable(e->name))
+			return keys_wrong(l->cx, e->place,
+			    "Capitals, digits and underscores; no digit first.",
 			    "\"%s\" is no name of a variable", e->name);
 	}
 	for (size_t i = 0; &b->services.at[i] != s; i++)

@@ -128,10 +128,12 @@ typedef struct Health {		/* when is an instance fit to serve? */
 	Names		 command;	/* argv, relative to the release: exit code 0 */
 	int64_t		 deadline_ms, interval_ms;
 } Health;
+typedef enum ServiceListen { LISTEN_PORT, LISTEN_SOCKET } ServiceListen;
 typedef struct BundleService {
 	const char	*name;
 	Names		 exec;		/* argv, relative to the release; "$PORT" is the instance's own */
 	int64_t		 instances;	/* a host */
+	int		 listen;	/* ServiceListen: an instance is given PORT or SOCKET */
 	bool		 database;	/* it is given the tenant's database: PGHOST... and PGPASSFILE */
 	Health		 health;
 	struct { EnvVar *at; size_t n, cap; } env;

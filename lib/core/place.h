@@ -155,7 +155,7 @@ typedef struct StepKind {
 	bool		 staged;	/* a release: its scopes go over a tenant's hosts by canaries, waves and a budget */
 	bool		 data_bearing;	/* removes rows or values */
 	bool		(*guard)(Ctx *cx, StepEnv *env);	/* before the scope's first step: may this work? changes nothing; NULL: yes */
-	bool		(*act)(Ctx *cx, StepEnv *env);		/* NULL: a catalogue-only step */
+	bool		(*act)(Ctx *cx, StepEnv *env);		/* NULL: a catalogue-only step; FAIL_STOPPED: a signal came, nothing was done */
 	bool		(*probe)(Ctx *cx, StepEnv *env, Probe *out);	/* NULL with act NULL */
 	bool		(*undo)(Ctx *cx, StepEnv *env);		/* must be fine when there is nothing to undo; NULL: nothing to undo on the target */
 	bool		(*record)(Ctx *cx, StepEnv *env);	/* the catalogue's side, in the transaction of the outcome; NULL: none */

@@ -640,6 +640,7 @@ count_entry(Plan *plan, const PlanEntry *e)
 			plan->worst = e->fail;
 		return;
 	}
+	plan->away += e->away != NULL;
 	for (size_t i = 0; i < e->changes.n; i++) {
 		plan->drift += e->changes.at[i].drift;
 		plan->kept += e->changes.at[i].kept;
@@ -713,7 +714,6 @@ plan_make(Ctx *cx, Home *home, const Manifests *m, const PlanOptions *options, P
 		return fail_in(cx, "making the plan");
 	for (size_t i = 0; i < plan->entries.n; i++)
 		count_entry(plan, &plan->entries.at[i]);
-	plan->all_unreachable = plan->failed && !plan->worst;
 	*out = plan;
 	return true;
 }

@@ -22,6 +22,7 @@ typedef struct PlanEntry {	/* one region, cluster, model or tenant */
 	const char	*note;		/* "dedicated on bj-1: ...", or NULL */
 	Changes		 changes;	/* within it */
 	Fail		*fail;		/* it could not be planned, or NULL */
+	const Fail	*away;		/* out of reach now, so planned from what is recorded; or NULL */
 	const char	*digest;	/* of what was observed, or NULL */
 	int64_t		 first_step, steps;	/* its steps in the plan */
 } PlanEntry;
@@ -32,8 +33,7 @@ typedef struct Plan {
 	RunPlan		 run;		/* for run_start */
 	char		*manifest_hash;
 	int64_t		 serial;
-	int64_t		 add, change, remove, unchanged, drift, kept, failed;
-	bool		 all_unreachable;	/* every failed entry is a target that cannot be reached */
+	int64_t		 add, change, remove, unchanged, drift, kept, failed, away;
 	Fail		*worst;		/* of a failed entry that is not merely unreachable, or NULL */
 } Plan;
 

@@ -14,6 +14,8 @@ typedef struct HostSeen {
 	Fail *fail;   /* it cannot be used, or NULL */
 	bool prepare; /* the helper is to be put there */
 	bool fresh;   /* there is none */
+	size_t entry; /* of one that cannot be used */
+	bool same;    /* recorded as it is, or by steps of this plan */
 } HostSeen;
 
 typedef struct Look {
@@ -152,11 +154,26 @@ plan_host_fresh(const Planner *p, const char *host)
 	return seen && seen->prepare;
 }
 
+bool
+plan_is_away(const Fail *why)
+{
+	return why->kind == FAIL_HOST_UNREACHABLE || why->kind == FAIL_TIMEOUT;
+}
+
+const Fail *
+plan_host_away(const Planner *p, const char *host)
+{
+	const HostSeen *seen = map_get(p->hosts, host);
+
+	return seen && seen->fail && plan_is_away(seen->fail) ? seen->fail : NULL;
+}
+
 /* --- what is to be done -------------------------------------------------------------------- */
 
 static void
-prepare_step(Planner *p, const char *scope, const Host *h, bool fresh)
+prepare_step(Planner *p, const Host *h, bool fresh)
 {
+	const char *scope = arena_printf(p->cx->mem, "host/%s", h->name);
 	Js *args = js_object(p->cx->mem);
 
 	js_set_text(args, "host", h->name);
@@ -179,36 +196,67 @@ helper_change(Planner *p, size_t entry, const HostSeen *seen, bool recorded)
 	vec_push(p->cx->mem, &plan_entry_at(p, entry)->changes, c);
 }
 
-bool
-plan_host(Planner *p, const Host *h, const char *recorded_hash)
+static bool
+host_put_step(Planner *p, const Host *h)
 {
-	Arena *mem = p->cx->mem;
-	char *spec = manifest_canonical(mem, "Host", h), *hash = plan_hash(mem, spec);
-	const char *scope = arena_printf(mem, "host/%s", h->name);
-	const HostSeen *seen = map_get(p->hosts, h->name);
-	size_t i = plan_entry_add(p, "host", h->name, recorded_hash ? CHANGE_ALTER : CHANGE_ADD);
-	size_t first = p->plan->steps.n;
-	bool same = recorded_hash && strcmp(recorded_hash, hash) == 0;
-	PlanEntry *e;
+	char *spec = manifest_canonical(p->cx->mem, "Host", h), *hash = plan_hash(p->cx->mem, spec);
 
-	if (seen && seen->fail) {
-		plan_entry_fail(p, i, seen->fail);
-		return true;
-	}
-	if (!same &&
-	    !records_object_put(
-		p->cx, p->home, scope, "Host", h->name, spec, hash, &p->plan->steps))
-		return false;
-	if (seen ? seen->prepare : !same && !p->options->refresh)
-		prepare_step(p, scope, h, seen && seen->fresh);
-	if (seen && seen->prepare)
-		helper_change(p, i, seen, recorded_hash != NULL);
-	e = plan_entry_at(p, i);
+	return records_object_put(p->cx, p->home, arena_printf(p->cx->mem, "host/%s", h->name),
+	    "Host", h->name, spec, hash, &p->plan->steps);
+}
+
+static void
+host_entry(Planner *p, size_t entry, const Host *h, size_t first)
+{
+	PlanEntry *e = plan_entry_at(p, entry);
+
 	e->first_step = (int64_t)first;
 	e->steps = (int64_t)(p->plan->steps.n - first);
 	e->nothing = !e->steps;
 	e->note = arena_printf(
-	    mem, "%s@%s:%" PRId64 ", region %s", h->user, h->address, h->port, h->region);
+	    p->cx->mem, "%s@%s:%" PRId64 ", region %s", h->user, h->address, h->port, h->region);
+}
+
+bool
+plan_host(Planner *p, const Host *h, const char *recorded_hash)
+{
+	char *hash = plan_hash(p->cx->mem, manifest_canonical(p->cx->mem, "Host", h));
+	HostSeen *seen = map_get(p->hosts, h->name);
+	size_t i = plan_entry_add(p, "host", h->name, recorded_hash ? CHANGE_ALTER : CHANGE_ADD);
+	size_t first = p->plan->steps.n;
+	bool same = recorded_hash && strcmp(recorded_hash, hash) == 0;
+
+	if (seen && seen->fail) {
+		seen->entry = i;
+		seen->same = same;
+		plan_entry_fail(p, i, seen->fail);
+		return true;
+	}
+	if (!same && !host_put_step(p, h))
+		return false;
+	if (seen ? seen->prepare : !same && !p->options->refresh)
+		prepare_step(p, h, seen && seen->fresh);
+	if (seen && seen->prepare)
+		helper_change(p, i, seen, recorded_hash != NULL);
+	host_entry(p, i, h, first);
+	return true;
+}
+
+bool
+plan_host_wait(Planner *p, const char *host)
+{
+	HostSeen *seen = map_get(p->hosts, host);
+	size_t first = p->plan->steps.n;
+
+	if (!plan_host_away(p, host) || seen->same)
+		return true;
+	seen->same = true;
+	if (!host_put_step(p, seen->host))
+		return false;
+	prepare_step(p, seen->host, false);
+	host_entry(p, seen->entry, seen->host, first);
+	plan_entry_at(p, seen->entry)->away = seen->fail;
+	plan_entry_at(p, seen->entry)->fail = NULL;
 	return true;
 }
 

@@ -93,6 +93,11 @@ bool	 plan_observe(Planner *p);	/* fills each SharedWork's and Work's observed, 
 
 bool	 plan_hosts_look(Planner *p);	/* plan_hosts.c: those that are looked at, side by side */
 bool	 plan_host(Planner *p, const Host *h, const char *recorded_hash);	/* recorded_hash NULL: a new one */
+bool	 plan_is_away(const Fail *why);	/* a host that may be back when the run, or a resume, comes to it */
+const Fail *plan_host_away(const Planner *p, const char *host);	/* why it is; NULL: it is not, or nobody has looked */
+/* A release is to come onto a host that is out of reach: it comes into the run, too, for a resume needs
+ * its record, and its helper there. */
+bool	 plan_host_wait(Planner *p, const char *host);
 bool	 plan_host_fresh(const Planner *p, const char *host);	/* this run puts the helper there: nobody can be asked yet */
 bool	 plan_host_used(Planner *p, const char *name, bool *used);
 bool	 plan_region_hosts(Planner *p, const char *region, bool *used);	/* *used becomes true, or stays */

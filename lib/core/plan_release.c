@@ -13,6 +13,7 @@ typedef struct Part { /* one tenant on one host */
 	ReleaseAt at;
 	size_t entry;
 	Items *observed;
+	const Fail *away; /* why nobody could look there: what is recorded is taken for true */
 	bool look;
 } Part;
 
@@ -237,7 +238,9 @@ add_part(Releases *r, const ReleaseAt *at)
 		}
 	} else if (!part_digest(r, &part))
 		return;
-	part.look = p->options->refresh && part.at.was && !plan_host_fresh(p, at->host->name);
+	part.away = plan_host_away(p, at->host->name);
+	part.look = p->options->refresh && part.at.was && !part.away &&
+	    !plan_host_fresh(p, at->host->name);
 	vec_push(p->cx->mem, &r->parts, part);
 }
 
@@ -310,24 +313,42 @@ consider(Releases *r, const Tenant *t)
 
 /* --- looking, and steps ---------------------------------------------------------------------- */
 
+static const Fail *
+keep_fail(Arena *mem, const Ctx *from)
+{
+	Ctx to = { .mem = mem, .fail = arena_alloc(mem, sizeof(Fail)) };
+
+	fail_copy(&to, from);
+	return to.fail;
+}
+
+/* Each has an arena of its own. */
+static void
+look_at(Planner *p, Part *part)
+{
+	Ctx own = ctx_new(p->cx->mem);
+	Items seen = { 0 };
+
+	if (release_driver()->observe(&own, conns_new(&own, p->home), &part->at, &seen))
+		part->observed = plan_keep_items(p->cx->mem, &seen);
+	else if (plan_is_away(own.fail))
+		part->away = keep_fail(p->cx->mem, &own);
+	else
+		plan_entry_fail(p, part->entry, own.fail);
+	arena_free(own.mem);
+}
+
 static void
 look_lane(void *ptr)
 {
 	Releases *r = ptr;
-	Planner *p = r->p;
 
 	while (r->next < r->parts.n && !lane_stopping()) {
 		Part *part = &r->parts.at[r->next++];
 		if (!part->look)
 			continue;
-		Ctx own = ctx_new(p->cx->mem);
-		Items seen = { 0 };
 		log_live("looking at %s (%zu/%zu)", part->at.scope, r->next, r->parts.n);
-		if (release_driver()->observe(&own, conns_new(&own, p->home), &part->at, &seen))
-			part->observed = plan_keep_items(p->cx->mem, &seen);
-		else
-			plan_entry_fail(p, part->entry, own.fail);
-		arena_free(own.mem);
+		look_at(r->p, part);
 	}
 }
 
@@ -341,6 +362,24 @@ look(Releases *r)
 	lanes_run(lanes);
 	log_live_end();
 	return !lane_stopping() || fail(r->p->cx, FAIL_STOPPED, NULL, "stopped by a signal");
+}
+
+/* It comes into the run, counts among what the rollout's budget allows, and waits for a resume.  Where
+ * by what is recorded nothing is to be done, nothing is known. */
+static void
+part_away(Planner *p, const Part *part)
+{
+	PlanEntry *e = plan_entry_at(p, part->entry);
+
+	if (e->nothing) {
+		plan_entry_fail(p, part->entry, part->away);
+		return;
+	}
+	e->note = arena_printf(p->cx->mem, "%s; the host is out of reach", e->note);
+	if (!plan_host_away(p, part->at.host->name))
+		e->away = part->away;
+	else if (!plan_host_wait(p, part->at.host->name))
+		entry_fail(p, part->entry);
 }
 
 static void
@@ -360,6 +399,8 @@ part_steps(Planner *p, const Part *part)
 	e->first_step = (int64_t)first;
 	e->steps = (int64_t)(p->plan->steps.n - first);
 	e->nothing = e->steps == 0;
+	if (part->away)
+		part_away(p, part);
 	if (part->observed)
 		e->digest = plan_digest(p->cx->mem, part->observed);
 }

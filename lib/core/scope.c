@@ -41,6 +41,14 @@ is_transient(FailKind kind)
 	return kind == FAIL_UNREACHABLE || kind == FAIL_TIMEOUT || kind == FAIL_HOST_UNREACHABLE;
 }
 
+/* A host that does not let us in, or is another than it was: nothing can be looked at or taken back there
+ * until somebody has mended that. */
+static bool
+is_shut(FailKind kind)
+{
+	return kind == FAIL_HOST_KEY || kind == FAIL_HOST_LOGIN || kind == FAIL_HOST_ALGORITHM;
+}
+
 static ScopeOutcome
 outcome_of(FailKind kind, ScopeOutcome otherwise)
 {
@@ -406,13 +414,26 @@ settle(Walk *w)
 	return true;
 }
 
+/* An act that a signal has stopped has done nothing: its step waits for a resume. */
+static ScopeOutcome
+stopped_within(Walk *w, StepRow *row)
+{
+	commit_state(w, row, STEP_WAITING, error_name(w));
+	w->cx->fail->hint = arena_printf(
+	    w->cx->mem, "Go on with: copyhold run resume %lld.", (long long)w->s->run);
+	return SCOPE_STOPPED;
+}
+
 /* What a failed step means for its scope, before any undo is tried. */
 static ScopeOutcome
 forward_ends(Walk *w, StepRow *row, Looked seen)
 {
 	FailKind kind = w->cx->fail->kind;
 
-	if (seen != LOOKED_NOT_DONE || kind == FAIL_FENCED) { /* fenced: a newer holder has it */
+	if (seen == LOOKED_NOT_DONE && kind == FAIL_STOPPED)
+		return stopped_within(w, row);
+	if (seen != LOOKED_NOT_DONE || kind == FAIL_FENCED || /* a newer holder has it */
+	    is_shut(kind)) {
 		commit_state(w, row, STEP_UNKNOWN, error_name(w));
 		return outcome_of(kind, SCOPE_STOPPED);
 	}
@@ -501,6 +522,8 @@ undo_failed(Walk *w, StepRow *row)
 
 	if (is_transient(why.kind))
 		return SCOPE_UNREACHABLE; /* stays "undoing": a resume goes on with it */
+	if (is_shut(why.kind))
+		return SCOPE_STOPPED; /* the same */
 	commit_state(w, row, STEP_UNDO_FAILED, error_name(w));
 	fail_clear(w->cx);
 	fail(w->cx, FAIL_UNDO,

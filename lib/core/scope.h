@@ -14,6 +14,7 @@ typedef struct ScopeRun {
 	int64_t		 run, fence;
 	struct { StepRow **at; size_t n, cap; } rows;
 	bool		 backward;	/* an undo was begun or asked for */
+	bool		 stays;		/* in an undo: others stand on it */
 	ScopeResult	 result;
 } ScopeRun;
 

@@ -240,3 +240,57 @@ ends() {
 	changed_to "$((30 + n))" "$((4 + n))MB" "10.$n.0.0/16"
 	end
 }
+
+# --- a restart in the middle ----------------------------------------------------------------------------
+
+helpers() { pgrep -f "^[^ ]*sh $(host_root h1)/bin/copyhold-host"; }
+
+# Everything of the helper's on the machine dies at once, as it does when the machine's memory is gone.
+kill_helpers() {
+	local pid
+	for pid in $(helpers); do kill -STOP "$pid" 2>/dev/null || true; done
+	for pid in $(helpers); do kill -KILL "$pid" 2>/dev/null || true; done
+}
+
+runs() { [ -e "$(cluster_home h1 acme-pg)/data/postmaster.pid" ]; }
+stands() { ! runs; }
+
+# A setting that needs a restart.
+connections() { sed -i "s/max_connections, value: .*}/max_connections, value: $1}/" "$MANIFESTS/cluster-acme-pg.yaml"; }
+
+restarted() {
+	assert_equal "$(on_psql h1 acme-pg "SHOW max_connections")" "$1"
+	[ ! -e "$(echo "$(host_root h1)"/service/*acme-pg.pg)/down" ]
+	try plan -f "$MANIFESTS" --detailed-exitcode
+	assert_exit 0
+}
+
+@test "the helper killed between stop and start of a restart, the server runs again at the end of the resumed run" {
+	local pid status=0
+	begin
+	copyhold apply -f "$MANIFESTS" --yes --quiet
+	connections 33
+	"$COPYHOLD_BIN" apply -f "$MANIFESTS" --yes --quiet >"$TEST_DIR/log" 2>&1 3>&- &
+	pid=$!
+	until_true stands
+	kill_helpers
+	wait "$pid" || status=$?
+	[ "$status" = 0 ] || copyhold run resume 2 --yes --quiet
+	restarted 33
+	end
+}
+
+@test "a server that a killed restart left stopped comes up with the run that is resumed" {
+	local n
+	begin
+	copyhold apply -f "$MANIFESTS" --yes --quiet
+	connections 33
+	COPYHOLD_FAULT=list:$TEST_DIR/boundaries copyhold apply -f "$MANIFESTS" --yes --quiet
+	n=$(grep -nx pg.config:intent "$TEST_DIR/boundaries" | cut -d : -f 1)
+	connections 34
+	COPYHOLD_FAULT=kill:$n run -137 copyhold apply -f "$MANIFESTS" --yes --quiet
+	sv -w 60 force-stop "$(host_root h1)"/service/*acme-pg.pg
+	copyhold run resume 3 --yes --quiet
+	restarted 34
+	end
+}

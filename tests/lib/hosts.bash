@@ -91,7 +91,7 @@ host_prepare() {
 	local root part
 	root=$(host_root "$1")
 	mkdir -p "$root/bin" "$root/incoming"
-	for part in core supervise machine postgres service main; do
+	for part in core supervise machine postgres service look main; do
 		cat "$REPO/deployer/helper/$part.sh"
 	done >"$root/bin/copyhold-host"
 	chmod 0755 "$root/bin" "$root/bin/copyhold-host"

@@ -5,6 +5,7 @@
 
 load ../lib/home
 load ../lib/hosts
+load ../lib/wait
 load ../lib/exclusive
 
 setup_file() {
@@ -72,13 +73,92 @@ refused() {
 	assert_contains "no space left on device: $(host_root h1)/clusters has 16 MB, a cluster begins with 128" "$stderr"
 }
 
-@test "a data folder of another version is left alone" {
+@test "a folder that is there already, and not of ours, is left alone" {
 	mkdir -p "$(cluster_home h1 acme-pg)/data"
 	echo 14 >"$(cluster_home h1 acme-pg)/data/PG_VERSION"
 	try apply -f "$MANIFESTS" --yes --quiet
 	assert_exit 1
-	assert_contains "the data folder $(cluster_home h1 acme-pg)/data is of PostgreSQL 14, not 15" "$stderr"
+	assert_contains "\"$(cluster_home h1 acme-pg)\" is there already, and not of duty \"cluster/acme-pg\"" "$stderr"
 	assert_equal "$(cat "$(cluster_home h1 acme-pg)/data/PG_VERSION")" 14
+}
+
+@test "a server that was handed back, and stopped by its customer, is not taken nor removed by a cluster of that name" {
+	local data home
+	home=$(cluster_home h1 acme-pg) data=$home/data
+	copyhold apply -f "$MANIFESTS" --yes --quiet
+	copyhold tenant delete acme --now --hand-back --confirm acme --yes --quiet
+	cp -r "$MANIFESTS" "$TEST_DIR/without"
+	rm "$TEST_DIR"/without/tenant-* "$TEST_DIR"/without/cluster-*
+	sed -i /owner/d "$TEST_DIR/without/h1.yaml"
+	copyhold apply -f "$TEST_DIR/without" --prune --yes --confirm-removal --quiet
+	for stopped in "" yes; do
+		[ -z "$stopped" ] || sv -w 60 stop "$(host_root h1)"/service/*acme-pg.pg
+		find "$data/base" -name '1*' | sort >"$TEST_DIR/before"
+		try apply -f "$MANIFESTS" --yes --quiet
+		assert_exit 1
+		assert_contains "\"$home\" is there already, and not of duty \"cluster/acme-pg\"" "$stderr"
+		find "$data/base" -name '1*' | sort >"$TEST_DIR/after"
+		diff "$TEST_DIR/before" "$TEST_DIR/after"
+	done
+	sv -w 60 start "$(host_root h1)"/service/*acme-pg.pg
+	until_true on_psql h1 acme-pg "SELECT 1" t_acme
+}
+
+@test "a stopped server is started to tell what it holds before it is removed" {
+	local service
+	copyhold apply -f "$MANIFESTS" --yes --quiet
+	copyhold tenant delete acme --now --no-backup --confirm acme --yes --quiet
+	rm "$MANIFESTS"/tenant-* "$MANIFESTS"/cluster-*
+	sed -i /owner/d "$MANIFESTS/h1.yaml"
+	on_psql h1 acme-pg "ALTER DATABASE copyhold_template IS_TEMPLATE false"
+	on_psql h1 acme-pg "DROP DATABASE copyhold_template"
+	on_psql h1 acme-pg "CREATE DATABASE ledger"
+	service=$(echo "$(host_root h1)"/service/*acme-pg.pg)
+	sv -w 60 stop "$service"
+	try apply -f "$MANIFESTS" --prune --yes --confirm-removal --quiet
+	assert_contains "the server holds data: database ledger" "$stderr"
+	assert_equal "$(on_psql h1 acme-pg "SELECT 1" ledger)" 1
+}
+
+# What the server's user may put into its own folders.  FILE KIND
+planted() {
+	rm -rf -- "$1"
+	case $2 in
+	pipe) mkfifo "$1" ;;
+	endless) ln -s /dev/zero "$1" ;;
+	secret) ln -s "$HOSTS/secret" "$1" ;;
+	esac
+	[ "$2" != pipe ] || chown "$(cluster_user h1 acme-pg):" "$1"
+}
+
+@test "links and pipes that the server's user puts into its folders lead root nowhere, and are put back" {
+	local data home file kind
+	home=$(cluster_home h1 acme-pg) data=$home/data
+	copyhold apply -f "$MANIFESTS" --yes --quiet
+	(umask 077 && printf 'port = 7\nwords = root_only\n' >"$HOSTS/secret")
+	for kind in pipe endless secret; do
+		for file in "$data/copyhold.conf" "$data/pg_hba.conf" "$data/postgresql.auto.conf" "$home/tls/server.pem"; do
+			planted "$file" "$kind"
+		done
+		# Opened by root these are read for ever, or tell what is root's.
+		try plan -f "$MANIFESTS"
+		assert_exit 0
+		assert_contains "~ file copyhold.conf: edited -> as it was written (changed by hand)"
+		assert_contains "~ certificate acme-pg: none -> a new one (changed by hand)"
+		assert_lacks words "$output$stderr"
+		try apply -f "$MANIFESTS" --yes --quiet
+		assert_exit 0
+		try plan -f "$MANIFESTS" --detailed-exitcode
+		assert_exit 0
+		assert_equal "$(cat "$HOSTS/secret")" "port = 7
+words = root_only"
+	done
+	planted "$data/PG_VERSION" secret
+	try plan -f "$MANIFESTS"
+	assert_lacks words "$output$stderr"
+	planted "$data/PG_VERSION" pipe
+	try plan -f "$MANIFESTS"
+	assert_lacks words "$output$stderr"
 }
 
 @test "a bad setting stops a first apply, and nothing of the cluster stays" {
@@ -163,6 +243,20 @@ machine() {
 	assert_exit 6
 	assert_contains "the server holds data: database ledger" "$stderr"
 	assert_equal "$(on_psql h1 acme-pg "SELECT 1" ledger)" 1
+}
+
+@test "a certificate of a host whose clock is ahead is waited for, and refused where it is more than a minute" {
+	copyhold apply -f "$MANIFESTS" --yes --quiet
+	rm "$(cluster_home h1 acme-pg)/tls/server.pem"
+	COPYHOLD_NOW=$(($(date +%s) - 600))000 try apply -f "$MANIFESTS" --yes --quiet
+	assert_exit 1
+	assert_contains "the clock of host \"h1\" is ahead of ours: the certificate of cluster \"acme-pg\" begins in 10 min" "$stderr"
+	assert_contains "Set the clock that is wrong, there or here; copyhold host check compares them." "$stderr"
+	[ ! -e "$(cluster_home h1 acme-pg)/tls/server.pem" ]
+	COPYHOLD_NOW=$(($(date +%s) - 2))000 try apply -f "$MANIFESTS" --yes --quiet
+	assert_exit 0
+	try tenant verify acme --output json
+	assert_exit 0
 }
 
 # --- the least rights --------------------------------------------------------------------------------

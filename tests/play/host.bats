@@ -51,6 +51,7 @@ there() { (cd "$(host_root "$1")" && find . -not -path './state/host/*' -printf 
 	assert_out "nothing to do: 2 as they should be"
 	assert_equal "$(there h1)" " root 755
 bin root 755
+bin/copyhold-boot root 755
 bin/copyhold-host root 755
 bin/copyhold-host.conf root 644
 incoming root 700
@@ -142,7 +143,7 @@ nothing to do: 2 as they should be"
 	try host show h1 -o json
 	assert_equal "$(jq -r '"\(.arch) \(.hostname) \(.helper)"' <<<"$output")" \
 		"$(uname -m) $(uname -n) version $(cat "$REPO/VERSION")"
-	assert_equal "$(jq -c '.duties' <<<"$output")" '[{"duty":"host","fence":1,"owns":[]}]'
+	assert_equal "$(jq -c '.duties' <<<"$output")" '[{"duty":"host","fence":1,"atWork":null,"owns":[]}]'
 }
 
 @test "check tells what is wrong, with the fix of each, before anything is applied" {

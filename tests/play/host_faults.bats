@@ -23,6 +23,8 @@ setup() {
 teardown() { home_teardown; }
 
 helper() { echo "$(host_root "$1")/bin/copyhold-host"; }
+# Its file in /etc/sudoers.d.
+sudoers() { echo "/etc/sudoers.d/copyhold-$(printf '%s' "$(host_root "$1")" | sha256sum | cut -c 1-8)"; }
 print_of() { ssh-keygen -lf "$1" | cut -d ' ' -f 2; }
 
 # Only h2, whose user is an ordinary one.
@@ -79,8 +81,8 @@ only_h2() {
 @test "the setup script's line in sudoers is enough, and gives that duty alone" {
 	only_h2
 	copyhold host setup-script h2 -f "$M" | sh
-	assert_equal "$(cat "/etc/sudoers.d/copyhold-$(host_prefix h2 | sed 's/-$//')")" \
-		"$(host_user h2) ALL=(root) NOPASSWD: $(helper h2) serve host"
+	assert_equal "$(cat "$(sudoers h2)")" "# What $(host_user h2) needs below $(host_root h2), by copyhold.
+$(host_user h2) ALL=(root) NOPASSWD: $(helper h2) serve host"
 	try apply -f "$M" --yes
 	assert_exit 0
 	try host check h2
@@ -100,7 +102,7 @@ only_h2() {
 @test "a line of sudoers that is missing is told as it must be" {
 	only_h2
 	copyhold host setup-script h2 -f "$M" | sh
-	rm "/etc/sudoers.d/copyhold-$(host_prefix h2 | sed 's/-$//')"
+	rm "$(sudoers h2)"
 	try host check h2 -f "$M"
 	assert_exit 2
 	assert_contains "wrong    rights      user \"$(host_user h2)\" may not start the helper for duty \"host\" on host \"h2\""

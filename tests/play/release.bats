@@ -340,5 +340,6 @@ open(sys.argv[2], "w").close(); time.sleep(600)' "$PORT2" "$TEST_DIR/taken" 3>&-
 	assert_equal "$(find "$root/service" "$root/log" -mindepth 1 -maxdepth 1 -name '*tenant.acme*')" ""
 	! id "$(tenant_user h1 acme)" 2>/dev/null
 	assert_equal "$(cat "$root/state/tenant/acme/items")" ""
+	assert_equal "$(ls -A "$root/incoming")" ""
 	[ -d "$root/clusters/acme-pg" ]
 }

@@ -87,9 +87,126 @@ as_beta() {
 	try tenant verify acme
 	assert_exit 1
 	assert_contains "  got through       read the environment file of web as $user on v1"
+	assert_contains "  got through       read the environment file of web as nobody on v1"
 	chmod 0750 "$at" "$at/slots" "$at/slots/web.a"
 	chmod 0400 "$at/slots/web.a/env"
 	try tenant verify acme
+	assert_exit 0
+}
+
+# COMMAND...: as beta's user, in the background; its id is in $TAKER.
+beta_runs() {
+	local user
+	user=$(tenant_user v1 beta)
+	(cd / && exec setpriv --reuid="$user" --regid="$user" --init-groups "$@") >/dev/null 2>&1 3>&- &
+	TAKER=$!
+}
+# PORT: beta's user answers there, as if it were acme.
+beta_takes() {
+	# shellcheck disable=SC2016 # python
+	beta_runs /usr/bin/python3 -c 'import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"stolen")
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()' "$1"
+	until_true listened "$1"
+}
+listened() { ss -Htln "sport = :$1" | grep -q LISTEN; }
+unlistened() { ! listened "$1"; }
+
+@test "a neighbour that stops what verify tries does not count as refused, and does not hold it" {
+	beta_runs /usr/bin/python3 -c 'import os
+while True: os.kill(-1, 19)'
+	try tenant verify acme
+	kill -KILL "$TAKER"
+	as_beta /usr/bin/python3 -c 'import os; os.kill(-1, 18)'
+	assert_exit 1
+	assert_contains "  could not be tried"
+	assert_contains " as $(tenant_user v1 beta) on v1"
+	try tenant verify acme
+	assert_exit 0
+	assert_lacks "could not be tried"
+}
+
+@test "what is open on a machine that tenants share is said" {
+	try tenant verify acme
+	assert_contains "open without gateway"
+	assert_contains "open to every user of the machine, found as unhealthy  listen on the port of an instance of web that does not run, on v1"
+}
+
+@test "an instance whose port a neighbour took is told, and apply moves it to another" {
+	local port unit lost
+	port=$(copyhold service list acme -o json | jq '.[0].port')
+	unit=$(echo "$(host_root v1)"/service/*tenant.acme.web.*.1)
+	sv -w 20 down "$unit"
+	until_true unlistened "$port"
+	beta_takes "$port"
+	sv start "$unit" || true
+	lost="has lost its port $port to user \"$(tenant_user v1 beta)\""
+	assert_equal "$(copyhold service list acme -o json | jq -c '.[] | [.state, .health]')" \
+		"$(jq -nc --arg lost "$lost" '["stopped", $lost]')"
+	try tenant verify acme
+	assert_exit 1
+	assert_contains "$lost"
+	try plan -f "$MANIFESTS"
+	assert_contains "    ~ service web: instance 1 lost its port -> healthy (changed by hand)"
+	try apply -f "$MANIFESTS" --yes
+	kill "$TAKER"
+	assert_exit 0
+	assert_equal "$(ask "$PORT" /notes)" 0
+	assert_equal "$(copyhold service list acme -o json | jq -c --argjson port "$port" '.[] | [.health, .port == $port]')" \
+		'["ok",false]'
+}
+
+@test "a new release that a neighbour answers for is not healthy, and the front stays with the old one" {
+	local ports=$BATS_TEST_TMPDIR/ports held code=0
+	cp "$MANIFESTS/bundle-shop.yaml" "$BATS_TEST_TMPDIR/bundle"
+	INSTANCES=1 DEADLINE=10s bundle_shop 1.1.0
+	sed -i 's/exec: .*/exec: [sleep, "600"]/' "$MANIFESTS/bundle-shop.yaml"
+	"$COPYHOLD_BIN" apply -f "$MANIFESTS" -t acme --yes >/dev/null 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	held=$!
+	until_true next_ports "$ports"
+	beta_takes "$(cat "$ports")"
+	wait "$held" || code=$?
+	kill "$TAKER"
+	assert_equal "$code" 5
+	assert_contains "instance 1 has lost its port $(cat "$ports") to user \"$(tenant_user v1 beta)\"" \
+		"$(cat "$BATS_TEST_TMPDIR/err")"
+	assert_equal "$(ask "$PORT" /notes)" 0
+	cp "$BATS_TEST_TMPDIR/bundle" "$MANIFESTS/bundle-shop.yaml"
+	echo 1.0.0 >"$TEST_DIR/shop/version"
+}
+# FILE: the ports of the slot that is being started.
+next_ports() {
+	local slot
+	read -r slot <"$(host_root v1)/state/tenant/acme/services/web/next" &&
+		sed -n 's/^ports //p' "$(host_root v1)/state/tenant/acme/slots/web.$slot" >"$1" && [ -s "$1" ]
+}
+
+@test "a service on a socket cannot be answered for, nor be reached past its front" {
+	local at
+	at=$(tenant_home v1 acme)
+	INSTANCES=1 bundle_shop 1.2.0
+	sed -i 's|exec: .*|exec: [bin/web, "at=$SOCKET"]\n      listen: socket|' "$MANIFESTS/bundle-shop.yaml"
+	try apply -f "$MANIFESTS" -t acme --yes
+	assert_exit 0
+	assert_equal "$(ask "$PORT" /notes)" 0
+	assert_contains "1.2.0 $at/sock/" "$(ask "$PORT")"
+	assert_contains " at=$at/sock/" "$(ask "$PORT")"
+	assert_equal "$(stat -c '%U %a' "$at/sock")" "$(tenant_user v1 acme) 710"
+	assert_equal "$(find "$at/sock" -type s | wc -l)" 1
+	try tenant verify acme
+	assert_exit 0
+	assert_contains "  refused           connect to an instance of web as $(tenant_user v1 beta) on v1"
+	assert_lacks "listen on the port"
+	try service restart acme web --yes
+	assert_exit 0
+	assert_equal "$(ask "$PORT" /notes)" 0
+	assert_equal "$(find "$at/sock" -type s | wc -l)" 1
+	try plan -f "$MANIFESTS" -t acme --detailed-exitcode
 	assert_exit 0
 }
 
@@ -107,6 +224,7 @@ as_beta() {
 	assert_exit 0
 	! id "$(tenant_user v1 beta)" 2>/dev/null
 	[ ! -e "$(tenant_home v1 beta)" ]
+	assert_equal "$(ls -A "$(host_root v1)/incoming")" "$(tail -n 1 "$(host_root v1)/state/tenant/acme/taken")"
 	assert_equal "$(ask "$PORT" /notes)" 0
 	try tenant verify acme
 	assert_exit 0
@@ -124,6 +242,7 @@ as_beta() {
 		"$(cat "$(host_root v1)/state/tenant/acme/items")"
 	assert_contains "user $(tenant_user v1 acme)
 path $(tenant_home v1 acme)" "$(cat "$(host_root v1)/state/tenant/acme/handed-over")"
+	assert_equal "$(ls -A "$(host_root v1)/incoming")" ""
 	try bundle releases acme
 	assert_exit 1
 }

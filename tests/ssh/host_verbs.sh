@@ -2,6 +2,7 @@
 # host_verbs.sh - verbs that only the helper of test_host.c has: they count what they do.
 # shellcheck disable=SC2154,SC2034  # of the other parts
 duty_verbs_host="$duty_verbs_host look-words look-bytes look-die look-noise t-nothing t-count t-die t-bytes t-body t-wait t-cut t-uncut t-take"
+duty_verbs_host="$duty_verbs_host t-note t-unnote t-hold"
 duty_verbs_tenant="$duty_verbs_tenant t-path t-user t-unit look-unit t-leave"
 
 verb_look_words() {
@@ -48,6 +49,22 @@ verb_t_wait() {
 # FILE: nobody logs in any more.
 verb_t_cut() { mv -- "$1" "$1.away"; }
 verb_t_uncut() { mv -- "$1.away" "$1"; }
+
+# FILE: its undo may be hindered, and may be run twice.
+verb_t_note() { echo noted >"$1"; }
+
+verb_t_unnote() {
+	echo tried >>"$1.tries"
+	[ ! -e "$1.stuck" ] || die "it is stuck"
+	rm -f -- "$1"
+}
+
+# Where its body is, and what kind of a file system that is; until somebody lets it go on.
+verb_t_hold() {
+	printf '%s\n' "$BODY" "$(stat -f -c %T -- "$BODY")" >"$STATE/body.new"
+	mv -- "$STATE/body.new" "$STATE/body"
+	until [ -e "$STATE/go" ]; do sleep 0.02; done
+}
 
 # DIGEST
 verb_t_take() {

@@ -51,6 +51,30 @@ machine_sshd(Machine *m, const char *action, const char *name)
 		broken("sshd.sh %s: %s", action, r.err);
 }
 
+#define WORDS(...) (const char *const[]){ __VA_ARGS__, NULL }
+
+static inline HostConn *
+duty(Machine *m, const char *name)
+{
+	HostConn *h = NULL;
+
+	ok(&m->cx, conns_host(&m->cx, m->conns, "h1", name, &h));
+	return h;
+}
+
+/* Something of the machine's own: what it writes. */
+static inline const char *
+machine_run(Machine *m, const char *script, const char *argument)
+{
+	const char *const argv[] = { "sh", "-ec", script, "sh", argument, NULL };
+	ProcResult r;
+
+	ok(&m->cx, proc_run(&m->cx, &(ProcSpec){ .argv = argv }, &r));
+	if (r.exit_code != 0)
+		broken("%s: %s", script, r.err);
+	return r.out;
+}
+
 /* The helper of this tree, and the verbs of the tests in it. */
 static inline void
 machine_helper(Machine *m)

@@ -5,21 +5,6 @@
 
 #include "lib/base/lane.h"
 
-#define WORDS(...) \
-	(const char *const[]) \
-	{ \
-		__VA_ARGS__, NULL \
-	}
-
-static HostConn *
-duty(Machine *m, const char *name)
-{
-	HostConn *h = NULL;
-
-	ok(&m->cx, conns_host(&m->cx, m->conns, "h1", name, &h));
-	return h;
-}
-
 static HostReply
 look(Machine *m, const char *const *words)
 {
@@ -329,7 +314,7 @@ what_cuts_us_off_is_undone_by_the_host_itself(void **state)
 	assert_int_equal(m->cx.fail->kind, FAIL_HOST_LOGIN);
 	assert_string_equal(m->cx.fail->frames[m->cx.fail->nframes - 1],
 	    "confirming \"t-cut\" over a new connection; host \"h1\" takes it back by itself 5 s after it "
-	    "began");
+	    "was done");
 	fail_clear(&m->cx);
 	wait_for(m, "authorized_keys");
 	ok(&m->cx, host_stored(&m->cx, duty(m, "host"), &m->env, "t-cut", &found, &r));
@@ -373,7 +358,7 @@ it_is_undone_after_the_machine_was_started_anew(void **state)
 	const char *file = machine_path(m, "harmless");
 	const char *guard = machine_path(
 	    m, arena_printf(m->cx.mem, "root/state/host/guards/%s.7.t-cut", m->step.key));
-	char *text = arena_printf(m->cx.mem, "1790000000 t-uncut %s\n", file);
+	char *text = arena_printf(m->cx.mem, "another-boot 4000000000 t-uncut %s\n", file);
 	HostConn *h;
 
 	act(m, WORDS("t-nothing"));

@@ -547,6 +547,34 @@ at_most_eight_dial_one_host_so_that_none_of_sixty_is_dropped(void **state)
 	    "0\n");
 }
 
+/* The program dials the host that it goes through by itself. */
+static void
+at_most_eight_dial_the_host_on_the_way_wherever_they_go(void **state)
+{
+	static const char *const names[] = { "inner1", "inner2", "inner3" };
+	SshTarget over, to[18];
+	Dial dials[18];
+	Ctx *cx = *state;
+	Lanes *lanes = lanes_new(cx->mem);
+
+	SSHD("start", "door", "--config", "MaxStartups 10:100:10");
+	over = target_of("door");
+	for (size_t i = 0; i < LENGTH(to); i++) {
+		if (i < LENGTH(names))
+			SSHD("start", names[i], "--host-key", "rsa");
+		to[i] = target_of(names[i % LENGTH(names)]);
+		to[i].jump = &over;
+		dials[i] = (Dial){ .cx = ctx_new(cx->mem), .to = to[i], .number = (int)i };
+		lane_spawn(lanes, dial_lane, &dials[i]);
+	}
+	lanes_run(lanes);
+	for (size_t i = 0; i < LENGTH(to); i++)
+		assert_true(dials[i].good);
+	assert_string_equal(
+	    RUN("sh", "-c", "grep -c MaxStartups \"$1\" || true", "sh", host_path("door", "log")),
+	    "0\n");
+}
+
 static void
 those_that_the_host_drops_at_the_door_come_again(void **state)
 {
@@ -582,6 +610,7 @@ main(void)
 		TEST(fifty_sessions_go_on_side_by_side),
 		TEST(ten_sessions_of_the_program_go_on_side_by_side),
 		TEST(at_most_eight_dial_one_host_so_that_none_of_sixty_is_dropped),
+		TEST(at_most_eight_dial_the_host_on_the_way_wherever_they_go),
 		TEST(those_that_the_host_drops_at_the_door_come_again),
 	};
 

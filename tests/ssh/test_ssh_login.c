@@ -46,7 +46,7 @@ an_unknown_key_is_refused_and_told_with_what_to_write(void **state)
 		Ssh *s;
 		const char *hint = text(
 		    "Compare it with what `ssh-keygen -lf` says of the machine's own key "
-		    "file; if it is the same, write hostKey: \"%\" in the manifest of "
+		    "file; if it is the same, write hostKeys: [\"%\"] in the manifest of "
 		    "the host.",
 		    to.host_keys[0]);
 
@@ -84,7 +84,7 @@ a_changed_key_is_refused_with_both_fingerprints(void **state)
 		SshTarget to = target_of(names[i]);
 		const char *hint = text(
 		    "Either the machine was set up anew or somebody stands in between: ask its "
-		    "owner. If the new key is right, write hostKey: \"%\" in the manifest of the "
+		    "owner. If the new key is right, write hostKeys: [\"%\"] in the manifest of the "
 		    "host.",
 		    to.host_keys[0]);
 		Ssh *s;

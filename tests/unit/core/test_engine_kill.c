@@ -1,6 +1,21 @@
 /* Runs that are killed, stopped and held, in processes of their own. */
 #include "tests/unit/core/things.h"
 
+/* A tenant's release onto three hosts. */
+static Steps
+releases(Ctx *cx)
+{
+	Steps steps = { 0 };
+
+	for (int i = 1; i <= 3; i++) {
+		const char *scope = arena_printf(cx->mem, "release/acme/h%d", i);
+		step(cx, &steps, scope, "t.make", arena_printf(cx->mem, "put-h%d", i));
+		step(cx, &steps, scope, "t.make", arena_printf(cx->mem, "wait-h%d", i));
+		step(cx, &steps, scope, "t.open", arena_printf(cx->mem, "switch-h%d", i));
+	}
+	return steps;
+}
+
 /* What a child does: DIR WORD.  The parent's harm is not its own. */
 static int
 child(const char *dir, const char *word)
@@ -14,9 +29,13 @@ child(const char *dir, const char *word)
 	ok(&r.cx, home_open(&r.cx, arena_printf(r.cx.mem, "%s/home", dir), ACCESS_WRITES, &r.home));
 	target_open(&r.cx, dir);
 	lane_catch_signals();
-	Steps steps = strstr(word, "quick") ? quick_chain(&r.cx, pivot) : chain(&r.cx, pivot);
+	Steps steps = strstr(word, "release") ? releases(&r.cx)
+	    : strstr(word, "quick")           ? quick_chain(&r.cx, pivot)
+					      : chain(&r.cx, pivot);
 	if (strstr(word, "signal"))
 		harm(HARM_SIGNAL, "one", 1);
+	if (strstr(word, "within"))
+		harm(HARM_STOPPED, "wait-h1", 1);
 	if (strstr(word, "fail"))
 		harm(HARM_DEFINITE, "two", 9);
 	if (strncmp(word, "resume", 6) == 0)
@@ -154,6 +173,30 @@ a_signal_stops_between_two_steps_and_a_resume_goes_on(void **state)
 	assert_string_equal(world(r, true), CHAIN_DONE);
 }
 
+/* Its step has failed nothing and waits; hosts that were not begun are not taken for unreachable ones. */
+static void
+a_signal_within_an_act_leaves_its_step_to_a_resume(void **state)
+{
+	Room *r = *state;
+
+	assert_int_equal(room_child(r, "start-release-within", NULL), EXIT_STOPPED);
+	assert_string_equal(
+	    states(r, 1), "done waiting waiting waiting waiting waiting waiting waiting waiting");
+	assert_string_equal(run_state(r, 1), "stopped 3");
+	assert_int_equal(room_child(r, "resume", NULL), EXIT_DONE);
+	assert_string_equal(states(r, 1), "done done done done done done done done done");
+}
+
+static void
+a_signal_within_an_act_is_no_obstacle_to_an_undo(void **state)
+{
+	Room *r = *state;
+
+	assert_int_equal(room_child(r, "start-release-within", NULL), EXIT_STOPPED);
+	assert_int_equal(room_child(r, "undo", NULL), EXIT_DONE);
+	assert_string_equal(world(r, true), "");
+}
+
 static void
 a_run_that_did_nothing_yet_gives_way_to_a_newer_one(void **state)
 {
@@ -212,6 +255,8 @@ main(int argc, char **argv)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, room_teardown)
 	const struct CMUnitTest tests[] = {
 		T(a_signal_stops_between_two_steps_and_a_resume_goes_on),
+		T(a_signal_within_an_act_leaves_its_step_to_a_resume),
+		T(a_signal_within_an_act_is_no_obstacle_to_an_undo),
 		T(a_run_that_did_nothing_yet_gives_way_to_a_newer_one),
 		T(a_stopped_holder_keeps_its_lease_and_a_dead_one_does_not),
 		cmocka_unit_test(killed_at_any_boundary_a_resume_reaches_the_same_end),

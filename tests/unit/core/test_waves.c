@@ -227,6 +227,64 @@ what_stands_on_a_host_out_of_reach_waits_for_it_alone(void **state)
 	assert_string_equal(begun(r), "h1 h2");
 }
 
+/* Its address was wrong, say: a release past its pivot keeps the host recorded, and the next run may
+ * begin. */
+static void
+a_run_that_waits_for_a_host_can_be_given_up(void **state)
+{
+	Room *r = *state;
+	Steps steps = { 0 };
+	RunReport report;
+	int64_t run;
+
+	tenant_spec(r, "");
+	step(&r->cx, &steps, "host/h1", "t.make", "helper-h1");
+	step(&r->cx, &steps, "host/h2", "t.make", "helper-h2");
+	on_host(&r->cx, &steps, 1);
+	on_host(&r->cx, &steps, 2);
+	harm(HARM_BLIND, "helper-h2", 1);
+	assert_run(r, &steps, &report, EXIT_UNREACHABLE, "dxdx");
+	run = report.run;
+	ok(&r->cx, run_undo(&r->cx, r->home, run, &report));
+	assert_string_equal(outcomes(r, &report), "uu");
+	assert_int_equal(report.exit, EXIT_DONE);
+	assert_string_equal(begun(r), "h1");
+	harm(NO_HARM, "", 0);
+	assert_run(r, &steps, &report, EXIT_DONE, "dddd");
+	assert_string_equal(begun(r), "h1 h2");
+}
+
+static void
+what_a_release_stands_on_is_not_taken_back_from_under_it(void **state)
+{
+	Room *r = *state;
+	Steps steps = { 0 };
+	RunReport report;
+	int64_t run;
+
+	step(&r->cx, &steps, "cluster/c1", "t.make", "claim");
+	step(&r->cx, &steps, "tenant/acme", "t.make", "one");
+	step(&r->cx, &steps, "release/acme/h1", "t.make", "put-h1");
+	step(&r->cx, &steps, "release/acme/h1", "t.burn", "switch-h1");
+	harm(HARM_UNDECIDABLE, "switch-h1", 1);
+	assert_run(r, &steps, &report, EXIT_PERSON, "ddp");
+	run = report.run;
+	harm(NO_HARM, "", 0);
+	ok(&r->cx, run_undo(&r->cx, r->home, run, &report));
+	assert_int_equal(report.exit, EXIT_STOPPED);
+	assert_string_equal(outcomes(r, &report), "sss");
+	assert_string_equal(report.scopes.at[2].fail->what,
+	    "there is no way back: \"t.burn switch-h1\" had taken effect");
+	for (size_t i = 0; i < 2; i++)
+		assert_string_equal(report.scopes.at[i].fail->what,
+		    "it is not taken back from under \"release/acme/h1\"");
+	assert_string_equal(begun(r), "h1");
+	resume_unharmed(r, run, &report);
+	assert_string_equal(run_state(r, run), "done 0");
+	refused(&r->cx, run_undo(&r->cx, r->home, run, &report), FAIL_REFUSED,
+	    "run 1 has nothing that can be undone");
+}
+
 static void
 what_is_stopped_is_stopped_on_every_host_whatever_fails_on_one(void **state)
 {
@@ -271,6 +329,8 @@ main(void)
 		TEST(too_many_hosts_out_of_reach_leave_the_rest_for_a_resume),
 		TEST(nothing_is_released_for_a_tenant_that_was_rolled_back),
 		TEST(what_stands_on_a_host_out_of_reach_waits_for_it_alone),
+		TEST(a_run_that_waits_for_a_host_can_be_given_up),
+		TEST(what_a_release_stands_on_is_not_taken_back_from_under_it),
 		TEST(what_is_stopped_is_stopped_on_every_host_whatever_fails_on_one),
 		TEST(an_undo_takes_releases_back_whatever_their_budget),
 	};

@@ -30,7 +30,8 @@ static const Sql PAGES = { "pages", "PRAGMA max_page_count = 1", 0 };
 
 typedef enum Harm {
 	NO_HARM, HARM_DEFINITE, HARM_TRANSIENT, HARM_LOST_ANSWER, HARM_BLIND, HARM_UNDECIDABLE,
-	HARM_UNDO, HARM_GUARD, HARM_GUARD_BLIND, HARM_RECORD, HARM_FENCED, HARM_SIGNAL, HARM_FULL
+	HARM_UNDO, HARM_GUARD, HARM_GUARD_BLIND, HARM_RECORD, HARM_FENCED, HARM_SIGNAL, HARM_FULL,
+	HARM_STOPPED
 } Harm;
 
 static struct {
@@ -81,6 +82,10 @@ thing_act(Ctx *cx, StepEnv *env)
 
 	if (harmed(HARM_DEFINITE, env))
 		return fail(cx, FAIL_SERVER, NULL, "the server refused it");
+	if (harmed(HARM_STOPPED, env)) {
+		raise(SIGTERM);
+		return fail(cx, FAIL_STOPPED, NULL, "stopped by a signal within %s", item);
+	}
 	if (harmed(HARM_FENCED, env))
 		return fail(cx, FAIL_FENCED, NULL, "a newer holder was seen");
 	if (harmed(HARM_TRANSIENT, env))
