@@ -29,7 +29,7 @@ readonly run=(postgresql-15 postgresql-client-15 openssl openssh-client git)
 readonly hosts=(openssh-server openssh-sftp-server runit haproxy sudo python3 curl)
 readonly lint=(clang-format-14 clang-14 shellcheck)
 readonly test=(libcmocka-dev bats perl jq sqlite3 curl python3 python3-jsonschema python3-psycopg valgrind
-	clang-14 libclang-rt-14-dev)
+	clang-14 libclang-rt-14-dev systemd cron)
 readonly cover=(gcovr)
 
 usage() {
