@@ -8,7 +8,7 @@
 
 static struct {
 	OptList listen, sni;
-	const char *address, *cert, *key, *ca, *user, *metrics;
+	const char *address, *cert, *key, *ca, *user, *metrics, *limits;
 	const char *about;
 	int64_t workers, max_clients, tenant_connections, tenant_clients, guard_savepoints;
 	int64_t wait, login, connect, idle, drain, guard_statement, guard_idle, guard_bytes;
@@ -86,6 +86,7 @@ run_gateway(void *ptr)
 		.workers = arg.workers,
 		.drain_ms = arg.drain,
 		.limits = limits(),
+		.limits_file = arg.limits,
 	};
 
 	if (!check_options(app->cx) || !gateway_run(app->cx, app->home, &spec))
@@ -281,6 +282,10 @@ static const Option run_options[] = {
 	    "whom the workers become when started as root (default nobody)", NULL, false },
 	{ OPT_TEXT, "metrics", 0, "ADDRESS:PORT", &arg.metrics,
 	    "GET /metrics for Prometheus, on this machine", NULL, false },
+	{ OPT_TEXT, "limits", 0, "FILE", &arg.limits,
+	    "limits as YAML (tenantClients: 200); before the options here, and read again at "
+	    "SIGHUP",
+	    NULL, false },
 	{ OPT_INT, "max-clients", 0, "N", &arg.max_clients, "of each worker (default 10000)", NULL,
 	    false },
 	{ OPT_INT, "tenant-connections", 0, "N", &arg.tenant_connections,
@@ -313,7 +318,7 @@ const Command cmd_gateway_run = {
 	.summary = "serve the tenants' clients: one address for all databases",
 	.detail = "Clients name their tenant by database, by user (app.acme), by options "
 		  "(-ctenant=acme) or by TLS SNI; see docs/gateway.md. SIGTERM lets them finish, "
-		  "SIGHUP reads certificates and the files of clusters again.",
+		  "SIGHUP reads certificates, the files of clusters and --limits again.",
 	.access = ACCESS_WRITES,
 	.run = run_gateway,
 	.options = run_options,

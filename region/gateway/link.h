@@ -22,6 +22,7 @@ typedef enum LinkType {
 	LINK_CLUSTER,		/* LinkCluster */
 	LINK_CERT,		/* LinkCert: ours, for clients */
 	LINK_LEASE,		/* LinkLease */
+	LINK_LIMITS,		/* LinkLimits in place of those of LINK_START; `clients` stays */
 	LINK_VERIFIER,		/* LinkVerifier: answer to LINK_ASK_VERIFIER, `id` as asked */
 	LINK_KEYS,		/* LinkKeys: answer to LINK_ASK_KEYS */
 	LINK_CANCEL,		/* LinkCancel: a request that came to another worker */

@@ -15,6 +15,7 @@
 #include "lib/base/log.h"
 #include "lib/core/ring.h"
 #include "region/gateway/confine.h"
+#include "region/gateway/limits.h"
 #include "region/gateway/master_intern.h"
 
 #define TICK_MS    1000
@@ -194,10 +195,30 @@ on_child(void *ptr)
 		loop_stop(m->loop);
 }
 
+/* A file that is wrong changes nothing. */
+static void
+limits_again(Master *m)
+{
+	Ctx own = ctx_new(m->cx->mem);
+	LinkLimits limits = m->spec->limits;
+
+	if (!m->spec->limits_file)
+		return;
+	if (limits_read(&own, m->spec->limits_file, &limits)) {
+		m->start.limits = limits;
+		crew_send_all(m, LINK_LIMITS, &limits, sizeof limits, NULL, 0);
+		log_say("limits were read again");
+	} else {
+		log_raw(fail_text(own.mem, own.fail));
+	}
+	arena_free(own.mem);
+}
+
 static void
 on_hangup(void *ptr)
 {
 	follow_files(ptr);
+	limits_again(ptr);
 }
 
 /* --- the beginning ---------------------------------------------------------------------- */
@@ -307,6 +328,8 @@ set_start(Ctx *cx, Master *m)
 	m->ncrew = (uint32_t)spec->workers;
 	m->start.workers = m->ncrew;
 	m->start.limits = spec->limits;
+	if (spec->limits_file && !limits_read(cx, spec->limits_file, &m->start.limits))
+		return false;
 	memcpy(m->start.gateway, m->id, strlen(m->id) + 1);
 	return set_suffixes(cx, m) && set_user(cx, m) && parse_listens(cx, m);
 }

@@ -18,6 +18,7 @@ typedef struct GatewaySpec {
 	int64_t		 workers;
 	int64_t		 drain_ms;	/* at SIGTERM clients have so long */
 	LinkLimits	 limits;
+	const char	*limits_file;	/* what it says goes before `limits`, and is read again at SIGHUP; or NULL */
 } GatewaySpec;
 
 bool	 gateway_run(Ctx *cx, Home *home, const GatewaySpec *spec);	/* until SIGTERM */

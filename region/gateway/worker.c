@@ -447,6 +447,16 @@ drain(Worker *w, int64_t span_ms)
 	listen_for(w, 0);
 }
 
+/* There are places for so many clients as there were at the start. */
+static void
+renew_limits(Worker *w, const LinkLimits *limits)
+{
+	int32_t clients = w->start.limits.clients;
+
+	w->start.limits = *limits;
+	w->start.limits.clients = clients;
+}
+
 static bool
 message(Worker *w, Ctx *cx, const LinkHead *h, void *body, int fd)
 {
@@ -467,6 +477,9 @@ message(Worker *w, Ctx *cx, const LinkHead *h, void *body, int fd)
 		return certificate(w, cx, body, h->n);
 	case LINK_LEASE:
 		lease(w, body);
+		return true;
+	case LINK_LIMITS:
+		renew_limits(w, body);
 		return true;
 	case LINK_VERIFIER:
 	case LINK_KEYS:

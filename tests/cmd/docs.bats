@@ -57,7 +57,7 @@ none() {
 }
 
 @test "every function that the map names is there" {
-	sources=$(cat "$REPO"/{lib/*,deployer,region/*,cli}/*.[ch])
+	sources=$(cat "$REPO"/{lib/*,deployer,region/*,cli}/*.[ch] "$REPO"/deployer/helper/*.sh)
 	grep -oE '`[a-z_0-9]+\(\)`' "$REPO/docs/MAP.md" | tr -d '`()' | sort -u | while read -r name; do
 		case $name in
 		act | record | undo | probe) continue ;;

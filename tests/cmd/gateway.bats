@@ -32,6 +32,22 @@ wrong() {
 	wrong 'error[usage]: --tenant-connections takes 1 to 10000, and not 0' --tenant-connections 0
 }
 
+@test "limits of a file are as strict as manifests" {
+	printf 'wait: 3\n' >"$TEST_DIR/limits.yaml"
+	try gateway run --listen 127.0.0.1:0 --limits "$TEST_DIR/limits.yaml"
+	assert_exit 64
+	assert_contains "while: reading the gateway's limits" "$stderr"
+	assert_contains "where: $TEST_DIR/limits.yaml:1:" "$stderr"
+	printf 'guardSavepoints: 0\n' >"$TEST_DIR/limits.yaml"
+	try gateway run --listen 127.0.0.1:0 --limits "$TEST_DIR/limits.yaml"
+	assert_exit 64
+	assert_contains "guardSavepoints" "$stderr"
+	try gateway run --listen 127.0.0.1:0 --limits "$TEST_DIR/none.yaml"
+	assert_exit 1
+	assert_contains "none.yaml" "$stderr"
+	assert_equal "$(ls "$COPYHOLD_HOME/run/gateway" 2>/dev/null)" ""
+}
+
 @test "another address than one of this machine wants TLS" {
 	try gateway run --listen 0.0.0.0:0
 	assert_exit 1

@@ -344,6 +344,44 @@ parked() { [ "$(status_sum parked)" = "$1" ]; }
 	GATEWAY=$first
 }
 
+# At the gateway that was started last, whichever `route resolve` names.
+as_globex() {
+	psql -X -At -q -h 127.0.0.1 -p "${GATEWAY##*:}" \
+		-d "dbname=globex user=app passfile=$COPYHOLD_HOME/run/pass/globex.app.gateway" "$@"
+}
+
+# TEXT: what a second client is told whose first one stays.
+second_is_told() { as_globex -c "SELECT 'in'" 2>&1 | grep -q "$1"; }
+
+@test "limits of a file are read again at SIGHUP, and one that is wrong changes nothing" {
+	local first=$GATEWAY
+	echo "tenantClients: 1" >"$TEST_DIR/limits.yaml"
+	gateway_start few --workers 1 --tenant-clients 9 --limits "$TEST_DIR/limits.yaml"
+	mkfifo "$TEST_DIR/few.sql"
+	copyhold route resolve globex >/dev/null
+	as_globex <"$TEST_DIR/few.sql" >"$TEST_DIR/few.out" 2>&1 3>&- &
+	exec 8>"$TEST_DIR/few.sql"
+	echo "SELECT 'first';" >&8
+	until_true grep -q first "$TEST_DIR/few.out"
+	second_is_told "too many connections of this login"
+	printf 'wait: 20s\ntenantClients: 2\n' >"$TEST_DIR/limits.yaml"
+	kill -HUP "$(gateway_pid few)"
+	until_true second_is_told '^in$'
+	echo "tenantClient: 1" >"$TEST_DIR/limits.yaml"
+	kill -HUP "$(gateway_pid few)"
+	until_true grep -q "error\[manifest\]" "$TEST_DIR/gateway.few.log"
+	assert_contains 'Did you mean "tenantClients"?' "$(cat "$TEST_DIR/gateway.few.log")"
+	second_is_told '^in$'
+	: >"$TEST_DIR/limits.yaml"
+	kill -HUP "$(gateway_pid few)"
+	until_true eval '[ "$(grep -c "limits were read again" "$TEST_DIR/gateway.few.log")" = 2 ]'
+	echo "SELECT 'still there';" >&8
+	until_true grep -q "still there" "$TEST_DIR/few.out"
+	exec 8>&-
+	gateway_stop few
+	GATEWAY=$first
+}
+
 @test "SIGTERM lets a transaction end, and refuses whoever comes later" {
 	local first=$GATEWAY
 	gateway_start drained --drain 1m --listen "$TEST_DIR" --listen 127.0.0.1:0
