@@ -349,6 +349,18 @@ run_tenant_verify(void *ptr)
 
 /* --- suspend, resume, delete ---------------------------------------------------------- */
 
+/* Said twice, it is done once: scripts may repeat themselves. */
+static ExitCode
+nothing_to_do(App *app)
+{
+	TenantRecord r;
+
+	if (!catalog_tenant(app->cx, app->home, arg.tenant, &r))
+		return app_fail(app);
+	app_done(app, "nothing to do: tenant \"%s\" is %s", r.name, tenant_state_name(r.state));
+	return EXIT_DONE;
+}
+
 static ExitCode
 do_verb(App *app, TenantVerb verb, const char *question, const char *expected)
 {
@@ -357,6 +369,8 @@ do_verb(App *app, TenantVerb verb, const char *question, const char *expected)
 
 	if (!plan_verb(app->cx, app->home, arg.tenant, verb, &plan))
 		return app_fail(app);
+	if (plan->steps.n == 0)
+		return nothing_to_do(app);
 	if (question && !app_confirm(app, question, expected))
 		return app_fail(app);
 	if (!run_start(app->cx, app->home, &plan->run, &report))
@@ -365,25 +379,9 @@ do_verb(App *app, TenantVerb verb, const char *question, const char *expected)
 	return report.exit;
 }
 
-/* Said twice, it is done once: scripts may repeat themselves. */
-static bool
-is_already(App *app, TenantState state)
-{
-	TenantRecord r;
-
-	if (!catalog_tenant(app->cx, app->home, arg.tenant, &r) || r.state != state) {
-		fail_clear(app->cx);
-		return false;
-	}
-	app_done(app, "nothing to do: tenant \"%s\" is %s", r.name, tenant_state_name(state));
-	return true;
-}
-
 static ExitCode
 run_tenant_suspend(void *ptr)
 {
-	if (is_already(ptr, TENANT_SUSPENDED))
-		return EXIT_DONE;
 	return do_verb(ptr, VERB_SUSPEND,
 	    arena_printf(
 		((App *)ptr)->cx->mem, "Close \"%s\" and end its sessions? Type yes:", arg.tenant),
@@ -393,8 +391,6 @@ run_tenant_suspend(void *ptr)
 static ExitCode
 run_tenant_resume(void *ptr)
 {
-	if (is_already(ptr, TENANT_ACTIVE))
-		return EXIT_DONE;
 	return do_verb(ptr, VERB_RESUME, NULL, NULL);
 }
 

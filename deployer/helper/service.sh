@@ -617,12 +617,17 @@ front_remove() {
 	rm -f -- "$DUTY_HOME/front/haproxy.cfg" "$DUTY_HOME/front/start" "$STATE/front.sum"
 }
 
+# CONFIGURATION: dies where another has a port of it.
+front_free() {
+	for front_port in $(front_ports "$1"); do
+		[ -z "$(front_taken "$front_port")" ] || die "port $front_port is taken by another program on the host"
+	done
+}
+
 # New configuration in $TMP/front: checked, in place, in force; or all as before.
 front_apply() {
 	haproxy -c -q -f "$TMP/front" >"$TMP/front.check" 2>&1 || die "haproxy refuses the configuration"
-	for front_port in $(front_ports "$TMP/front"); do
-		[ -z "$(front_taken "$front_port")" ] || die "port $front_port is taken by another program on the host"
-	done
+	front_free "$TMP/front"
 	[ ! -e "$DUTY_HOME/front/haproxy.cfg" ] || cp -- "$DUTY_HOME/front/haproxy.cfg" "$TMP/front.old"
 	put_file "$DUTY_HOME/front/haproxy.cfg" "root:$svc_user" 0640 <"$TMP/front"
 	if ! (front_start); then
@@ -698,6 +703,11 @@ verb_tenant_stop() {
 verb_tenant_start() {
 	each_live sup_start
 	front_unit=$(unit_of front)
-	! is_owned unit "$front_unit" || sup_start "$front_unit"
+	if is_owned unit "$front_unit"; then
+		svc_begin
+		front_free "$DUTY_HOME/front/haproxy.cfg"
+		sup_start "$front_unit"
+		front_listens || die "the front does not listen on its ports"
+	fi
 	rm -f -- "$STATE/stopped"
 }

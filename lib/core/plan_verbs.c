@@ -51,9 +51,12 @@ close_steps(Ctx *cx, const Placement *at, Steps *steps)
 	return place_driver(at->mode)->suspend_steps(cx, at, steps);
 }
 
+/* Where the tenant is as it should be there are its services yet: a host may have failed before. */
 static bool
 suspend(Ctx *cx, const TenantRecord *t, const Placement *at, Plan *plan)
 {
+	if (t->state == TENANT_SUSPENDED)
+		return true;
 	if (t->state != TENANT_ACTIVE)
 		return wrong_state(cx, t, "suspended");
 	if (!close_steps(cx, at, &plan->steps))
@@ -65,6 +68,8 @@ suspend(Ctx *cx, const TenantRecord *t, const Placement *at, Plan *plan)
 static bool
 resume(Ctx *cx, const TenantRecord *t, const Placement *at, Plan *plan)
 {
+	if (t->state == TENANT_ACTIVE)
+		return true;
 	if (t->state != TENANT_SUSPENDED && t->state != TENANT_SEALED)
 		return wrong_state(cx, t, "resumed");
 	if (!place_driver(at->mode)->resume_steps(cx, at, &plan->steps))

@@ -130,6 +130,29 @@ three_lines() { [ "$(grep -c "begins" "$TEST_DIR/followed")" -ge 3 ]; }
 	assert_exit 0
 }
 
+@test "a resume that failed on a host is done by the next one" {
+	local taker
+	copyhold tenant suspend acme --yes
+	python3 -c '
+import signal, socket, sys
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen()
+print("listening", flush=True)
+signal.alarm(120); signal.pause()' "$PORT" >"$TEST_DIR/taken" 3>&- &
+	taker=$!
+	until_true grep -q listening "$TEST_DIR/taken"
+	try tenant resume acme
+	kill "$taker"
+	assert_exit 1
+	assert_contains "port $PORT is taken by another program on the host" "$stderr"
+	assert_equal "$(copyhold tenant show acme -o json | jq -r .state)" active
+	try tenant resume acme
+	assert_exit 0
+	until_true ask "$PORT" /notes
+	try plan -f "$MANIFESTS" --detailed-exitcode
+	assert_exit 0
+}
+
 @test "a commit gives the same release as the folder that it was made of" {
 	local commit digest
 	commit=$(git -C "$TEST_DIR/repo" rev-parse HEAD)
