@@ -164,6 +164,17 @@ for p in 50 99; do
 		"$(calc "($(median p$p.gw) - $(median p$p.direct)) / ($(median p$p.pgb) - $(median p$p.direct))")"
 done
 
+# Who tries to log in must not learn by the time it takes what was wrong.
+declare -A wrong=([password]="dbname=t00000 user=app" [user]="dbname=t00000 user=nobody" [tenant]="dbname=nobody user=app")
+for ((round = 0; round < rounds; round++)); do
+	for what in password user tenant; do
+		"$tools/gateway" refused "host=$sock port=6432 password=wrong ${wrong[$what]}" 200 >"$work/refused"
+		keep "refused.$what" "$(cat "$work/refused")"
+	done
+done
+row "gateway: a login with a wrong password, refused" "$(median refused.password) us" "-" "an unknown user, an unknown tenant" \
+	"$(median refused.user), $(median refused.tenant) us" "$(calc "$(median refused.user) / $(median refused.password)")"
+
 # NAME DSN PIDS: bytes of memory that an idle client takes.
 idle_round() {
 	local before after opener
