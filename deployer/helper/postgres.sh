@@ -403,6 +403,7 @@ verb_pg_start() {
 		return 0
 	fi
 	pg_why=$(pg_last_words)
+	[ -n "$pg_why" ] || pg_why=$(tail -n 1 "$TMP/pg.err" 2>/dev/null)
 	(sup_stop "$pg_unit" 10) 2>/dev/null || true
 	die "PostgreSQL does not start: ${pg_why:-it said nothing}"
 }

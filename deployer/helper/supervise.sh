@@ -227,7 +227,8 @@ sup_start() {
 	runit_up
 	rm -f -- "$ROOT/service/$1/down"
 	runit_seen "$1"
-	sv -w 10 start "$ROOT/service/$1" >/dev/null || die "unit \"$1\" does not start"
+	# A word that comes while its runsv begins may be lost: it is said again.
+	sv -w 10 start "$ROOT/service/$1" >/dev/null || sv -w 20 start "$ROOT/service/$1" >/dev/null || die "unit \"$1\" does not start"
 }
 
 # NAME [SECS]: asked to end, then killed.
