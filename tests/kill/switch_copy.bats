@@ -113,28 +113,6 @@ assert_there() {
 	end_writer "$(side)"
 }
 
-comes_in() { [ "$(psql -X -q -At "$GATEWAY_URI" -c "SELECT count(*) FROM note" 2>&1)" = "$1" ]; }
-
-# What has ended, or is gone on with: done, or taken back.
-ends() {
-	case $status in
-	0 | 5) return ;;
-	3 | 4) [ "$(go_on resume)" != 0 ] || return 0 ;;
-	esac
-	[ "$(catalogue "SELECT state FROM run WHERE id = $(last_run)")" != undone ] || return 0
-	echo "ended with $status" && cat "$TEST_DIR/held.out" "$TEST_DIR/held.err" "$TEST_DIR/said"
-	return 1
-}
-
-killed() {
-	if [ "$1" = workers ]; then
-		pkill -KILL -P "$GATEWAY"
-	else
-		cluster_crash "$1"
-		cluster_start "$1" --set fsync=off
-	fi
-}
-
 @test "the old or the new server or all workers killed after any phase: the tenant is on one side, with its rows" {
 	local n victim to
 	rows_of "$(side)" acme "INSERT INTO app.note (n) SELECT generate_series(1, 10)"

@@ -165,6 +165,30 @@ resume_or_tell() {
 	return 1
 }
 
+# N: the login comes in, and finds so many rows.
+comes_in() { [ "$(psql -X -q -At "$GATEWAY_URI" -c "SELECT count(*) FROM note" 2>&1)" = "$1" ]; }
+
+# A run with exit code $status has ended, or is gone on with: done, or taken back.
+ends() {
+	case $status in
+	0 | 5) return ;;
+	3 | 4) [ "$(go_on resume)" != 0 ] || return 0 ;;
+	esac
+	[ "$(catalogue "SELECT state FROM run WHERE id = $(last_run)")" != undone ] || return 0
+	echo "ended with $status" && cat "$TEST_DIR/held.out" "$TEST_DIR/held.err" "$TEST_DIR/said"
+	return 1
+}
+
+# SERVER, or "workers": dead at once; a server comes back.
+killed() {
+	if [ "$1" = workers ]; then
+		pkill -KILL -P "$GATEWAY"
+	else
+		cluster_crash "$1"
+		cluster_start "$1" --set fsync=off
+	fi
+}
+
 # --- a writer ----------------------------------------------------------------------
 
 # SERVER: one row after the other goes to acme on it through the gateway, numbered, until end_writer.

@@ -36,6 +36,20 @@ release(Ctx *cx, int hosts)
 	return steps;
 }
 
+/* The same, of hosts that are made ready in the same run. */
+static Steps
+with_hosts(Ctx *cx, int hosts)
+{
+	Steps steps = { 0 };
+
+	for (int i = 1; i <= hosts; i++)
+		step(cx, &steps, arena_printf(cx->mem, "host/h%d", i), "t.make",
+		    arena_printf(cx->mem, "helper-h%d", i));
+	for (int i = 1; i <= hosts; i++)
+		on_host(cx, &steps, i);
+	return steps;
+}
+
 /* "h1 h3": the hosts that have it. */
 static const char *
 begun(Room *r)
@@ -208,15 +222,11 @@ static void
 what_stands_on_a_host_out_of_reach_waits_for_it_alone(void **state)
 {
 	Room *r = *state;
-	Steps steps = { 0 };
+	Steps steps = with_hosts(&r->cx, 2);
 	RunReport report;
 	int64_t run;
 
 	tenant_spec(r, "");
-	step(&r->cx, &steps, "host/h1", "t.make", "helper-h1");
-	step(&r->cx, &steps, "host/h2", "t.make", "helper-h2");
-	on_host(&r->cx, &steps, 1);
-	on_host(&r->cx, &steps, 2);
 	harm(HARM_BLIND, "helper-h2", 1);
 	assert_run(r, &steps, &report, EXIT_UNREACHABLE, "dxdx");
 	run = report.run;
@@ -233,15 +243,11 @@ static void
 a_run_that_waits_for_a_host_can_be_given_up(void **state)
 {
 	Room *r = *state;
-	Steps steps = { 0 };
+	Steps steps = with_hosts(&r->cx, 2);
 	RunReport report;
 	int64_t run;
 
 	tenant_spec(r, "");
-	step(&r->cx, &steps, "host/h1", "t.make", "helper-h1");
-	step(&r->cx, &steps, "host/h2", "t.make", "helper-h2");
-	on_host(&r->cx, &steps, 1);
-	on_host(&r->cx, &steps, 2);
 	harm(HARM_BLIND, "helper-h2", 1);
 	assert_run(r, &steps, &report, EXIT_UNREACHABLE, "dxdx");
 	run = report.run;
