@@ -16,6 +16,8 @@ struct Loop {
 	Resolve *spare_resolves;
 	Watch *spare_watches;
 	Timer *spare_timers;
+	int64_t now; /* of the call that is at work, once it has asked */
+	bool calling;
 };
 
 /* One event a direction: changing what is wanted leaves the other alone. */
@@ -85,10 +87,20 @@ loop_stop(Loop *l)
 }
 
 int64_t
-loop_now_ms(const Loop *l)
+loop_now_ms(Loop *l)
 {
-	(void)l;
-	return clock_mono_ms();
+	if (!l->calling)
+		return clock_mono_ms();
+	if (l->now == 0)
+		l->now = clock_mono_ms();
+	return l->now;
+}
+
+static void
+call_begins(Loop *l)
+{
+	l->now = 0;
+	l->calling = true;
 }
 
 /* --- descriptors -------------------------------------------------------------- */
@@ -97,9 +109,12 @@ static void
 on_event(evutil_socket_t fd, short what, void *ptr)
 {
 	Watch *w = ptr;
+	Loop *l = w->loop;
 
 	(void)fd;
+	call_begins(l);
 	w->fn(w->ptr, what & EV_READ ? LOOP_READ : LOOP_WRITE);
+	l->calling = false;
 }
 
 Watch *
@@ -154,10 +169,13 @@ static void
 on_timer(evutil_socket_t fd, short what, void *ptr)
 {
 	Timer *t = ptr;
+	Loop *l = t->loop;
 
 	(void)fd;
 	(void)what;
+	call_begins(l);
 	t->fn(t->ptr);
+	l->calling = false;
 }
 
 static Timer *
@@ -246,8 +264,10 @@ on_resolved(evutil_socket_t fd, short what, void *ptr)
 	(void)what;
 	r->next = r->loop->spare_resolves;
 	r->loop->spare_resolves = r;
+	call_begins(answer.loop);
 	if (fn)
 		fn(answer.ptr, answer.at, answer.n);
+	answer.loop->calling = false;
 }
 
 /* evdns may call at once, before its caller has got the Resolve: that hears of it in the next turn. */

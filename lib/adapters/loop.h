@@ -22,7 +22,7 @@ typedef struct Timer Timer;
 Loop	*loop_new(Arena *mem);
 void	 loop_run(Loop *l);		/* until loop_stop() */
 void	 loop_stop(Loop *l);		/* after the callbacks of this turn */
-int64_t	 loop_now_ms(const Loop *l);	/* monotonic, of this turn */
+int64_t	 loop_now_ms(Loop *l);		/* monotonic; the same all through a callback */
 
 typedef void (*WatchFn)(void *ptr, int events);
 typedef void (*TimerFn)(void *ptr);

@@ -147,6 +147,8 @@ learn(Client *c)
 static void
 say(Server *s, const Client *c)
 {
+	if (memcmp(c->var, s->var, sizeof s->var) == 0)
+		return; /* as a rule, and there is one of these for each transaction */
 	Arena *mem = arena_new(s->conn.w->mem);
 	Buf b = buf_new(mem);
 
@@ -162,8 +164,7 @@ say(Server *s, const Client *c)
 		buf_addc(&b, ';');
 		s->var[i] = c->var[i];
 	}
-	if (b.len > 0)
-		server_say(s, b.text);
+	server_say(s, b.text);
 	arena_free(mem);
 }
 

@@ -130,10 +130,17 @@ word_name(Word w)
 
 /* --- a statement --------------------------------------------------------------------------- */
 
+/* Each token of each query is compared with many words, and nearly always differs in the first letter. */
+static inline bool
+same(const char *token, const char *word)
+{
+	return token[0] == word[0] && strcmp(token, word) == 0;
+}
+
 bool
 words_is(const Words *w, uint32_t i, const char *word)
 {
-	return i < WORDS_FIRST && i < w->tokens && strcmp(w->first[i], word) == 0;
+	return i < WORDS_FIRST && i < w->tokens && same(w->first[i], word);
 }
 
 static bool
@@ -305,29 +312,29 @@ call(Words *w)
 static bool
 was(const Words *w, int before, const char *word)
 {
-	return strcmp(w->last[before], word) == 0;
+	return same(w->last[before], word);
 }
 
 /* A word where it stands. */
 static void
 notice(Words *w, const char *token)
 {
-	bool temp = strcmp(token, "TEMP") == 0 || strcmp(token, "TEMPORARY") == 0;
+	bool temp = same(token, "TEMP") || same(token, "TEMPORARY");
 
 	if (temp &&
 	    (was(w, 0, "CREATE") || was(w, 0, "REPLACE") || was(w, 0, "LOCAL") ||
 		was(w, 0, "GLOBAL") ||
 		(was(w, 0, "INTO") && !was(w, 1, "INSERT") && !was(w, 1, "MERGE"))))
 		w->found |= WORD_TEMP;
-	if (strcmp(token, "PG_TEMP") == 0 || strcmp(token, "\"pg_temp") == 0)
+	if (same(token, "PG_TEMP") || same(token, "\"pg_temp"))
 		w->found |= WORD_TEMP;
-	if (strcmp(token, "PG_SETTINGS") == 0 || strcmp(token, "\"pg_settings") == 0)
+	if (same(token, "PG_SETTINGS") || same(token, "\"pg_settings"))
 		w->seen |= SAW_SETTINGS;
-	if (strcmp(token, "UPDATE") == 0)
+	if (same(token, "UPDATE"))
 		w->seen |= SAW_UPDATE;
-	if (strcmp(token, "FOR") == 0)
+	if (same(token, "FOR"))
 		w->seen |= SAW_FOR;
-	if (strcmp(token, "HOLD") == 0 && was(w, 0, "WITH") && words_is(w, 0, "DECLARE") &&
+	if (same(token, "HOLD") && was(w, 0, "WITH") && words_is(w, 0, "DECLARE") &&
 	    !(w->seen & SAW_FOR))
 		w->found |= WORD_HOLD;
 }
@@ -335,11 +342,11 @@ notice(Words *w, const char *token)
 void
 words_mean(Words *w, const char *text)
 {
-	if (strcmp(text, ";") == 0) {
+	if (same(text, ";")) {
 		end_statement(w);
 		return;
 	}
-	if (strcmp(text, "(") == 0)
+	if (same(text, "("))
 		call(w);
 	notice(w, text);
 	if (w->tokens < WORDS_FIRST)
