@@ -134,6 +134,19 @@ on_term(int signal)
 	over = 1;
 }
 
+/* What has been answered, and is still to be. */
+static void
+written(PGconn *c, long *writes, long *failed)
+{
+	PGresult *r;
+
+	while ((r = PQgetResult(c)) != NULL) {
+		++*writes;
+		*failed += PQresultStatus(r) != PGRES_COMMAND_OK;
+		PQclear(r);
+	}
+}
+
 static int
 writers(const char *dsn, const char *file, double rate)
 {
@@ -156,12 +169,7 @@ writers(const char *dsn, const char *file, double rate)
 		PGconn *c = all[i % n];
 		double next = now_us() + 1e6 / rate / (double)n;
 		if (!PQisBusy(c)) {
-			PGresult *r;
-			while ((r = PQgetResult(c)) != NULL) {
-				writes++;
-				failed += PQresultStatus(r) != PGRES_COMMAND_OK;
-				PQclear(r);
-			}
+			written(c, &writes, &failed);
 			PQsendQuery(c, "INSERT INTO account (name, country) VALUES ('n', 'CN')");
 		}
 		while (!over && now_us() < next)
@@ -169,6 +177,8 @@ writers(const char *dsn, const char *file, double rate)
 		for (long k = 0; k < n; k++)
 			PQconsumeInput(all[k]);
 	}
+	for (long k = 0; k < n; k++)
+		written(all[k], &writes, &failed);
 	printf("writes %ld failed %ld\n", writes, failed);
 	return 0;
 }

@@ -230,9 +230,7 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 	done
 done
 wait $writers || { cat "$work/switch.log" >&2; exit 1; }
-# HUNDREDTHS
-parked() { sort -n "$work/values.parked" | awk -v p="$1" '{ v[NR] = $1 } END { print v[int((NR - 1) * p / 100) + 1] }'; }
-row "gateway: parked by a switch (same), 50 / 95 / all of 100" "$(parked 50) / $(parked 95) / $(parked 100) ms" \
+row "gateway: parked by a switch (same), 50 / 95 / all of 100" "$(part_of parked 50) / $(part_of parked 95) / $(part_of parked 100) ms" \
 	"20 / 60 / 250 ms" "writes that failed, of $(awk '/actually processed/ { print $6 }' "$work/switch.log")" \
 	"$(awk '/failed transactions/ { print $5 }' "$work/switch.log")" "-"
 stop_gateway
@@ -261,7 +259,7 @@ many | xargs -P 64 -I TENANT sh -c '"$0" -q route switch TENANT --to bj-2 --yes 
 kill "$holder" 2>/dev/null || true
 kill "$writers"
 wait "$writers" || true
-row "gateway: parked by 64 switches at once, of the $(wc -l <"$work/values.parked") that went" "$(parked 50) / $(parked 95) / $(parked 100) ms" \
+row "gateway: parked by 64 switches at once, of the $(wc -l <"$work/values.parked") that went" "$(part_of parked 50) / $(part_of parked 95) / $(part_of parked 100) ms" \
 	"95 of 100: 100 ms" "writes that failed, of $(awk '/writes/ { print $2 }' "$work/writers")" \
 	"$(awk '/writes/ { print $4 }' "$work/writers")" "-"
 stop_gateway

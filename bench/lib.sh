@@ -45,6 +45,9 @@ median() {
 		END { m = int((NR + 1) / 2); print digits(NR % 2 ? v[m] : (v[m] + v[m + 1]) / 2) }'
 }
 
+# NAME HUNDREDTHS
+part_of() { sort -n "$work/values.$1" | awk -v p="$2" '{ v[NR] = $1 } END { print v[int((NR - 1) * p / 100) + 1] }'; }
+
 # The least and the greatest of the kept ones.
 spread() {
 	sort -n "$work/values.$1" | awk "$digits"' NR == 1 { low = $1 } { high = $1 }

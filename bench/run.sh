@@ -2,7 +2,7 @@
 #
 # run.sh [PART...] - measures the speed, each figure beside that of a peer or of the machine taken
 # in turn with it, and prints a table.  Parts: provision shared plan load start journal audit
-# audit_verify gateway ssh (default: all).
+# audit_verify gateway stream ssh (default: all).
 #
 #   BUILD=DIR      where copyhold was built (default: build)
 #   ROUNDS=N       how often each pair is repeated; medians are printed (default: 3)
@@ -40,6 +40,8 @@ build_tools() {
 	# shellcheck disable=SC2086
 	"$@" -o "$tools/routes" "$root/bench/routes.c" "$build/libcopyhold.a" $libs -lanl
 	"$@" -o "$tools/gateway" "$root/bench/gateway.c" "-I$(pg_config --includedir)" -lpq
+	# shellcheck disable=SC2086
+	"$@" -o "$tools/switch_stream" "$root/bench/switch_stream.c" "$build/libcopyhold.a" $libs -lanl
 	# shellcheck disable=SC2086
 	"$@" -o "$tools/fill" "$root/bench/fill.c" "$build/libcopyhold.a" $libs -lanl
 	# shellcheck disable=SC2086
@@ -81,12 +83,12 @@ describe() {
 	exit 1
 }
 parts=("$@")
-[ $# -gt 0 ] || parts=(start journal plan provision load shared audit audit_verify gateway ssh)
+[ $# -gt 0 ] || parts=(start journal plan provision load shared audit audit_verify gateway stream ssh)
 for part in "${parts[@]}"; do
 	case $part in
-	start | journal | plan | provision | load | shared | audit | audit_verify | gateway | ssh) ;;
+	start | journal | plan | provision | load | shared | audit | audit_verify | gateway | stream | ssh) ;;
 	*)
-		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared] [audit] [audit_verify] [gateway] [ssh]" >&2
+		echo "usage: bench/run.sh [start] [journal] [plan] [provision] [load] [shared] [audit] [audit_verify] [gateway] [stream] [ssh]" >&2
 		exit 64
 		;;
 	esac

@@ -292,15 +292,25 @@ static const SwitchBy ways[] = {
 	    .finished = standby_finished },
 };
 
-static const SwitchBy *const all[] = { &ways[0], &ways[1], &switch_by_copy };
+static const SwitchBy *all[8] = { &ways[0], &ways[1], &switch_by_copy };
 
 const SwitchBy *
 switch_by(const char *name)
 {
-	for (size_t i = 0; name && i < LENGTH(all); i++)
+	for (size_t i = 0; name && i < LENGTH(all) && all[i]; i++)
 		if (strcmp(all[i]->name, name) == 0)
 			return all[i];
 	return NULL;
+}
+
+void
+switch_register(const SwitchBy *by)
+{
+	size_t i = 0;
+
+	while (i < LENGTH(all) - 1 && all[i])
+		i++;
+	all[i] = by;
 }
 
 const SwitchBy *

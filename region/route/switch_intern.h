@@ -17,7 +17,7 @@ typedef struct SwitchSides {
 	Conns		*conns;
 	const Placement	*at;		/* where the tenant is */
 	const Cluster	*to;
-	int64_t		 deadline;	/* mono; 0 in a plan */
+	int64_t		 deadline;	/* mono; 0 while it is not parked: in a plan, in a guard */
 	int64_t		*rows;		/* catch_up of a copy: how many both sides have */
 	const SwitchWish *wish;		/* in a plan */
 } SwitchSides;
@@ -25,7 +25,8 @@ typedef struct SwitchSides {
 typedef struct SwitchBy {		/* a way in which the new side gets what the old one has */
 	const char	*name;
 	bool		(*check)(Ctx *cx, const SwitchSides *s, SwitchPlan *plan);	/* adds findings */
-	bool		(*catch_up)(Ctx *cx, const SwitchSides *s);	/* behind the fence; only now a position is read */
+	/* behind the fence: only now a position is read; before the park a look whether it can be done at all */
+	bool		(*catch_up)(Ctx *cx, const SwitchSides *s);
 	bool		(*finish)(Ctx *cx, const SwitchSides *s);	/* no way back after it; NULL: there is nothing to do */
 	bool		(*finished)(Ctx *cx, const SwitchSides *s, bool *out);
 	/* where nothing of the tenant is on the new side, else NULL: its place is made there before it is
@@ -38,6 +39,8 @@ typedef struct SwitchBy {		/* a way in which the new side gets what the old one 
 
 extern const SwitchBy switch_by_copy;
 const SwitchBy *switch_by(const char *name);	/* NULL: none of that name */
+/* One more, at the start of the program; eight in all.  bench/switch_stream.c has one of its own. */
+void	 switch_register(const SwitchBy *by);
 /* The one that fits two servers; NULL: none does. */
 const SwitchBy *switch_by_fit(const SwitchIdentity *from, const SwitchIdentity *to);
 
