@@ -6,7 +6,7 @@
 #include "region/gateway/ask.h"
 
 #define HOLD_MAX_MS 600000
-#define ACK_MS      2000
+#define ACK_MS      5000 /* a machine may be busy */
 
 static struct {
 	const char *tenant, *login, *format;

@@ -10,10 +10,28 @@ conn_open(Conn *c, Worker *w, int fd, WatchFn fn, void *ptr)
 	c->watch = watch_new(w->loop, fd, fn, ptr);
 }
 
+#define KEPT_FIRST  1024
+#define KEPT_SPARES 256
+
+/* In the room itself.  Where clients outnumber servers most messages wait in one of these. */
+struct SpareKept {
+	SpareKept *next;
+	Arena *mem;
+};
+
 static void
 kept_free(Conn *c)
 {
-	arena_free(c->kept_mem);
+	Worker *w = c->w;
+
+	if (c->kept_cap == KEPT_FIRST && w->nspare_kept < KEPT_SPARES) {
+		SpareKept *spare = (void *)c->kept;
+		*spare = (SpareKept){ w->spare_kept, c->kept_mem };
+		w->spare_kept = spare;
+		w->nspare_kept++;
+	} else {
+		arena_free(c->kept_mem);
+	}
 	c->kept_mem = NULL;
 	c->kept = NULL;
 	c->kept_n = c->kept_cap = 0;
@@ -49,18 +67,35 @@ conn_watch(Conn *c)
 
 #define READ_AT_LEAST 8192
 
+static void
+kept_begin(Conn *c)
+{
+	Worker *w = c->w;
+	SpareKept *spare = w->spare_kept;
+
+	if (spare) {
+		w->spare_kept = spare->next;
+		w->nspare_kept--;
+		c->kept_mem = spare->mem;
+		c->kept = (unsigned char *)spare;
+	} else {
+		c->kept_mem = arena_new(w->mem);
+		c->kept = arena_alloc(c->kept_mem, KEPT_FIRST);
+	}
+	c->kept_cap = KEPT_FIRST;
+}
+
 /* The room for what is kept and as much again as may come. */
 static void
 kept_grow(Conn *c, size_t n)
 {
-	uint32_t cap = c->kept_cap ? c->kept_cap : 1024;
-
-	if (c->kept_n + n <= c->kept_cap)
+	if (!c->kept_mem)
+		kept_begin(c);
+	uint32_t cap = c->kept_cap;
+	if (c->kept_n + n <= cap)
 		return;
 	while (cap < c->kept_n + n)
 		cap *= 2;
-	if (!c->kept_mem)
-		c->kept_mem = arena_new(c->w->mem);
 	c->kept = arena_grow(c->kept_mem, c->kept, c->kept_cap, cap);
 	c->kept_cap = cap;
 }

@@ -20,7 +20,8 @@
 #include "region/gateway/confine.h"
 
 #define TICK_MS        50
-#define ACCEPTS        64 /* in one turn */
+#define ACCEPTS        64   /* in one turn */
+#define QUEUE_SWEEP    4096 /* who has come before the end */
 #define TEXTS_BYTES    (1024 * 1024)
 #define MASTER_GONE_MS 5000 /* that clients have to end when the master is gone */
 
@@ -239,30 +240,53 @@ too_many(Worker *w, int fd)
 	close(fd);
 }
 
+/* false: nobody is there, or nobody can be taken now */
+static bool
+take_one(Worker *w)
+{
+	int fd = -1;
+
+	for (uint32_t i = 0; i < w->start.listeners && fd < 0; i++)
+		fd = accept4(WORKER_LISTEN + (int)i, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return false;
+	stream_watchful(fd);
+	if (w->nfree == 0)
+		too_many(w, fd);
+	else
+		client_new(w, fd);
+	return true;
+}
+
 static void
 on_listen(void *ptr, int events)
 {
 	Worker *w = ptr;
+	int n = 0;
 
 	(void)events;
-	for (int i = 0; i < ACCEPTS; i++) {
-		int fd = -1;
-		for (uint32_t k = 0; k < w->start.listeners && fd < 0; k++)
-			fd = accept4(
-			    WORKER_LISTEN + (int)k, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-			    errno == ENOMEM)
-				listen_for(w, 0); /* until the next tick */
-			break;
-		}
-		stream_watchful(fd);
-		if (w->nfree == 0)
-			too_many(w, fd);
-		else
-			client_new(w, fd);
-	}
+	while (n < ACCEPTS && take_one(w))
+		n++;
+	if (n < ACCEPTS &&
+	    (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+		listen_for(w, 0); /* until the next tick */
 	worker_settle(w);
+}
+
+/* Who stands in the queue is told why; who comes later finds another gateway at the address, or none. */
+static void
+close_listeners(Worker *w)
+{
+	if (!w->listen_watch) /* it has not begun */
+		return;
+	for (int n = 0; w->go && n < QUEUE_SWEEP && take_one(w); n++)
+		;
+	for (uint32_t i = 0; i < w->start.listeners; i++) {
+		watch_free(w->listen_watch[i]);
+		close(WORKER_LISTEN + (int)i);
+	}
+	w->start.listeners = 0;
+	w->listening = false;
 }
 
 /* --- what the master says -------------------------------------------------------------------- */
@@ -444,7 +468,7 @@ drain(Worker *w, int64_t span_ms)
 {
 	w->draining = true;
 	w->drain_until = worker_now(w) + span_ms;
-	listen_for(w, 0);
+	close_listeners(w);
 }
 
 /* There are places for so many clients as there were at the start. */

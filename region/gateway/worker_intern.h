@@ -53,6 +53,8 @@ void	 queue_add(Worker *w, Queue *o, const void *bytes, size_t n);
 ssize_t	 queue_flush(Worker *w, Queue *o, Stream *to);	/* >= 0 all that could be was sent; STREAM_BROKEN */
 void	 queue_clear(Worker *w, Queue *o);
 
+typedef struct SpareKept SpareKept;	/* conn.c */
+
 /* What a connection has in common, whichever end is outside. */
 typedef struct Conn {
 	Worker		*w;
@@ -307,6 +309,8 @@ struct Worker {
 	Pool		*serve, *serve_last;
 	Cancel		*cancels, *spare_cancels;
 	Chunk		*spare_chunks;
+	SpareKept	*spare_kept;
+	uint32_t	 nspare_kept;
 	Pool		*ring, *ring_last;
 	struct Asked	*asked, *spare_asked;	/* of the master, not answered yet */
 	struct Asked	*unsent, *unsent_last;	/* the master has more to do than it can take now */
