@@ -341,8 +341,9 @@ verb_pg_hba_back() {
 	pg_reload
 }
 
+# Of the server, or of what starts it.
 pg_last_fatal() {
-	sup_logs "$pg_unit" 100 2>/dev/null | sed -n '/\(FATAL\|PANIC\):  \|postgres: /p' | tail -n 1
+	sup_logs "$pg_unit" 100 2>/dev/null | sed -n '/\(FATAL\|PANIC\):  \|postgres: \|setpriv: /p' | tail -n 1
 }
 
 pg_last_words() { pg_last_fatal | sed 's/^.*\(\(FATAL\|PANIC\): \|postgres:\) *//'; }

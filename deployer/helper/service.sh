@@ -579,7 +579,7 @@ front_ports() { [ ! -e "$1" ] || sed -n 's/^	bind \*://p' "$1"; }
 front_start() {
 	printf '#!/bin/sh\nexec haproxy -W -q -f %s\n' "$DUTY_HOME/front/haproxy.cfg" |
 		put_file "$DUTY_HOME/front/start" "root:$svc_user" 0750
-	sup_define "$front_unit" "$svc_user" "$DUTY_HOME/front" '' "$((front_hard + 2))" "$DUTY_HOME/front/start" SIGUSR1
+	sup_define "$front_unit" "$svc_user" "$DUTY_HOME/front" '' "$((front_hard + 10))" "$DUTY_HOME/front/start" SIGUSR1
 	case $(sup_state "$front_unit") in
 	running*) front_reload ;;
 	*) sup_start "$front_unit" && front_listens ;;

@@ -174,7 +174,7 @@ runit_up() {
 	runit_pid || die "runsvdir has ended"
 }
 
-# It looks for new folders every five seconds, and when a signal wakes it.
+# It looks for new folders every five seconds, or sooner where a signal wakes it.
 runit_seen() {
 	seen_try=0
 	until [ -p "$ROOT/service/$1/supervise/ok" ] && sv status "$ROOT/service/$1" 2>/dev/null | grep -q '^[a-z]*: /'; do
@@ -228,7 +228,8 @@ sup_start() {
 	rm -f -- "$ROOT/service/$1/down"
 	runit_seen "$1"
 	# A word that comes while its runsv begins may be lost: it is said again.
-	sv -w 10 start "$ROOT/service/$1" >/dev/null || sv -w 20 start "$ROOT/service/$1" >/dev/null || die "unit \"$1\" does not start"
+	sv -w 10 start "$ROOT/service/$1" >/dev/null || start_said=$(sv -w 20 start "$ROOT/service/$1") ||
+		die "unit \"$1\" does not start: $start_said"
 }
 
 # NAME [SECS]: asked to end, then killed.
@@ -309,6 +310,8 @@ sup_remove() {
 		systemctl disable --now --quiet -- "$1.service" 2>/dev/null || :
 		rm -f -- "$(unit_file "$1")"
 		systemctl daemon-reload
+		# One that did not end well is remembered until then, without its file, too.
+		systemctl reset-failed -- "$1.service" 2>/dev/null || :
 	else
 		runit_remove "$1"
 	fi
