@@ -305,7 +305,7 @@ parse_options() {
 }
 
 launch() {
-	as_service "$bin/pg_ctl" start -w -t 60 -s -D "$data" -l "$home/log" \
+	as_service "$bin/pg_ctl" start -w -t 180 -s -D "$data" -l "$home/log" \
 		>/dev/null 2>&1 </dev/null
 }
 
@@ -359,8 +359,8 @@ cmd_stop() {
 	[ "${3-}" = --immediate ] && mode=immediate
 	locate "$1" "$2"
 	if is_running; then
-		as_service "$bin/pg_ctl" stop -w -t 60 -s -m "$mode" -D "$data" ||
-			as_service "$bin/pg_ctl" stop -w -t 30 -s -m immediate -D "$data"
+		as_service "$bin/pg_ctl" stop -w -t 180 -s -m "$mode" -D "$data" ||
+			as_service "$bin/pg_ctl" stop -w -t 60 -s -m immediate -D "$data"
 	fi
 	drop_socket_folder
 }

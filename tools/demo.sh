@@ -9,14 +9,15 @@
 #   env     prints what a shell needs to go on from there: eval "$(tools/demo.sh env)"
 #
 # Everything is in /var/tmp/copyhold-demo-UID; sockets are in short folders in /tmp.  Another
-# folder may be chosen by COPYHOLD_DEMO, another binary by COPYHOLD_BIN (nothing is installed or
-# built then).
+# folder may be chosen by COPYHOLD_DEMO (it has ports of its own then, and stands beside others),
+# another binary by COPYHOLD_BIN (nothing is installed or built then).
 set -euo pipefail
 umask 077
 unset "${!PG@}" COPYHOLD_HOME
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-demo=${COPYHOLD_DEMO:-/var/tmp/copyhold-demo-$(id -u)}
+usual=/var/tmp/copyhold-demo-$(id -u)
+demo=${COPYHOLD_DEMO:-$usual}
 build=$(cd "$root" && realpath -m "${BUILD:-build}")
 binary=${COPYHOLD_BIN:-$build/copyhold}
 manifests=$demo/manifests
@@ -93,13 +94,18 @@ build() {
 	make -C "$root" -s -j"$(nproc)" "BUILD=$build" all
 }
 
+number_of_folder() { cksum <<<"$demo" | cut -d ' ' -f 1; }
+
 # HOST: users of another demo on this machine have other names.
 prefix_of() {
 	local word
 	word=$(sed -n "/{name: $1[},]/,/^---/ s/^  userPrefix: \(.*\)-$/\1/p" "$root/manifests/quickstart/hosts.yaml")
-	printf '%s%04x-' "$word" $(($(cksum <<<"$demo" | cut -d ' ' -f 1) & 0xffff))
+	printf '%s%04x-' "$word" $(($(number_of_folder) & 0xffff))
 }
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# PORT: of the manifests; in a folder of its own it may be another demo's in a moment.
+port_is_ours() { [ "$demo" = "$usual" ] && ! port_taken "$1"; }
 
 # An sshd with a folder and a key of its own.
 start_host() {
@@ -117,7 +123,7 @@ start_cluster() {
 		echo "$name: nothing to do, it runs on port $(cat "$demo/$name/port")"
 		return
 	fi
-	if [ -e "$demo/$name/port" ] || port_taken "$port"; then
+	if [ -e "$demo/$name/port" ] || ! port_is_ours "$port"; then
 		port=auto
 	fi
 	cluster start "$demo" "$name" "$port" "${@:3}"
@@ -143,8 +149,9 @@ host_edit() {
 choose_ports() {
 	local port free=19000
 	[ ! -e "$demo/ports" ] || return 0
+	[ "$demo" = "$usual" ] || free=$((10000 + $(number_of_folder) % 500 * 10))
 	for port in 15434 15435 18081 18082 18083 18084; do
-		if port_taken "$port"; then
+		if ! port_is_ours "$port"; then
 			while port_taken "$free"; do free=$((free + 1)); done
 			printf "s/port: %s\\\\b/port: %s/\\n" "$port" "$free"
 			free=$((free + 1))
@@ -267,9 +274,7 @@ start_gateway() {
 		echo "gateway: nothing to do, it runs"
 		return
 	fi
-	if port_taken "$port"; then
-		port=0
-	fi
+	port_is_ours "$port" || port=0
 	print_command gateway run --listen "127.0.0.1:$port" "&"
 	setsid "$binary" gateway run --listen "127.0.0.1:$port" \
 		>"$demo/gateway.log" 2>&1 </dev/null &

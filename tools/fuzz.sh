@@ -26,7 +26,7 @@ for target; do
 		"$build/libcopyhold.a" $(pkg-config --libs libpq sqlite3 jansson yaml-0.1 openssl libzip libcurl libevent_core libevent_extra libevent_openssl libssh2 libgit2 libarchive) -lanl
 	echo "$name: $seconds s"
 	# shellcheck disable=SC2086
-	if ! "$build/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+	if ! "$build/$name" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
 		-artifact_prefix="$build/$name-" "$build/$name.corpus" $seeds >"$build/$name.log" 2>&1; then
 		grep -E 'ERROR|SUMMARY|Test unit' "$build/$name.log" >&2 || tail -5 "$build/$name.log" >&2
 		echo "$name found something: see $build/$name.log" >&2

@@ -205,17 +205,35 @@ end_tree() {
 	kill -KILL "$1" 2>/dev/null || true
 }
 
+# The helper's own, which may be at work for a moment after whoever asked is gone.
+end_helpers() {
+	local -a pids
+	while mapfile -t pids < <(pgrep -f "^[^ ]*sh $host/root/bin/copyhold-host ") && [ ${#pids[@]} -gt 0 ]; do
+		end_pids "${pids[@]}"
+	done
+}
+
+end_user() {
+	local pid
+	for pid in $(pgrep -U "$1" || true); do kill -KILL "$pid" 2>/dev/null || true; done
+}
+
+# A number in a file may be another's by now.
 clear_host() {
-	local user pid prefix=${1?}
+	local user pid prefix=${1:?}
+	end_helpers
 	pid=$(cat "$host/root/run/runsvdir.pid" 2>/dev/null || true)
-	if [ -n "$pid" ] && grep -qs runsvdir "/proc/$pid/cmdline"; then
+	if [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF "runsvdir -P $host/root/service "; then
 		end_tree "$pid"
 	fi
 	# they name the helper, wherever below the host's folder a test has its root
 	{ grep -lsF -- " $host/" /etc/sudoers.d/copyhold-* /etc/cron.d/copyhold-* || true; } | xargs -r rm -f --
 	for user in $(getent passwd | cut -d : -f 1 | grep "^$prefix" || true); do
-		for pid in $(pgrep -U "$user" || true); do kill -KILL "$pid" 2>/dev/null || true; done
-		until userdel "$user" 2>/dev/null || ! getent passwd "$user" >/dev/null; do sleep 0.1; done
+		end_user "$user"
+		until userdel "$user" 2>/dev/null || ! getent passwd "$user" >/dev/null; do
+			sleep 0.1
+			end_user "$user"
+		done
 	done
 }
 
