@@ -140,14 +140,22 @@ gw_rest="dbname=t00000 user=app password=$(password_of "$("$copyhold" route reso
 gw_dsn="host=127.0.0.1 port=$gw_tcp $gw_rest"
 near[gw]="host=$sock port=6432 $gw_rest"
 
+# Under TLS half of it is libcrypto's, for both.
 for ((round = 0; round < rounds; round++)); do
-	cpu_round cpu.gw "$gw_dsn" "$(family "$gw")"
-	cpu_round cpu.pgb "$pgb_dsn" "$pgb"
+	for mode in disable require; do
+		cpu_round "cpu.gw.$mode" "$gw_dsn sslmode=$mode" "$(family "$gw")"
+		cpu_round "cpu.pgb.$mode" "$pgb_dsn sslmode=$mode" "$pgb"
+	done
 done
-row "gateway: processor time of a query, 40 servers, 120 clients" "$(median cpu.gw) us" "0.9x or less" \
-	"PgBouncer 1.18" "$(median cpu.pgb) us" "$(calc "$(median cpu.gw) / $(median cpu.pgb)")"
-row "  queries a second" "$(median cpu.gw.tps)/s" "-" "PgBouncer 1.18" "$(median cpu.pgb.tps)/s" \
-	"$(calc "$(median cpu.gw.tps) / $(median cpu.pgb.tps)")"
+# MODE TARGET NAME
+cpu_rows() {
+	row "gateway: processor time of a query, 40 servers, 120 clients$3" "$(median "cpu.gw.$1") us" "$2" \
+		"PgBouncer 1.18" "$(median "cpu.pgb.$1") us" "$(calc "$(median "cpu.gw.$1") / $(median "cpu.pgb.$1")")"
+	row "  queries a second$3" "$(median "cpu.gw.$1.tps")/s" "-" "PgBouncer 1.18" "$(median "cpu.pgb.$1.tps")/s" \
+		"$(calc "$(median "cpu.gw.$1.tps") / $(median "cpu.pgb.$1.tps")")"
+}
+cpu_rows disable "0.9x or less" ""
+cpu_rows require "-" ", clients under TLS"
 
 for ((round = 0; round < rounds; round++)); do
 	for who in direct gw pgb; do

@@ -10,7 +10,7 @@ readonly follower=st-2
 for name in bj-1 $follower; do
 	cluster start "$work" "$name" auto --set wal_level=logical --set shared_buffers=256MB
 done
-trap 'kill "${gw-}" 2>/dev/null || true; cluster remove "$work" $follower || true; clean' EXIT
+trap 'kill "${gw-}" "${writers-}" 2>/dev/null || true; cluster remove "$work" $follower || true; clean' EXIT
 write_base "$dir" "$(port_of bj-1)" 2
 sed -e "s/name: bj-1/name: $follower/" -e "s/port: .*/port: $(port_of $follower)/" "$dir/cluster.yaml" >"$dir/second.yaml"
 for name in bj-1 $follower; do

@@ -119,7 +119,7 @@ vendor_key() { copyhold audit status -o json | jq -r '.logs[0].key'; }
 	for file in checkpoint tile/0/000.p/2 tile/entries/000.p/2; do
 		cp -r "$TEST_DIR/web" "$TEST_DIR/changed"
 		file=$TEST_DIR/changed/$(vendor_folder)/$file
-		printf '\x01' | dd of="$file" bs=1 seek=40 conv=notrunc status=none
+		flip "$file" 40
 		run tlog "$TEST_DIR/changed/$(vendor_folder)" "$(vendor_key)"
 		assert_exit 1
 		rm -r "$TEST_DIR/changed"

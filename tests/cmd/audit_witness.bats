@@ -269,6 +269,12 @@ start_other_witness() {
 
 change() { copyhold secret set "$1" <<<"value" >/dev/null; }
 
+# A command asks for a second at most; what did not answer in time is asked by a later one.
+is_refused() {
+	copyhold audit checkpoint >/dev/null
+	[ "$(copyhold audit witness list --output json | jq -r '.[0].error')" = "Couldn't connect to server" ]
+}
+
 @test "a home's witness is added once, shown and removed" {
 	copyhold init
 	change one
@@ -291,6 +297,7 @@ change() { copyhold secret set "$1" <<<"value" >/dev/null; }
 	assert_exit 1
 	assert_err 'error[exists]: the witness is known already, as "http://127.0.0.1:1"
   hint:  To change it, remove it first: copyhold audit witness remove URL.'
+	until_true is_refused
 	try audit witness list
 	assert_exit 0
 	assert_contains "Couldn't connect to server"
@@ -312,7 +319,6 @@ change() { copyhold secret set "$1" <<<"value" >/dev/null; }
 		'["witness.add","witness.remove"]'
 }
 
-# A command asks for a second at most; what did not answer in time is asked by a later one.
 is_cosigned() {
 	checkpoint | peer cosigned "$OTHER_KEY" 2>/dev/null ||
 		{ copyhold audit checkpoint >/dev/null && checkpoint | peer cosigned "$OTHER_KEY"; }

@@ -83,7 +83,8 @@ tenant() {
 @test "the doctor tells all it can of a damaged catalogue" {
 	copyhold init
 	# Behind the header and the schema: the file opens, its rows cannot be read.
-	dd if=/dev/urandom of="$COPYHOLD_HOME/catalog.db" bs=4096 seek=3 count=20 conv=notrunc status=none
+	head -c 81920 /dev/zero | tr '\0' x |
+		dd of="$COPYHOLD_HOME/catalog.db" bs=4096 seek=3 iflag=fullblock conv=notrunc status=none
 	try doctor -o json
 	assert_exit 1
 	assert_equal "$(jq -c '[.[] | {check, ok}]' <<<"$output")" '[{"check":"home","ok":true},'\

@@ -34,10 +34,11 @@ leave() {
 	copyhold apply -f "$TEST_DIR/without" --prune --confirm-removal --yes
 }
 
-# What stands there, on the machine and in the catalogue, but for numbers of runs.
+# What stands there, on the machine and in the catalogue, but for numbers of runs and what a session has that
+# just ends.
 ending() {
 	if [ -d "$(host_root h1)" ]; then
-		(cd "$(host_root h1)" && find . -type f -not -path './state/*' -exec sha256sum {} + | sort)
+		(cd "$(host_root h1)" && find . -type f -not -path './state/*' -not -path './run/work.*' -exec sha256sum {} + | sort)
 	fi
 	copyhold host list -o json
 	copyhold plan -f "$M" --no-refresh

@@ -38,15 +38,16 @@ roll_look() {
 	cp "$COPYHOLD_HOME"/audit/vendor-*/checkpoint "$TEST_DIR/seen/$(find "$TEST_DIR/seen" -type f | wc -l)"
 }
 
-# FAULT: audit run dies by it while commands write.
+# FAULT: audit run dies by it while commands write.  Each of them brings it on by some boundaries.
 roll_kill_service() {
-	local i status=0
+	local i status=0 deadline=$((SECONDS + 120))
 	COPYHOLD_FAULT=$1 "$COPYHOLD_BIN" audit run >/dev/null 2>&1 3>&- &
 	SERVICE=$!
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; SECONDS < deadline; i++)); do
 		kill -0 "$SERVICE" 2>/dev/null || break
 		roll_write "s-$KILLS-$i"
 	done
+	kill -TERM "$SERVICE" 2>/dev/null || true
 	wait "$SERVICE" || status=$?
 	SERVICE=
 	[ "$status" = 137 ] || { echo "audit run was not killed by $1 but ended with $status" && return 1; }

@@ -86,13 +86,17 @@ kill_while_creating() {
 	assert_same_end 1
 }
 
+terminations() { grep -c 'terminating connection due to administrator command' "$CLUSTERS/vendor/log" || true; }
+more_terminations() { [ "$(terminations)" -gt "$1" ]; }
+
 @test "a creation that does not end is ended by the one that takes over" {
-	local resumed
+	local resumed before
 	kill_while_creating 2
+	before=$(terminations)
 	copyhold run resume "$(chain_last_run)" >"$TEST_DIR/resumed" 2>&1 3>&- 7>&- &
 	resumed=$!
 	# the first creation is ended, the second one waits in its place
-	until_true grep -q 'terminating connection due to administrator command' "$CLUSTERS/vendor/log"
+	until_true more_terminations "$before"
 	until_true creation_waits 1
 	let_create
 	wait "$resumed"
@@ -117,6 +121,12 @@ kill_while_creating() {
 folders() { ls "$CLUSTERS/vendor/data/base" | grep -cE '^[0-9]+$'; }
 has_more_folders() { [ "$(folders)" -gt "$1" ]; }
 
+# The process that makes a database, in $TEST_DIR/creator.
+creator() {
+	chain_psql vendor postgres "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE%'
+		AND state = 'active'" >"$TEST_DIR/creator" && [ -s "$TEST_DIR/creator" ]
+}
+
 @test "a server killed in the middle of a creation leaves a folder, which doctor reports" {
 	local before backend
 	try doctor --cluster v-0
@@ -129,11 +139,12 @@ has_more_folders() { [ "$(folders)" -gt "$1" ]; }
 	chain_begin 20
 	before=$(folders)
 	begin_provision 20
+	until_true creator # who it is is asked before it is half done, for it may soon be over
+	backend=$(cat "$TEST_DIR/creator")
 	until_true has_more_folders "$before"
-	backend=$(chain_psql vendor postgres "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE%'
-		AND state = 'active'")
 	kill -KILL "$backend"
 	kill_provision
+	until_true grep -q "PID $backend) was terminated by signal 9" "$CLUSTERS/vendor/log"
 	until_true chain_psql vendor postgres "SELECT 1"
 	[ "$(folders)" -gt "$before" ]
 	try doctor --cluster v-0

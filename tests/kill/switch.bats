@@ -86,34 +86,15 @@ assert_there() {
 	end_writer old
 }
 
-# VICTIM: killed while the switch stands still.
-kill_worker() { pkill -KILL -P "$GATEWAY"; }
-kill_server() {
-	cluster_crash old
-	cluster_start old
-}
-
-comes_in() { [ "$(psql -X -q -At "$GATEWAY_URI" -c "SELECT count(*) FROM note" 2>&1)" = "$1" ]; }
-
-# What has ended, or is gone on with: done, or taken back.
-ends() {
-	case $status in
-	0 | 5) return ;;
-	3 | 4) [ "$(go_on resume)" != 0 ] || return 0 ;;
-	esac
-	echo "ended with $status" && cat "$TEST_DIR/held.out" "$TEST_DIR/held.err" "$TEST_DIR/said"
-	return 1
-}
-
 @test "a server or all workers killed after any phase: the tenant is on one side, with its rows" {
 	local n victim to side
 	rows_of old acme "INSERT INTO app.note (n) SELECT generate_series(1, 10)"
 	for n in $(grep -n ':done$' "$TEST_DIR/boundaries" | cut -d: -f1); do
-		for victim in worker server; do
+		for victim in workers old; do
 			echo "$victim killed at $n, $(name_of "$n")"
 			to=$(other_side)
 			hold_at "$n" held route switch acme --to "$to" --yes
-			"kill_$victim"
+			killed "$victim"
 			let_go "$HOLDER"
 			ends
 			side=$(catalogue "SELECT cluster FROM route")

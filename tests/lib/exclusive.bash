@@ -9,9 +9,15 @@
 #   teardown() { exclusive_clear h1; home_teardown; }
 #   teardown_file() { hosts_remove; }
 
-# A port of 127.0.0.1 that nobody has.
+# A port of 127.0.0.1 that nobody has, and that was not given to another test which has not taken it yet.
 free_port() {
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+	local port try
+	for ((try = 0; try < 100; try++)); do
+		port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+		[ -n "${COPYHOLD_TEST_TMP-}" ] || break
+		! mkdir "$COPYHOLD_TEST_TMP/port.$port" 2>/dev/null || break
+	done
+	echo "$port"
 }
 
 # A home, and $MANIFESTS with the hosts' and the model's; $SERVER_PORT is the cluster's to be.

@@ -5,6 +5,7 @@
 #   gateway_start gw [OPTION...]    starts `gateway run`; waits until it serves; sets $GATEWAY (HOST:PORT)
 #   gateway_stop gw                 SIGTERM, and waits
 #   gw TENANT [USER]                a connection string through it
+#   gateway_limits gw [LIMIT...]    other limits, if it was started with --limits "$(gateway_limits_file gw)"
 #   gateway_warm TENANT...          each of two workers knows the servers of their clusters
 #   gateways_stop                   for teardown_file
 #
@@ -47,6 +48,27 @@ gateway_stop() {
 }
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# NAME: where its limits stand, for --limits.
+gateway_limits_file() {
+	: >"$TEST_DIR/gateway.$1.limits"
+	echo "$TEST_DIR/gateway.$1.limits"
+}
+
+# NAME [LIMIT...]: in force from now on; without any those of the start.  A test that waits for a limit has a
+# short one; how long everything else takes is the machine's.
+gateway_limits() {
+	local name=$1 before
+	shift
+	before=$(limits_read "$name")
+	printf '%s\n' "$@" >"$TEST_DIR/gateway.$name.limits"
+	kill -HUP "$(gateway_pid "$name")"
+	until_true limits_are_read "$name" "$before"
+	until_true copyhold gateway status # a worker answers behind what it was told
+}
+
+limits_read() { grep -c "limits were read again" "$TEST_DIR/gateway.$1.log" || true; }
+limits_are_read() { [ "$(limits_read "$1")" -gt "$2" ]; }
 
 gateways_stop() {
 	local file name

@@ -38,6 +38,14 @@ write() {
 	cat >"$TEST_DIR/$1"
 }
 
+# FILE OFFSET: one bit of the byte there is another from now on.
+flip() {
+	local byte
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	# shellcheck disable=SC2059 # the format is the byte
+	printf "\\x$(printf %02x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 # What was got, where it differs, and why that is a failure.
 differs() {
 	{

@@ -11,9 +11,29 @@
 hosts_setup() {
 	[ "$(id -u)" = 0 ] || skip "hosts are pretended by root"
 	HOSTS=$(mktemp -d "${COPYHOLD_TEST_TMP:-/tmp}/copyhold-hosts.XXXXXX")
+	until hosts_apart; do
+		rmdir "$HOSTS"
+		HOSTS=$(mktemp -d "${COPYHOLD_TEST_TMP:-/tmp}/copyhold-hosts.XXXXXX")
+	done
 	chmod 0711 "$HOSTS"
 	mkdir "$HOSTS/manifests"
 	export HOSTS
+}
+
+# Each host gives its services ports that are free from a place on that its root's path has chosen.  Here all hosts
+# have the ports of one machine: two that begin side by side would find the same ones free at the same time.
+hosts_apart() {
+	local name sum place other
+	local -a places=()
+	for name in h{1..9} a1 b1 v1 small bare; do
+		sum=$(printf '%s' "$HOSTS/$name/root" | cksum)
+		place=$((${sum%% *} % 12000))
+		for other in ${places[@]+"${places[@]}"}; do
+			[ $(((place - other + 12000) % 12000)) -ge 20 ] || return 1
+			[ $(((other - place + 12000) % 12000)) -ge 20 ] || return 1
+		done
+		places+=("$place")
+	done
 }
 
 # NAME COUNTRY
@@ -44,11 +64,23 @@ host_start() {
 	"$REPO/tools/sshd.sh" start "$HOSTS" "$name" ${options[@]+"${options[@]}"}
 	chmod 0711 "$HOSTS/$name"
 	chmod 0755 "$HOSTS/$name/root"
-	[ -e "$HOSTS/$name/prefix" ] || printf 't%s-' "$(od -An -N2 -tx1 /dev/urandom | tr -d ' \n')" >"$HOSTS/$name/prefix"
+	[ -e "$HOSTS/$name/prefix" ] || host_choose_prefix >"$HOSTS/$name/prefix"
 	[ -z "$sudo" ] || host_make_user "$name"
 	[ -z "$sudo" ] || more+=("sudo: true")
 	host_manifest "$name" "$region" "$owner" "$supervise" ${more[@]+"${more[@]}"} >"$HOSTS/manifests/$name.yaml"
 	[ -z "$prepared" ] || host_prepare "$name" "$supervise"
+}
+
+# One that no other host on this machine has: by it users are told apart, and ended when a host is cleared.
+host_choose_prefix() {
+	local prefix try
+	for ((try = 0; try < 100; try++)); do
+		prefix=t$(od -An -N2 -tx1 /dev/urandom | tr -d ' \n')-
+		if getent passwd | grep -q "^$prefix"; then continue; fi
+		[ -n "${COPYHOLD_TEST_TMP-}" ] || break
+		! mkdir "$COPYHOLD_TEST_TMP/prefix.$prefix" 2>/dev/null || break
+	done
+	printf '%s' "$prefix"
 }
 
 host_user() { cat "$HOSTS/$1/user"; }

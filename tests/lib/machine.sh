@@ -82,8 +82,19 @@ number_users() {
 	done
 }
 
+# Names of users that come and go on this machine meanwhile are none of its.
+own_users() {
+	local file
+	for file in passwd group shadow gshadow; do
+		cp -p "$root/etc/$file" "$root/etc/$file.own"
+		mv "$root/etc/$file.own" "$root/etc/$file"
+		rm -f "$root/etc/$file.lock"
+	done
+}
+
 # Nothing of this machine's own starts there.
 first_start() {
+	own_users
 	number_users
 	rm -rf "$root"/etc/systemd/system/*.wants "$root"/etc/systemd/system/default.target "$root"/etc/cron.d/*
 	rm -f "$root/etc/fstab" "$root/usr/sbin/policy-rc.d"

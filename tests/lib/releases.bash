@@ -81,15 +81,18 @@ host_state() {
 	(cd "$(host_root "$1")" && find tenants service state -path '*/supervise*' -prune -o -print | sort)
 }
 
-# A user of the service at $PORT who asks all the time, until asker_stop, which prints what was answered.
+# A user of the service at $PORT who asks all the time, until asker_stop, which prints what was answered.  The
+# first answers are there when it returns, the last ones are asked for after asker_stop was called.
 asker_start() {
-	rm -f "$TEST_DIR/stop"
+	rm -f "$TEST_DIR/stop" "$TEST_DIR/stop.begun"
 	python3 "$REPO/tests/lib/asker.py" "$PORT" "$TEST_DIR/stop" >"$TEST_DIR/asked" 3>&- &
 	echo $! >"$TEST_DIR/asker.pid"
+	until_true test -e "$TEST_DIR/stop.begun"
 }
 asker_stop() {
 	: >"$TEST_DIR/stop"
 	until_true asker_gone
 	cat "$TEST_DIR/asked"
 }
-asker_gone() { ! kill -0 "$(cat "$TEST_DIR/asker.pid")" 2>/dev/null; }
+# What it says, it says at its end; its number may be another's then.
+asker_gone() { [ -s "$TEST_DIR/asked" ] || ! kill -0 "$(cat "$TEST_DIR/asker.pid")" 2>/dev/null; }

@@ -81,6 +81,10 @@ standby_start() {
 	cluster_start "$1" --set fsync=off
 }
 
+# For a switch of a tenant that writes meanwhile: a commit takes what the disk takes.
+# shellcheck disable=SC2034 # for the test
+PATIENT=(--drain 20s --max 1m)
+
 # COMMAND...: as the user that the servers run as.
 as_server() {
 	if [ "$(id -u)" = 0 ]; then
@@ -101,39 +105,27 @@ rows_of() { su_psql "$1" "$3" "$(database_of "$2")"; }
 
 # --- a gateway ----------------------------------------------------------------------------
 
+# On a port that it chooses itself; what it says is in gateway.log, of one that is started beside it in gateway2.log.
 gateway_start() {
-	GATEWAY_PORT=$(free_port)
-	export GATEWAY_PORT
-	"$COPYHOLD_BIN" gateway run --listen "127.0.0.1:$GATEWAY_PORT" "$@" \
-		>"$TEST_DIR/gateway.log" 2>&1 3>&- &
+	local log=$TEST_DIR/gateway${GATEWAY:+2}.log
+	"$COPYHOLD_BIN" gateway run --listen 127.0.0.1:0 "$@" >"$log" 2>&1 3>&- &
 	GATEWAY=$!
-	until_true gateway_listens || {
-		cat "$TEST_DIR/gateway.log"
+	until_true gateway_serves "$log" || {
+		cat "$log"
 		return 1
 	}
+	GATEWAY_PORT=$(port_in "$log")
+	export GATEWAY_PORT
 }
 
-gateway_listens() {
-	kill -0 "$GATEWAY" && [ -n "$(catalogue "SELECT id FROM gateway")" ] &&
-		(exec 8<>"/dev/tcp/127.0.0.1/$GATEWAY_PORT")
-}
+gateway_serves() { kill -0 "$GATEWAY" && [ -n "$(port_in "$1")" ]; }
+port_in() { sed -n 's/.*serving on 127\.0\.0\.1:\([0-9]*\) .*/\1/p' "$1"; }
 
 gateway_stop() {
 	[ -n "${GATEWAY-}" ] || return 0
 	kill "$GATEWAY" 2>/dev/null || true
 	wait "$GATEWAY" 2>/dev/null || true
 	GATEWAY=
-}
-
-free_port() {
-	local port
-	for _ in {1..100}; do
-		port=$((20000 + RANDOM % 12000))
-		if ! (exec 8<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-			echo "$port"
-			return
-		fi
-	done
 }
 
 # --- switches that are killed ---------------------------------------------------------------
@@ -145,7 +137,7 @@ name_of() { sed -n "$1p" "$TEST_DIR/boundaries"; }
 # N TO: killed there.  SWITCH_BY names the way, if it is not the one that fits.
 kill_at() {
 	local status=0
-	COPYHOLD_FAULT=kill:$1 copyhold route switch acme --to "$2" ${SWITCH_BY:+--by "$SWITCH_BY"} --yes >"$TEST_DIR/said" 2>&1 || status=$?
+	COPYHOLD_FAULT=kill:$1 copyhold route switch acme --to "$2" ${SWITCH_BY:+--by "$SWITCH_BY"} --drain 10s --max 30s --yes >"$TEST_DIR/said" 2>&1 || status=$?
 	[ "$status" = 137 ] || {
 		echo "not killed at $1, $(name_of "$1"), but ended with $status" && cat "$TEST_DIR/said"
 		return 1

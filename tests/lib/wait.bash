@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # wait.bash - for bats files: waiting for a condition, never for a time.
 
-# COMMAND...: until it succeeds; gives up after a minute.
+# COMMAND...: until it succeeds; gives up after two minutes.
 until_true() {
-	local deadline=$((SECONDS + 60))
+	local deadline=$((SECONDS + 120))
 	until "$@" >/dev/null 2>&1; do
 		if [ "$SECONDS" -ge "$deadline" ]; then
-			echo "waited for a minute in vain: $*" >&2
+			echo "waited for two minutes in vain: $*" >&2
 			return 1
 		fi
 		read -rt 0.02 <> <(:) || true

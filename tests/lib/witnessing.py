@@ -9,50 +9,59 @@ It shares nothing with Copyhold but the formats: hashes are hashlib's, signature
 """
 
 import base64
+import ctypes
 import hashlib
 import http.server
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
 
-DER_PRIVATE = bytes.fromhex("302e020100300506032b657004220420")
-DER_PUBLIC = bytes.fromhex("302a300506032b6570032100")
+ED25519 = 1087  # EVP_PKEY_ED25519
+
+crypto = ctypes.CDLL("libcrypto.so.3")
+for function in ("EVP_PKEY_new_raw_private_key", "EVP_PKEY_new_raw_public_key", "EVP_MD_CTX_new"):
+    getattr(crypto, function).restype = ctypes.c_void_p
 
 
 # --- keys and signatures ---------------------------------------------------------------
 
 
-def openssl(*arguments, **files):
-    with tempfile.TemporaryDirectory() as folder:
-        names = {}
-        for name, content in files.items():
-            names[name] = os.path.join(folder, name)
-            with open(names[name], "wb") as file:
-                file.write(content)
-        command = ["openssl"] + [a.format(**names) for a in arguments]
-        return subprocess.run(command, capture_output=True, check=False)
+def private_key(seed):
+    key = crypto.EVP_PKEY_new_raw_private_key(ED25519, None, seed, ctypes.c_size_t(len(seed)))
+    assert key
+    return ctypes.c_void_p(key)
 
 
 def public_of(seed):
-    done = openssl("pkey", "-inform", "DER", "-in", "{key}", "-pubout", "-outform", "DER", key=DER_PRIVATE + seed)
-    assert done.returncode == 0, done.stderr
-    return done.stdout[-32:]
+    out, size = ctypes.create_string_buffer(32), ctypes.c_size_t(32)
+    key = private_key(seed)
+    assert crypto.EVP_PKEY_get_raw_public_key(key, out, ctypes.byref(size)) == 1
+    crypto.EVP_PKEY_free(key)
+    return out.raw[: size.value]
 
 
 def sign(seed, message):
-    done = openssl("pkeyutl", "-sign", "-keyform", "DER", "-inkey", "{key}", "-rawin", "-in", "{message}",
-                   key=DER_PRIVATE + seed, message=message)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    out, size = ctypes.create_string_buffer(64), ctypes.c_size_t(64)
+    key, context = private_key(seed), ctypes.c_void_p(crypto.EVP_MD_CTX_new())
+    assert crypto.EVP_DigestSignInit(context, None, None, None, key) == 1
+    assert crypto.EVP_DigestSign(context, out, ctypes.byref(size), message, ctypes.c_size_t(len(message))) == 1
+    crypto.EVP_MD_CTX_free(context)
+    crypto.EVP_PKEY_free(key)
+    return out.raw[: size.value]
 
 
 def verifies(public, message, signature):
-    done = openssl("pkeyutl", "-verify", "-keyform", "DER", "-pubin", "-inkey", "{key}", "-rawin", "-in", "{message}",
-                   "-sigfile", "{signature}", key=DER_PUBLIC + public, message=message, signature=signature)
-    return done.returncode == 0
+    key = crypto.EVP_PKEY_new_raw_public_key(ED25519, None, public, ctypes.c_size_t(len(public)))
+    if not key:
+        return False
+    key, context = ctypes.c_void_p(key), ctypes.c_void_p(crypto.EVP_MD_CTX_new())
+    assert crypto.EVP_DigestVerifyInit(context, None, None, None, key) == 1
+    sizes = ctypes.c_size_t(len(signature)), ctypes.c_size_t(len(message))
+    right = crypto.EVP_DigestVerify(context, signature, sizes[0], message, sizes[1])
+    crypto.EVP_MD_CTX_free(context)
+    crypto.EVP_PKEY_free(key)
+    return right == 1
 
 
 def key_id(name, kind, public):

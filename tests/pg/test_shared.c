@@ -316,9 +316,9 @@ the_probe_waits_for_a_script_that_still_runs(void **state)
 
 	ledger_enter_text(&b, &env);
 	must(&r->p, pg_begin(&r->p.cx, late));
+	must(&r->p, pg_script(&r->p.cx, late, b.text));
 	must(&r->p,
 	    pg_script(&r->p.cx, late, "SET LOCAL idle_in_transaction_session_timeout = '1s'"));
-	must(&r->p, pg_script(&r->p.cx, late, b.text));
 	must(&r->p, step_kind("shared.join")->probe(&r->p.cx, &env, &probe));
 	assert_int_equal(probe, PROBE_NOT_DONE);
 	assert_string_not_equal(sqlstate_of(&r->p, late, "COMMIT"), "00000");

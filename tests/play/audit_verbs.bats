@@ -113,7 +113,7 @@ play() {
 			sed -e 's/name: bj-1/name: bj-2/' -e 's/host: 127.0.0.1/host: localhost/' \
 				>"$MANIFESTS/second.yaml"
 		copyhold apply -f "$MANIFESTS" --yes
-		copyhold route switch globex --to bj-2 --yes
+		copyhold route switch globex --to bj-2 --max 1m --yes
 		;;
 	"route clear")
 		cluster_start bj-3
@@ -121,7 +121,7 @@ play() {
 			"$MANIFESTS/second.yaml" >"$MANIFESTS/third.yaml"
 		copyhold cluster setup-script bj-3 -f "$MANIFESTS" | su_psql bj-3 -
 		copyhold apply -f "$MANIFESTS" --yes
-		copyhold route switch globex --to bj-3 --by copy --keep-old --yes
+		copyhold route switch globex --to bj-3 --by copy --keep-old --max 1m --yes
 		copyhold route clear globex --yes
 		;;
 	"secret set") copyhold secret set thing <<<value ;;

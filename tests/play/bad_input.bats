@@ -96,8 +96,8 @@ refused_while() {
 @test "a host that has no address: exit 4" {
 	mkdir "$TEST_DIR/nowhere"
 	cp "$MANIFESTS"/*.yaml "$TEST_DIR/nowhere"
-	sed -i 's/host: 127.0.0.1/host: no-such-host.invalid/' "$TEST_DIR/nowhere/clusters.yaml"
-	MANIFESTS=$TEST_DIR/nowhere refused globex 4 "error[cluster-unreachable]: host \"no-such-host.invalid\" has no address
+	sed -i 's/host: 127.0.0.1/host: no..such..host/' "$TEST_DIR/nowhere/clusters.yaml"
+	MANIFESTS=$TEST_DIR/nowhere refused globex 4 "error[cluster-unreachable]: host \"no..such..host\" has no address
   while: opening cluster \"bj-1\"
   while: checking the place of tenant \"globex\" (mode dedicated)
   hint:  Check the name, and the name service of this machine."

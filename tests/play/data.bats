@@ -149,7 +149,7 @@ data.load|refused"
 	assert_err "error[different]: 2 of 11 objects of tenant \"acme\" differ from the source
   hint:  Keys are shown as surrogates of this comparison; --show-values shows them, as an event."
 	assert_lacks canary
-	assert_lacks 4711
+	assert_equal "$(grep -cw 4711 <<<"$output")" 0 # within a surrogate it may be
 	run grep -Ec '^(customer +different +[0-9a-f]{12} +phone|genre +missing there +[0-9a-f]{12} +-)$' <<<"$output"
 	assert_out 2
 	assert_lacks show-values "$(events)"

@@ -56,7 +56,7 @@ refused() {
 	python3 -c 'import socket, sys, time; s = socket.socket(); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.sleep(600)' \
 		"$SERVER_PORT" 3>&- &
 	LISTENER=$!
-	until ss -Htln "sport = :$SERVER_PORT" | grep -q LISTEN; do sleep 0.05; done
+	until_true eval 'ss -Htln "sport = :$SERVER_PORT" | grep -q LISTEN'
 	refused "error[host-step]: \"pg-create\" on host \"h1\": port $SERVER_PORT is taken on this host by another program (exit code 1)
   while: make user, data folder and certificate of cluster acme-pg on host h1"
 }
@@ -264,15 +264,14 @@ machine() {
 # An ordinary user of the machine, with these lines of sudoers.
 ordinary_user() {
 	OPS=$(host_prefix h1)ops
-	useradd --no-create-home --home-dir / --shell /bin/sh "$OPS"
-	usermod -p '*' "$OPS"
+	until_true useradd --no-create-home --home-dir / --shell /bin/sh --password '*' "$OPS"
 	chmod 0644 "$HOSTS/h1/authorized_keys"
 	sed -i "s/^  user: .*/  user: $OPS\n  sudo: true/" "$MANIFESTS/h1.yaml"
 }
 
 forget_user() {
 	rm -f "/etc/sudoers.d/$OPS"
-	userdel "$OPS" || true
+	until_true userdel "$OPS"
 }
 
 @test "an ordinary user with the lines of tenant access, and no others, provisions that tenant and no other" {

@@ -79,8 +79,8 @@ client() {
 	kill -9 "$(gateway_pid gw)"
 	rm "$TEST_DIR/gateway.gw.pid"
 	gateway_start next --listen "$address"
+	while read -r worker; do until_true gone "$worker"; done <"$TEST_DIR/orphans" # each listened there, too
 	[ "$(ask globex "SELECT 'next'")" = next ]
-	while read -r worker; do until_true gone "$worker"; done <"$TEST_DIR/orphans"
 	echo "SELECT 'too late';" >&9
 	until_true gone "$(cat "$TEST_DIR/idle.pid")"
 	assert_contains "FATAL:  the gateway is going down" "$(cat "$TEST_DIR/idle.out")"

@@ -28,7 +28,7 @@ setup_file() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=db.example \
 		-addext "subjectAltName=DNS:*.db.example" -keyout "$TEST_DIR/gw.key" -out "$TEST_DIR/gw.crt" 2>/dev/null
 	chmod 600 "$TEST_DIR/gw.key"
-	gateway_start gw --workers 1 --wait 2s --sni-domain db.example --tls-cert "$TEST_DIR/gw.crt" \
+	gateway_start gw --workers 1 --limits "$(gateway_limits_file gw)" --sni-domain db.example --tls-cert "$TEST_DIR/gw.crt" \
 		--tls-key "$TEST_DIR/gw.key"
 	GLOBEX=$(gw globex) ACME=$(gw acme)
 	export GLOBEX ACME
@@ -103,7 +103,7 @@ harms_its_own() {
 	cp -a "$TLS" "$before"
 	LOG_FROM=$(($(wc -l <"$TEST_DIR/gateway.gw.log") + 1))
 	"${@:2}"
-	kill -HUP "$(gateway_pid gw)"
+	gateway_limits gw "wait: 2s"
 	until_true in_log "certificates were read again"
 	run psql -X -At -d "$ACME" -c "SELECT 1"
 	assert_exit 2
@@ -113,7 +113,7 @@ harms_its_own() {
 	LOG_FROM=$(($(wc -l <"$TEST_DIR/gateway.gw.log") + 1))
 	rm -rf "$TLS"
 	mv "$before" "$TLS"
-	kill -HUP "$(gateway_pid gw)"
+	gateway_limits gw
 	until_true in_log "certificates were read again"
 	assert_equal "$(ask "$ACME" "SELECT 'again'")" again
 }

@@ -517,7 +517,8 @@ WIRE_BEGIN="a, b = Session(GLOBEX), Session(GLOBEX)"
 		same(fill(a), 66)
 		a.send(message("X"))
 		a.at_end()
-		b.send(parse("", "SELECT pg_sleep(0.5)"), bind("", ""), execute(), flush(),
+		# none of those behind it is answered before all of them are there
+		b.send(parse("", "SELECT pg_sleep(4)"), bind("", ""), execute(), flush(),
 		    *[parse(f"{i:06}" + "n" * 250000, "") for i in range(50)], sync())
 		same(b.says(), "1 2 D= C=SELECT 1 " + "1 " * 33 + many)
 		same(b.ask("DEALLOCATE ALL"), "C=DEALLOCATE ALL Z=I")

@@ -87,11 +87,20 @@ canaries() {
 	copyhold login remove globex second --yes
 }
 
+# Of every process that works for this home; the passwords of the tests beside this one are the same.
+command_lines() {
+	local process
+	for process in /proc/[0-9]*; do
+		! grep -qxzF "COPYHOLD_HOME=$COPYHOLD_HOME" "$process/environ" || tr '\0' ' ' <"$process/cmdline"
+	done 2>/dev/null
+	true
+}
+
 @test "no secret stands on a command line while a run goes on" {
 	local canary
 	hold_at 3 first login rotate globex app
 	tr '\0' ' ' <"/proc/$HOLDER/cmdline" >"$TEST_DIR/lines"
-	cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' >>"$TEST_DIR/lines" || true
+	command_lines >>"$TEST_DIR/lines"
 	grep -q "login rotate globex app" "$TEST_DIR/lines"
 	while read -r canary; do
 		assert_lacks "$canary" "$(cat "$TEST_DIR/lines")"
@@ -133,7 +142,7 @@ canaries() {
 	[ ! -e "$TEST_DIR/other/catalog.db" ]
 	cp "$TEST_DIR/backup" "$TEST_DIR/changed"
 	size=$(stat -c %s "$TEST_DIR/changed")
-	printf 'X' | dd of="$TEST_DIR/changed" bs=1 seek=$((size / 2)) conv=notrunc status=none
+	flip "$TEST_DIR/changed" $((size / 2))
 	try --home "$TEST_DIR/other" home restore "$TEST_DIR/changed" --passphrase env:PASSPHRASE
 	assert_exit 1
 	[ ! -e "$TEST_DIR/other/catalog.db" ]

@@ -1,5 +1,6 @@
 load ../lib/home
 load ../lib/hosts
+load ../lib/wait
 
 # Machines made ready, looked at, mended and left: real sshds, each a host of its own.
 
@@ -29,8 +30,13 @@ teardown() {
 helper() { echo "$(host_root "$1")/bin/copyhold-host"; }
 fits() { python3 "$REPO/tests/lib/schema.py" "$REPO/manifests/schema/output-v1.json" "$@"; }
 
-# What there is below the root of a host, and whose.
-there() { (cd "$(host_root "$1")" && find . -not -path './state/host/*' -printf '%P %u %m\n' | sort); }
+at_rest() { ! compgen -G "$(host_root "$1")/run/work.*"; }
+
+# What there is below the root of a host, and whose, when the sessions of before are over there, too.
+there() {
+	until_true at_rest "$1"
+	(cd "$(host_root "$1")" && find . -not -path './state/host/*' -printf '%P %u %m\n' | sort)
+}
 
 @test "apply puts the helper on a new host, and a second plan finds nothing to do" {
 	try plan -f "$M"

@@ -37,6 +37,8 @@ begin() {
 # The programs there whose words begin so.
 running() { machine_do m1 'for at in /proc/[0-9]*; do tr "\0" " " <$at/cmdline; echo; done 2>/dev/null' | grep -c "^$1" || true; }
 server_runs() { [ "$(running '/usr/lib/postgresql/15/bin/postgres -D /var/lib/copyhold/')" = 1 ]; }
+# It may be mending what the power cut left, and is stopped for who looks until then.
+server_answers() { machine_do m1 "/usr/lib/postgresql/15/bin/pg_isready -q -h /var/lib/copyhold/clusters/acme-pg/run -p $SERVER_PORT"; }
 mark() { echo "copyhold-$(printf '%s' /var/lib/copyhold | sha256sum | cut -c 1-8)"; }
 found() { tr -s ' ' <<<"$output" | grep "^[a-z]* $1 "; }
 
@@ -45,6 +47,7 @@ comes_up() {
 	machine_stop m1
 	machine_again m1
 	until_true server_runs
+	until_true server_answers
 	assert_equal "$(running 'runsvdir -P /var/lib/copyhold/service')" 1
 	try plan -f "$MANIFESTS" --detailed-exitcode
 	assert_exit 0

@@ -42,6 +42,7 @@ setup() {
 
 # TENANT SQL: through the gateway.
 ask() { psql -XAtq -d "$(gw "$1")" -c "$2" 2>&1; }
+reached() { [ "$(ask beta "SELECT text FROM note")" = "of beta" ]; }
 
 @test "each is where its manifest says, and a plan finds nothing to do" {
 	local tenant
@@ -82,7 +83,7 @@ hooli shared vendor-pg"
 	copyhold login add beta reports --read-only --quiet
 	assert_equal "$(psql -XAtq "$(copyhold route resolve beta --login reports --direct)" -c "SELECT text FROM note")" "of beta"
 	copyhold login rotate beta app --quiet
-	until_true test "$(ask beta "SELECT text FROM note")" = "of beta"
+	until_true reached
 	copyhold login remove beta reports --yes --quiet
 }
 
@@ -94,7 +95,6 @@ hooli shared vendor-pg"
 	assert_exit 0
 	assert_contains "    ~ certificate beta-pg: none -> a new one (changed by hand)"
 	[ "$(sha256sum <"$COPYHOLD_HOME/run/trust/beta-pg.crt")" != "$before" ]
-	reached() { [ "$(ask beta "SELECT text FROM note")" = "of beta" ]; }
 	until_true reached
 	try plan -f "$MANIFESTS" --detailed-exitcode
 	assert_exit 0

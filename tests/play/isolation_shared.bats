@@ -111,6 +111,15 @@ digest() {
 	as_tenant "$1" -c "SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM (SELECT a::text FROM account a UNION ALL SELECT c::text FROM contact c) t"
 }
 
+# Without the random names that tenants have there: they may have any of these names in them.
+without_ids() {
+	local id script=()
+	while read -r id; do
+		script+=(-e "s/$id//g")
+	done < <(sqlite3 -readonly "$COPYHOLD_HOME/catalog.db" "SELECT id FROM tenant UNION SELECT id FROM shared")
+	sed "${script[@]}"
+}
+
 no_canary_but() {
 	! grep -o 'canary-[a-z]*' "$2" | grep -v "^canary-$1\$"
 }
@@ -144,7 +153,7 @@ no_canary_but() {
 		as_tenant "$name" -f "$queries" >"$BATS_TEST_TMPDIR/$name" 2>&1
 		grep -q "canary-$name" "$BATS_TEST_TMPDIR/$name"
 		no_canary_but "$name" "$BATS_TEST_TMPDIR/$name"
-		run ! grep -E 'acme|bexo|cany|dory|rented' <(grep -v canary- "$BATS_TEST_TMPDIR/$name")
+		run ! grep -E 'acme|bexo|cany|dory|rented' <(grep -v canary- "$BATS_TEST_TMPDIR/$name" | without_ids)
 	done
 }
 
@@ -259,6 +268,7 @@ no_canary_but() {
 @test "no value of a tenant is in the home, and no tenant's name on the server" {
 	run ! grep -r canary- "$COPYHOLD_HOME"
 	run su_psql vendor "SELECT string_agg(rolname, ' ') || (SELECT string_agg(datname, ' ') FROM pg_database) FROM pg_roles"
+	output=$(without_ids <<<"$output")
 	assert_lacks acme
 	assert_lacks dory
 }

@@ -94,10 +94,10 @@ nothing_to_do() {
 	local before
 	before=$(host_state h1)
 	asker_start
-	DEADLINE=2s shop 1.2.0 never
+	DEADLINE=6s shop 1.2.0 never
 	apply
 	assert_exit 5
-	assert_contains "error[unhealthy]: service \"web\" of tenant \"acme\" did not become healthy on host \"h1\" in 2 s: instance 1 answered 503
+	assert_contains "error[unhealthy]: service \"web\" of tenant \"acme\" did not become healthy on host \"h1\" in 6 s: instance 1 answered 503
   while: wait until service \"web\" 1.2.0 is healthy on host \"h1\"
   hint:  What it said: copyhold service logs acme web --host h1 --failed." "$stderr"
 	assert_equal "$(asker_stop)" "asked all answered 1.1.0"
@@ -185,7 +185,7 @@ last_run() { copyhold run list --limit 1 -o json | jq '.[0].run // .[0].id'; }
 @test "what was stopped, edited or added by hand on the host is found and mended" {
 	local unit at
 	at=$(tenant_home h1 acme)
-	for unit in "$(host_root h1)"/service/*tenant.acme.web.*.2; do sv down "$unit"; done
+	for unit in "$(host_root h1)"/service/*tenant.acme.web.*.2; do sv -w 60 stop "$unit"; done
 	echo "# by hand" >>"$at/releases/1.4.0/bin/web"
 	echo "# by hand" >>"$at/front/haproxy.cfg"
 	mkdir "$at/releases/2.0.0-beta"
@@ -247,6 +247,7 @@ open(sys.argv[2], "w").close(); time.sleep(600)' "$PORT2" "$TEST_DIR/taken" 3>&-
 	until_true test -e "$TEST_DIR/taken"
 	apply
 	kill "$other"
+	wait "$other" || true
 	assert_exit 1
 	assert_contains "error[exists]: port $PORT2 of host \"h2\" is taken by another program
   while: checking before \"start service \"web\" 1.4.0 on host \"h2\"\"

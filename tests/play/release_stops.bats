@@ -123,8 +123,9 @@ standing() { host_state h1 | grep -v '/steps/\|/failed' | sed 's/web\.[ab]/web.S
 @test "a signal while the old service drains cuts no request, and a resume ends the old service" {
 	local run open
 	asker_start
-	curl -sS --max-time 60 "http://127.0.0.1:$PORT/until/$TEST_DIR/answer" >"$TEST_DIR/open" 2>&1 3>&- &
+	curl -sSv --max-time 120 "http://127.0.0.1:$PORT/until/$TEST_DIR/answer" >"$TEST_DIR/open" 2>&1 3>&- &
 	open=$!
+	until_true grep -q "^> GET " "$TEST_DIR/open"
 	: >"$TEST_DIR/gate-1.2.0"
 	gated 1.2.0
 	interrupted_at retire

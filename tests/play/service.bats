@@ -90,7 +90,7 @@ files     4, " "$recorded"
 	"$COPYHOLD_BIN" service logs acme web --follow >"$TEST_DIR/followed" 2>&1 3>&- &
 	follower=$!
 	until_true grep -q "begins 1.0.0" "$TEST_DIR/followed"
-	for unit in "$(host_root h1)"/service/*tenant.acme.web.*.1; do sv restart "$unit"; done
+	for unit in "$(host_root h1)"/service/*tenant.acme.web.*.1; do sv -w 60 restart "$unit"; done
 	until_true three_lines
 	kill -TERM "$follower"
 	wait "$follower"
@@ -143,6 +143,7 @@ signal.alarm(120); signal.pause()' "$PORT" >"$TEST_DIR/taken" 3>&- &
 	until_true grep -q listening "$TEST_DIR/taken"
 	try tenant resume acme
 	kill "$taker"
+	wait "$taker" || true
 	assert_exit 1
 	assert_contains "port $PORT is taken by another program on the host" "$stderr"
 	assert_equal "$(copyhold tenant show acme -o json | jq -r .state)" active

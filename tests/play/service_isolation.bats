@@ -94,12 +94,16 @@ as_beta() {
 	assert_exit 0
 }
 
-# COMMAND...: as beta's user, in the background; its id is in $TAKER.
+# COMMAND...: as beta's user, in the background, until beta_ends; its id is in $TAKER.
 beta_runs() {
 	local user
 	user=$(tenant_user v1 beta)
 	(cd / && exec setpriv --reuid="$user" --regid="$user" --init-groups "$@") >/dev/null 2>&1 3>&- &
 	TAKER=$!
+}
+beta_ends() {
+	kill -KILL "$TAKER"
+	wait "$TAKER" || true
 }
 # PORT: beta's user answers there, as if it were acme.
 beta_takes() {
@@ -120,8 +124,9 @@ unlistened() { ! listened "$1"; }
 @test "a neighbour that stops what verify tries does not count as refused, and does not hold it" {
 	beta_runs /usr/bin/python3 -c 'import os
 while True: os.kill(-1, 19)'
+	until_true is_stopped "$(instance_pids v1 beta)"
 	try tenant verify acme
-	kill -KILL "$TAKER"
+	beta_ends
 	as_beta /usr/bin/python3 -c 'import os; os.kill(-1, 18)'
 	assert_exit 1
 	assert_contains "  could not be tried"
@@ -154,7 +159,7 @@ while True: os.kill(-1, 19)'
 	try plan -f "$MANIFESTS"
 	assert_contains "    ~ service web: instance 1 lost its port -> healthy (changed by hand)"
 	try apply -f "$MANIFESTS" --yes
-	kill "$TAKER"
+	beta_ends
 	assert_exit 0
 	assert_equal "$(ask "$PORT" /notes)" 0
 	assert_equal "$(copyhold service list acme -o json | jq -c --argjson port "$port" '.[] | [.health, .port == $port]')" \
@@ -171,7 +176,7 @@ while True: os.kill(-1, 19)'
 	until_true next_ports "$ports"
 	beta_takes "$(cat "$ports")"
 	wait "$held" || code=$?
-	kill "$TAKER"
+	beta_ends
 	assert_equal "$code" 5
 	assert_contains "instance 1 has lost its port $(cat "$ports") to user \"$(tenant_user v1 beta)\"" \
 		"$(cat "$BATS_TEST_TMPDIR/err")"

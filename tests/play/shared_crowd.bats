@@ -327,7 +327,7 @@ savepoints() {
 	take_connections initech
 	kill -STOP "$DOG"
 	until_true is_stopped "$DOG"
-	send 7 "BEGIN; $(savepoints 6000)"
+	send 7 "BEGIN; $(savepoints 3000)"
 	until_true has_said 7 "out of shared memory"
 	send 8 "BEGIN; $(savepoints 200) ROLLBACK;"
 	until_true has_said 8 "out of shared memory"

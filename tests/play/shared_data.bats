@@ -257,12 +257,22 @@ breaks() {
 	assert_contains "\"track\" has 3503" "$stderr"
 }
 
+nobody_vacuums() {
+	[ "$(su_psql vendor "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'")" = 0 ]
+}
+
+# What a session has read is counted when it leaves.
+all_have_left() {
+	[ "$(su_psql vendor "SELECT count(*) FROM pg_stat_activity WHERE datname = '$DB'")" = 0 ]
+}
+
 # Pages that removed rows still fill, and a table that was counted when it was empty: the server takes
 # it for next to nothing, and must not walk through all rows of the tenant for each reference.
 @test "a load after many rows were removed finds what it refers to by its key" {
 	local before after read="SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'wide.track'::regclass"
 	su_psql vendor "ALTER SYSTEM SET autovacuum = off"
 	su_psql vendor "SELECT pg_reload_conf()"
+	until_true nobody_vacuums
 	empty flat
 	empty views
 	su_psql vendor - "$DB" <<-'END'
@@ -273,17 +283,19 @@ breaks() {
 		ANALYZE;
 	END
 	assert_equal "$(su_psql vendor "SELECT reltuples, relpages > 1000 FROM pg_class WHERE oid = 'wide.track'::regclass" "$DB")" "0|t"
+	until_true all_have_left
 	before=$(su_psql vendor "$read" "$DB")
 	copyhold data load flat --from "$SOURCE" --quiet
+	until_true all_have_left
 	after=$(su_psql vendor "$read" "$DB")
 	[ $((after - before)) -lt 100000 ]
 	su_psql vendor "ALTER SYSTEM RESET autovacuum"
 	su_psql vendor "SELECT pg_reload_conf()"
 }
 
-# A session in the shared database waits for a lock.
-waits_for_lock() {
-	[ "$(su_psql vendor "SELECT count(*) FROM pg_stat_activity WHERE datname = '$DB' AND wait_event_type = 'Lock'")" != 0 ]
+# PID: a session waits for that one.
+waits_for() {
+	[ "$(su_psql vendor "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))")" != 0 ]
 }
 
 @test "a load during which the tenant's own sessions write is refused" {
@@ -291,13 +303,14 @@ waits_for_lock() {
 	empty flat
 	id=$(copyhold route resolve flat --direct | sed 's/.*:\/\/t_\([a-z2-7]*\)_.*/\1/')
 	coproc HOLD { "$REPO/tools/cluster.sh" psql "$CLUSTERS" vendor -d "$DB" -At 2>&1; }
-	echo "BEGIN; INSERT INTO wide.playlist (_tenant, playlist_id) VALUES ('$id', 5); SELECT 'held';" >&"${HOLD[1]}"
+	echo "BEGIN; INSERT INTO wide.playlist (_tenant, playlist_id) VALUES ('$id', 5);
+		SELECT 'held ' || pg_backend_pid();" >&"${HOLD[1]}"
 	while read -r line <&"${HOLD[0]}"; do
-		[ "$line" != held ] || break
+		[[ $line != held* ]] || break
 	done
 	copyhold data load flat --from "$SOURCE" --quiet 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	loader=$!
-	until_true waits_for_lock
+	until_true waits_for "${line#held }"
 	as flat "INSERT INTO genre (genre_id, name) VALUES (4711, 'meanwhile')"
 	echo "ROLLBACK;" >&"${HOLD[1]}"
 	status=0

@@ -121,10 +121,10 @@ end_writers() {
 
 @test "writers through the gateway see no error while their tenant goes there and back" {
 	begin_writers
-	try route switch acme --to new --yes
+	try route switch acme --to new "${PATIENT[@]}" --yes
 	assert_exit 0
 	[[ $output =~ ^acme\ is\ on\ new\ now\ \(epoch\ [0-9]+,\ run\ [0-9]+\):\ parked\ [0-9]+\ ms$ ]]
-	try route switch acme --to old --yes -o json
+	try route switch acme --to old "${PATIENT[@]}" --yes -o json
 	assert_exit 0
 	fits routeSwitch <<<"$output"
 	end_writers
@@ -205,7 +205,7 @@ nothing to do: 6 as they should be"
 	assert_equal "$(count_of acme)" 0
 	copyhold route switch acme --to old --yes
 	at=$(grep -n "^switch.fence:done$" "$TEST_DIR/boundaries" | cut -d: -f1)
-	hold_at "$at" held route switch acme --to new --yes
+	hold_at "$at" held route switch acme --to new "${PATIENT[@]}" --yes
 	run psql -X -q -At "$DIRECT_URI" -c "SELECT 1"
 	assert_exit 2
 	assert_contains 'is not permitted to log in'
@@ -223,11 +223,11 @@ has_lapsed() { [ "$(date +%s%3N)" -gt "$(parked_until)" ]; }
 	COPYHOLD_FAULT=list:$TEST_DIR/boundaries copyhold route switch acme --to new --yes
 	copyhold route switch acme --to old --yes
 	at=$(grep -n "^switch.fence:done$" "$TEST_DIR/boundaries" | cut -d: -f1)
-	hold_at "$at" held route switch acme --to new --drain 100ms --max 500ms --yes
+	hold_at "$at" held route switch acme --to new --drain 2s --max 6s --yes
 	until_true has_lapsed
 	let_go "$HOLDER"
 	assert_equal "$status" 5
-	assert_contains 'error[limit]: tenant "acme" was parked for 500 ms and the switch was not over' \
+	assert_contains 'error[limit]: tenant "acme" was parked for 6 s and the switch was not over' \
 		"$(<"$TEST_DIR/held.err")"
 	assert_equal "$(cluster_of acme)" old
 	run -0 psql -X -q -At "$GATEWAY_URI" -c "SELECT count(*) FROM note"
@@ -241,7 +241,7 @@ asked_in_vain() { [ "$(grep -c "no connection to its database" "$TEST_DIR/gatewa
 	COPYHOLD_FAULT=list:$TEST_DIR/boundaries copyhold route switch acme --to new --yes
 	copyhold route switch acme --to old --yes
 	at=$(grep -n "^switch.fence:done$" "$TEST_DIR/boundaries" | cut -d: -f1)
-	hold_at "$at" held route switch acme --to new --drain 100ms --max 500ms --yes
+	hold_at "$at" held route switch acme --to new --drain 2s --max 6s --yes
 	until_true has_lapsed
 	before=$(grep -c "no connection to its database" "$TEST_DIR/gateway.log") || true
 	psql -X -q -At "$GATEWAY_URI" -c "SELECT 'in'" >"$TEST_DIR/late" 2>&1 3>&- &
@@ -280,7 +280,7 @@ asked_in_vain() { [ "$(grep -c "no connection to its database" "$TEST_DIR/gatewa
 		>"$TEST_DIR/pgbench2" 2>&1 3>&- &
 	writers=$!
 	until_true has_rows 60
-	try route switch acme --to new --yes
+	try route switch acme --to new "${PATIENT[@]}" --yes
 	assert_exit 0
 	wait "$writers" "$WRITERS"
 	stop_second
@@ -315,11 +315,19 @@ refused_for() {
 	assert_equal "$(copyhold route pins acme -o json | jq length)" 0
 	try route switch acme --to new --yes
 	release_client
+	until_true nothing_is_kept
 	assert_exit 1
 	assert_err "error[refused]: tenant \"acme\" cannot be switched to \"new\": sessions: these cannot be handed over: $2
   hint:  Let them end, or end them: --end-sessions."
 	assert_equal "$(cluster_of acme)" old
 	rows_of old acme "DROP FUNCTION app.$1()"
+}
+
+# The gateway has brought in order, or closed, what the session had.
+nothing_is_kept() {
+	[ "$(rows_of old acme "SELECT (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+		(SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relkind = 'r')")" = "0|0" ]
 }
 
 @test "an advisory lock or a temporary table that a function has taken is found on the server" {

@@ -53,13 +53,15 @@ left_on() {
 comes_in() { run -0 psql -X -q -At "$GATEWAY_URI" -c "SELECT count(*) FROM note" && assert_out "$1"; }
 
 @test "a dry run tells the size and the expected time, and changes nothing" {
-	local before db
+	local before db room
 	copyhold route switch acme --to other --by copy --yes
 	copyhold route switch acme --to old --by copy --yes
 	before=$(catalogue "SELECT max(seq) FROM event; SELECT max(id) FROM run; SELECT * FROM route")
 	db=$(database_of acme)
 	try route switch acme --to other --by copy --dry-run --drain 1s --max 5s
 	assert_exit 0
+	room=$(sed -n 's/^  ok connections: \([0-9]*\) connections are free there.*/\1/p' <<<"$output")
+	[ "$room" -ge 80 ] && [ "$room" -le 97 ] # of 100, three are kept; autovacuum takes some now and then
 	assert_out "acme: from old to other, by copy
   ok mode: \"other\" takes mode dedicated
   ok residency: region \"here\" is in CN
@@ -69,7 +71,7 @@ comes_in() { run -0 psql -X -q -At "$GATEWAY_URI" -c "SELECT count(*) FROM note"
   ok size: 0.0 MB, of at most 32 MB
   ok time: about 200 ms to copy and compare, of at most 4.3 s
   ok setup: it is set up, and our login has its rights
-  ok connections: $(room_on other) connections are free there, the tenant has 0 now
+  ok connections: $room connections are free there, the tenant has 0 now
   ok sessions: none that cannot be handed over
   ok prepared transactions: none
   1. create the roles of $db on \"other\"
@@ -92,12 +94,6 @@ comes_in() { run -0 psql -X -q -At "$GATEWAY_URI" -c "SELECT count(*) FROM note"
 	fits routeSwitchPlan <<<"$output"
 }
 
-# What the server says while nobody but the command is there.
-room_on() {
-	copyhold route switch acme --to "$1" --by copy --dry-run -o json |
-		jq -r '.findings[] | select(.what == "connections") | .said | split(" ")[0]'
-}
-
 @test "writers through the gateway see no error while their tenant's rows are copied there and back" {
 	local n from to
 	echo "INSERT INTO note (n) VALUES (7);" >"$TEST_DIR/write.sql"
@@ -106,11 +102,11 @@ room_on() {
 		>"$TEST_DIR/pgbench" 2>&1 3>&- &
 	n=$!
 	until_true has_rows "$from" 20
-	try route switch acme --to "$to" --by copy --yes
+	try route switch acme --to "$to" --by copy "${PATIENT[@]}" --yes
 	assert_exit 0
 	[[ $output =~ ^acme\ is\ on\ $to\ now\ \(epoch\ [0-9]+,\ run\ [0-9]+\):\ copied\ [0-9,]+\ rows\ in\ [0-9]+\ ms,\ parked\ [0-9]+\ ms$ ]]
 	assert_equal "$(left_on "$from")" "0|0"
-	try route switch acme --to "$from" --by copy --yes -o json
+	try route switch acme --to "$from" --by copy "${PATIENT[@]}" --yes -o json
 	assert_exit 0
 	fits routeSwitch <<<"$output"
 	wait "$n"
@@ -262,7 +258,7 @@ whole() {
 	assert_contains ': time: about ' "$stderr"
 	assert_contains 'hint:  Give it more time: --max.' "$stderr"
 	assert_equal "$(side) $(left_on "$to")" "$from 0|0"
-	try route switch acme --to "$to" --by copy --yes
+	try route switch acme --to "$to" --by copy "${PATIENT[@]}" --yes
 	assert_exit 0
 	assert_equal "$(count_of "$to")" 40000
 }
@@ -311,12 +307,12 @@ boundary() {
 	at=$(boundary switch.fence:done)
 	from=$(side) to=$(away)
 	rows_of "$from" acme "INSERT INTO app.note (n) VALUES (1), (2)"
-	hold_at "$at" held route switch acme --to "$to" --by copy --drain 100ms --max 1s --yes
+	hold_at "$at" held route switch acme --to "$to" --by copy --drain 2s --max 6s --yes
 	assert_equal "$(may_log_in "$from") $(may_log_in "$to")" "f f"
 	until_true has_lapsed
 	let_go "$HOLDER"
 	assert_equal "$status" 5
-	assert_contains 'error[limit]: tenant "acme" was parked for 1 s and the switch was not over' \
+	assert_contains 'error[limit]: tenant "acme" was parked for 6 s and the switch was not over' \
 		"$(<"$TEST_DIR/held.err")"
 	assert_equal "$(side) $(may_log_in "$from") $(left_on "$to")" "$from t 0|0"
 	comes_in 2
@@ -327,7 +323,7 @@ boundary() {
 	at=$(boundary switch.fence:done)
 	from=$(side) to=$(away)
 	rows_of "$from" acme "INSERT INTO app.note (n) VALUES (1), (2)"
-	hold_at "$at" held route switch acme --to "$to" --by copy --drain 100ms --max 2s --yes
+	hold_at "$at" held route switch acme --to "$to" --by copy --drain 2s --max 12s --yes
 	mkfifo "$TEST_DIR/lock"
 	"$REPO/tools/cluster.sh" psql "$CLUSTERS" "$from" -d "$(database_of acme)" -q -At \
 		<"$TEST_DIR/lock" >"$TEST_DIR/lock.out" 2>&1 3>&- &
@@ -340,7 +336,7 @@ boundary() {
 	wait "$holder"
 	rm "$TEST_DIR/lock"
 	assert_equal "$status" 5
-	assert_contains 'error[limit]: the rows of tenant "acme" were not copied and compared in time: it is parked for 2 s at most' \
+	assert_contains 'error[limit]: the rows of tenant "acme" were not copied and compared in time: it is parked for 12 s at most' \
 		"$(<"$TEST_DIR/held.err")"
 	assert_equal "$(side) $(may_log_in "$from") $(left_on "$to")" "$from t 0|0"
 	comes_in 2
@@ -351,7 +347,7 @@ boundary() {
 	at=$(boundary switch.copy:done)
 	from=$(side) to=$(away)
 	rows_of "$from" acme "INSERT INTO app.note (n) VALUES (1), (2)"
-	hold_at "$at" held route switch acme --to "$to" --by copy --yes
+	hold_at "$at" held route switch acme --to "$to" --by copy "${PATIENT[@]}" --yes
 	rows_of "$from" acme "INSERT INTO app.note (n) VALUES (3)"
 	let_go "$HOLDER"
 	assert_equal "$status" 5

@@ -61,7 +61,7 @@ may_connect() {
 	pgbench -n -c 4 -t 100 -R 200 -f "$TEST_DIR/write.sql" "$uri" >"$TEST_DIR/pgbench" 2>&1 3>&- &
 	writers=$!
 	until_true has_rows 20
-	try route switch own --to there --yes
+	try route switch own --to there "${PATIENT[@]}" --yes
 	assert_exit 0
 	wait "$writers"
 	assert_contains "number of transactions actually processed: 400/400" "$(<"$TEST_DIR/pgbench")"

@@ -51,7 +51,7 @@ end_of_fence() {
 	pgbench -n -c 4 -t 100 -R 200 -f "$TEST_DIR/write.sql" "$uri" >"$TEST_DIR/pgbench" 2>&1 3>&- &
 	writers=$!
 	until_true has_rows standby 20
-	try route switch acme --to standby --yes
+	try route switch acme --to standby "${PATIENT[@]}" --yes
 	assert_exit 0
 	wait "$writers"
 	assert_contains "number of transactions actually processed: 400/400" "$(<"$TEST_DIR/pgbench")"
@@ -74,9 +74,9 @@ asked_in_vain() { grep -q "no connection to its database" "$TEST_DIR/gateway.log
 	local at run startup undo client
 	copyhold apply -f "$MANIFESTS" --yes
 	grant_promotion
-	gateway_start
+	gateway_start --wait 5m
 	at=$(($(end_of_fence) + $(grep -c '^switch.drain' "$TEST_DIR/boundaries") + 1))
-	hold_at "$at" held route switch acme --to standby --max 6s --yes
+	hold_at "$at" held route switch acme --to standby --max 12s --yes
 	startup=$(startup_process)
 	as_server kill -STOP "$startup"
 	kill -CONT "$HOLDER"
@@ -129,7 +129,7 @@ asked_in_vain() { grep -q "no connection to its database" "$TEST_DIR/gateway.log
 	rows_of old acme "INSERT INTO app.note (n) VALUES (1)"
 	until_true has_rows standby 1
 	su_psql standby "SELECT pg_wal_replay_pause()"
-	try route switch acme --to standby --drain 100ms --max 1s --yes
+	try route switch acme --to standby --drain 1s --max 5s --yes
 	assert_exit 5
 	assert_contains 'error[limit]: standby "standby" has not replayed what "old" has written' "$stderr"
 	assert_equal "$(may_log_in old)" t

@@ -310,10 +310,10 @@ what_cuts_us_off_is_undone_by_the_host_itself(void **state)
 	bool found;
 
 	assert_false(host_act_guarded(&m->cx, m->conns, duty(m, "host"), &m->env,
-	    WORDS("t-cut", keys), NULL, 0, WORDS("t-uncut", keys), 5, NULL, &r));
+	    WORDS("t-cut", keys), NULL, 0, WORDS("t-uncut", keys), 10, NULL, &r));
 	assert_int_equal(m->cx.fail->kind, FAIL_HOST_LOGIN);
 	assert_string_equal(m->cx.fail->frames[m->cx.fail->nframes - 1],
-	    "confirming \"t-cut\" over a new connection; host \"h1\" takes it back by itself 5 s after it "
+	    "confirming \"t-cut\" over a new connection; host \"h1\" takes it back by itself 10 s after it "
 	    "was done");
 	fail_clear(&m->cx);
 	wait_for(m, "authorized_keys");

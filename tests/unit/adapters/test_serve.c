@@ -306,6 +306,8 @@ what_is_too_large_or_no_http_is_refused(void **state)
 
 /* --- deadlines ------------------------------------------------------------------------------- */
 
+#define DEADLINE_MS 1500 /* enough for a client on a busy machine to say what it has to say */
+
 static void
 who_sends_a_byte_now_and_then_is_closed_all_the_same(void **state)
 {
@@ -313,7 +315,7 @@ who_sends_a_byte_now_and_then_is_closed_all_the_same(void **state)
 	ssize_t n = 1;
 
 	(void)state;
-	start((ServeSpec){ .deadline_ms = 300 });
+	start((ServeSpec){ .deadline_ms = DEADLINE_MS });
 	silent = dial();
 	answered = dial();
 	send_text(answered, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -341,7 +343,7 @@ more_connections_than_are_allowed_are_served_as_others_end(void **state)
 	int fds[700];
 
 	(void)state;
-	start((ServeSpec){ .deadline_ms = 300 });
+	start((ServeSpec){ .deadline_ms = DEADLINE_MS });
 	for (int i = 0; i < 700; i++)
 		fds[i] = dial();
 	assert_string_equal(
@@ -356,7 +358,7 @@ static void
 an_answer_that_nobody_takes_ends_with_its_connection(void **state)
 {
 	(void)state;
-	start((ServeSpec){ .deadline_ms = 300 });
+	start((ServeSpec){ .deadline_ms = DEADLINE_MS });
 	int fd = dial();
 	for (int i = 0; i < 16; i++)
 		send_text(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -136,7 +136,7 @@ the_deadline_kills_the_whole_group(void **state)
 				     "exec 3>%s; echo up; trap '' TERM; "
 				     "sleep 1000 & sleep 1000",
 				     fifo),
-	    (ProcSpec){ .deadline_ms = 1500 });
+	    (ProcSpec){ .deadline_ms = 3000 });
 	assert_string_equal(r.out, "up\n");
 	assert_true(r.timed_out);
 	assert_int_equal(r.exit_code, -1);
@@ -150,7 +150,7 @@ the_deadline_kills_the_whole_group(void **state)
 static void
 an_endless_writer_meets_its_deadline(void **state)
 {
-	ProcResult r = run_shell("exec yes", (ProcSpec){ .deadline_ms = 100, .cap = 4 });
+	ProcResult r = run_shell("exec yes", (ProcSpec){ .deadline_ms = 2000, .cap = 4 });
 
 	(void)state;
 	assert_true(r.timed_out);
