@@ -48,10 +48,8 @@ password_of() {
 	file=${file%%&*}
 	awk -F: '{ print $5 }' "${file//%2F//}"
 }
-role=${uri#*://}
-role=${role%%@*}
-db=${uri##*127.0.0.1:*/}
-db=${db%%\?*}
+role=$(role_in "$uri")
+db=$(db_in "$uri")
 secret=$(password_of "$uri")
 declare -A near # connection strings for one client on this machine
 near[direct]="host=127.0.0.1 port=$port dbname=$db user=$role password=$secret"

@@ -15,6 +15,10 @@ start_server() {
 
 port_of() { cat "$work/$1/port"; }
 
+# URI of `route resolve --direct`: who logs in, and to which database.
+role_in() { sed 's/.*:\/\/\([^@]*\)@.*/\1/' <<<"$1"; }
+db_in() { sed 's/.*@[^/]*\/\([^?]*\).*/\1/' <<<"$1"; }
+
 su_sql() { cluster psql "$work" "$@"; }
 
 now_ms() { echo $(($(date +%s%N) / 1000000)); }

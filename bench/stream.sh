@@ -19,11 +19,9 @@ done
 write_tenants "$dir" t 1
 sed -i 's/residency: {country: CN}}/residency: {country: CN}, gateway: {pool: transaction}}/' "$dir"/t*.yaml
 timed "$copyhold" -q apply -f "$dir" --yes
-stream_db=$("$copyhold" route resolve t00000 --direct)
-stream_role=${stream_db#*://}
-stream_role=${stream_role%%@*}
-stream_db=${stream_db##*127.0.0.1:*/}
-stream_db=${stream_db%%\?*}
+uri=$("$copyhold" route resolve t00000 --direct)
+stream_role=$(role_in "$uri")
+stream_db=$(db_in "$uri")
 
 # The tenant's roles, with their passwords, and its database without rows.
 "$pg/pg_dumpall" -h "$(cat "$work/bj-1/socket")" -p "$(port_of bj-1)" -U postgres --roles-only |

@@ -13,12 +13,11 @@
 #include "lib/base/lane.h"
 #include "lib/core/records.h"
 #include "region/route/route.h"
+#include "region/route/switch.sql.h"
 #include "region/route/switch_intern.h"
 
 static const char *slot;
 
-static const Sql mark = { "stream_mark",
-	"SELECT pg_catalog.pg_logical_emit_message(true, 'copyhold', 'switch')::text", 0 };
 static const Sql confirmed = { "stream_confirmed",
 	"SELECT coalesce(pg_catalog.max(confirmed_flush_lsn) >= $2::pg_catalog.pg_lsn, false), "
 	"pg_catalog.count(*) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND active",
@@ -62,7 +61,7 @@ catch_up(Ctx *cx, const SwitchSides *s)
 	if (s->deadline == 0)
 		return true; /* it is not parked yet: there is no end to catch up with */
 	if (!switch_side(cx, s->conns, s->at, s->at->cluster, &pg) ||
-	    !pg_query(cx, pg, &mark, &rows, NULL))
+	    !pg_query(cx, pg, &SQL_SWITCH_MARK, &rows, NULL))
 		return false;
 	const char *position = arena_dup(cx->mem, pg_text(&rows, 0, 0));
 	pg_rows_free(&rows);

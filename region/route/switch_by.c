@@ -308,9 +308,10 @@ switch_register(const SwitchBy *by)
 {
 	size_t i = 0;
 
-	while (i < LENGTH(all) - 1 && all[i])
+	while (i < LENGTH(all) && all[i])
 		i++;
-	all[i] = by;
+	if (i < LENGTH(all))
+		all[i] = by;
 }
 
 const SwitchBy *

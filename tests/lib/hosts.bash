@@ -10,10 +10,8 @@
 
 hosts_setup() {
 	[ "$(id -u)" = 0 ] || skip "hosts are pretended by root"
-	HOSTS=$(mktemp -d "${COPYHOLD_TEST_TMP:-/tmp}/copyhold-hosts.XXXXXX")
-	until hosts_apart; do
+	while HOSTS=$(mktemp -d "${COPYHOLD_TEST_TMP:-/tmp}/copyhold-hosts.XXXXXX") && ! hosts_apart; do
 		rmdir "$HOSTS"
-		HOSTS=$(mktemp -d "${COPYHOLD_TEST_TMP:-/tmp}/copyhold-hosts.XXXXXX")
 	done
 	chmod 0711 "$HOSTS"
 	mkdir "$HOSTS/manifests"
