@@ -1,7 +1,5 @@
 #include "region/gateway/replies.h"
 
-#include <string.h>
-
 enum {
 	SAID = 1 << 0,     /* a part of the answer that may be followed by its end */
 	FAILED = 1 << 1,   /* only its ReadyForQuery is still to come */
@@ -43,6 +41,13 @@ static bool
 is_mark(const Owed *o)
 {
 	return o->asked == 'c' || o->asked == 'f';
+}
+
+/* Its answer ends with ReadyForQuery. */
+static bool
+ends_ready(char asked)
+{
+	return asked == 'Q' || asked == 'S' || asked == 'F';
 }
 
 static Owed
@@ -88,12 +93,12 @@ replies_sent(Replies *q, char type, ReplyWhose whose, uint64_t about)
 		q->skipping = false;
 	if (q->skipping)
 		return false;
-	if (strchr("dHX", type) || (q->n == 0 && is_mark(&o)))
+	if (type == 'd' || type == 'H' || type == 'X' || (q->n == 0 && is_mark(&o)))
 		return true;
 	if (type == 'S' && q->copy_in && q->marks == 0)
 		o.state = UNHEARD;
 	if (whose != REPLY_MADE && !is_mark(&o))
-		q->unsynced = !strchr("QSF", type);
+		q->unsynced = !ends_ready(type);
 	push(q, o);
 	return true;
 }
@@ -118,7 +123,7 @@ ends_synced(const Replies *q)
 
 	while (i > 0 && (is_mark(entry_at(q, i)) || entry_at(q, i)->whose == REPLY_MADE))
 		i--;
-	return strchr("QSF", entry_at(q, i)->asked) != NULL;
+	return ends_ready(entry_at(q, i)->asked);
 }
 
 /* COPY IN is over without an error, so CopyDone was read, and each Sync before it. */
@@ -295,7 +300,7 @@ error_came(Replies *q, void (*lost)(void *ptr, const Owed *o), void *ptr)
 	}
 	if (q->copy_in)
 		copy_failed(q);
-	if (strchr("QSF", o->asked)) {
+	if (ends_ready(o->asked)) {
 		o->state = (uint8_t)((o->state & ~COPY_OUT) | FAILED);
 		out.todo = o->whose == REPLY_OURS ? REPLY_SWALLOW : REPLY_PASS;
 		return out;
@@ -314,7 +319,7 @@ doubt(Replies *q, char type)
 
 	q->skipping = q->copy_in = false;
 	while (q->n > 0 && !last)
-		last = strchr("QSF", pop(q).asked) != NULL;
+		last = ends_ready(pop(q).asked);
 	tidy(q);
 }
 

@@ -388,7 +388,7 @@ took_whole(Server *s, char type, const unsigned char *at, size_t total, const Ow
 static bool
 is_read_whole(char type)
 {
-	return strchr("SEZC1", type) != NULL;
+	return type == 'C' || type == 'Z' || type == 'E' || type == 'S' || type == '1';
 }
 
 /* One message, or a piece of one: how many bytes of it were used; 0: more must come. */

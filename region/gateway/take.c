@@ -519,6 +519,7 @@ take_message(Client *c, char type, const unsigned char *at, size_t n, size_t tot
 	}
 	if (type == 'E')
 		c->conn.w->stats.queries++;
-	drop = !replies_sent(&s->replies, type, REPLY_CLIENTS, 0) && strchr("EFS", type) != NULL;
+	drop = !replies_sent(&s->replies, type, REPLY_CLIENTS, 0) &&
+	    (type == 'E' || type == 'F' || type == 'S');
 	return send_rest(c, at, n, total, 0, drop);
 }

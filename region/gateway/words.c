@@ -194,11 +194,13 @@ is_digit(char c)
 }
 
 static void
-keep(Words *w, char c)
+keep(Words *w, const char *text, size_t n)
 {
-	if (w->word_n < sizeof w->word)
-		w->word[w->word_n] = c;
-	w->word_n += w->word_n <= sizeof w->word;
+	size_t room = w->word_n < sizeof w->word ? sizeof w->word - w->word_n : 0;
+
+	if (room > 0)
+		memcpy(w->word + w->word_n, text, n < room ? n : room);
+	w->word_n = w->word_n + n <= sizeof w->word ? w->word_n + (uint32_t)n : sizeof w->word + 1;
 }
 
 /* The string before is complete: nothing goes on with it. */
@@ -268,7 +270,7 @@ in_word(Words *w, char c)
 	char one = w->word_n == 1 ? (char)(w->word[0] | 0x20) : '\0';
 
 	if (begins_name(c) || is_digit(c) || c == '$') {
-		keep(w, c);
+		keep(w, &c, 1);
 		return true;
 	}
 	if (one == 'u' && c == '&') {
@@ -307,11 +309,11 @@ in_name(Words *w, char c)
 		if (c == '"')
 			w->state = unicode ? IN_UNAME_QUOTE : IN_NAME_QUOTE;
 		else
-			keep(w, c);
+			keep(w, &c, 1);
 		return true;
 	}
 	if (c == '"') { /* two of them are one in the name */
-		keep(w, c);
+		keep(w, &c, 1);
 		w->state = unicode ? IN_UNAME : IN_NAME;
 		return true;
 	}
@@ -354,7 +356,7 @@ in_tag(Words *w, char c)
 		return true;
 	}
 	if (begins_name(c) || is_digit(c)) {
-		keep(w, c);
+		keep(w, &c, 1);
 		return true;
 	}
 	settle(w, false, false);
@@ -481,6 +483,70 @@ step(Words *w, char c)
 	}
 }
 
+/* --- runs -------------------------------------------------------------------------------------- */
+
+static size_t
+run_of_name(Words *w, const char *text, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && (begins_name(text[i]) || is_digit(text[i]) || text[i] == '$'))
+		i++;
+	keep(w, text, i);
+	return i;
+}
+
+static size_t
+run_without(const char *text, size_t n, char one, char other)
+{
+	size_t i = 0;
+
+	while (i < n && text[i] != one && text[i] != other)
+		i++;
+	return i;
+}
+
+static size_t
+run_of_string(Words *w, const char *text, size_t n)
+{
+	size_t i = run_without(text, n, '\'', w->escapes ? '\\' : '\'');
+
+	if (w->string_n == 0 && i > 0)
+		w->string_first = text[0];
+	w->string_n = w->string_n + i < 2 ? w->string_n + (uint32_t)i : 2;
+	return i;
+}
+
+static size_t
+run_of_blanks(const char *text, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && is_blank(text[i]))
+		i++;
+	return i;
+}
+
+/* Most characters leave the state as it is: how many of these stand here.  step() would do the same. */
+static size_t
+run(Words *w, const char *text, size_t n)
+{
+	switch (w->state) {
+	case BETWEEN:
+		return w->goes_on ? 0 : run_of_blanks(text, n);
+	case IN_WORD:
+		return run_of_name(w, text, n);
+	case IN_STRING:
+		return run_of_string(w, text, n);
+	case IN_LINE:
+		return run_without(text, n, '\n', '\r');
+	case IN_COMMENT:
+		return run_without(text, n, '*', '/');
+	default:
+		return 0;
+	}
+}
+
 /* --- the text ------------------------------------------------------------------------------------ */
 
 void
@@ -490,17 +556,31 @@ words_start(Words *w, bool standard_conforming_strings)
 	w->standard_strings = standard_conforming_strings;
 }
 
+static bool
+is_ascii(const char *text, size_t n)
+{
+	uint64_t bits = 0, eight;
+
+	for (; n >= sizeof eight; text += sizeof eight, n -= sizeof eight) {
+		memcpy(&eight, text, sizeof eight);
+		bits |= eight;
+	}
+	while (n > 0)
+		bits |= (unsigned char)text[--n];
+	return (bits & UINT64_C(0x8080808080808080)) == 0;
+}
+
 void
 words_add(Words *w, const char *text, size_t n)
 {
-	unsigned char bits = 0;
+	size_t i = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		bits |= (unsigned char)text[i];
+	while ((i += run(w, text + i, n - i)) < n) {
 		while (!step(w, text[i]))
 			;
+		i++;
 	}
-	w->bytes = w->bytes || bits & 0x80;
+	w->bytes = w->bytes || !is_ascii(text, n);
 }
 
 void

@@ -305,7 +305,8 @@ call(Words *w)
 	if (strcmp(name, WORDS_UNKNOWN) == 0)
 		w->found |= WORD_RUNS_SQL;
 	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
-		if ((quoted ? strcmp : strcasecmp)(name, functions[i].name) == 0)
+		if ((name[0] | 0x20) == functions[i].name[0] &&
+		    (quoted ? strcmp : strcasecmp)(name, functions[i].name) == 0)
 			w->found |= functions[i].word;
 }
 
