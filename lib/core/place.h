@@ -113,6 +113,8 @@ typedef struct Change {		/* one line of a plan */
 	const char	*name;		/* "account.fax" */
 	const char	*from, *to;	/* definitions as people read them, or NULL */
 	bool		 data_bearing;	/* removes rows or values */
+	bool		 early;		/* its intent may stand with that of the step before: a commit less to wait for.
+					 * Its probe must tell so where neither has begun */
 	bool		 drift;		/* somebody changed it by hand; else the manifests did */
 	bool		 kept;		/* found, reported and left: needs --prune or a drop entry */
 	const char	*note;		/* the reason, or NULL */
@@ -154,6 +156,8 @@ typedef struct StepKind {
 	bool		 pivot;		/* done = no way back for this scope */
 	bool		 staged;	/* a release: its scopes go over a tenant's hosts by canaries, waves and a budget */
 	bool		 data_bearing;	/* removes rows or values */
+	bool		 early;		/* its intent may stand with that of the step before: a commit less to wait for.
+					 * Its probe must tell so where neither has begun */
 	bool		(*guard)(Ctx *cx, StepEnv *env);	/* before the scope's first step: may this work? changes nothing; NULL: yes */
 	bool		(*act)(Ctx *cx, StepEnv *env);		/* NULL: a catalogue-only step; FAIL_STOPPED: a signal came, nothing was done */
 	bool		(*probe)(Ctx *cx, StepEnv *env, Probe *out);	/* NULL with act NULL */

@@ -1,7 +1,4 @@
-#include "lib/core/scope.h"
-
-#include <stdio.h>
-#include <string.h>
+#include "lib/core/scope_intern.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/lane.h"
@@ -9,31 +6,6 @@
 #include "lib/core/journal.h"
 
 #define ATTEMPTS 3 /* of a step whose effect is known to be missing */
-
-typedef struct Done { /* a step that has taken effect; its outcome is not recorded yet */
-	StepRow *row;
-	StepState was; /* as the catalogue has it */
-} Done;
-
-typedef struct There { /* where a step acts that does not act where the catalogue has the scope */
-	const char *name;
-	const Placement *at;
-	const Cluster *cluster;
-} There;
-
-typedef struct ScopeTail Walk;
-struct ScopeTail {
-	Ctx own, *cx;
-	Home *home;
-	Conns *conns;
-	ScopeRun *s;
-	StepEnv env;
-	StepEnv here; /* env as the catalogue has it: some steps act elsewhere */
-	VEC(There) there;
-	VEC(Done) done;
-	Walk *before; /* the lane's scope before, whose outcomes go with our first */
-	bool waits;   /* for the lane's next scope */
-};
 
 static bool
 is_transient(FailKind kind)
@@ -75,206 +47,13 @@ scope_begun(const ScopeRun *s)
 	return false;
 }
 
-static void
-end_as(Walk *w, ScopeOutcome outcome)
-{
-	w->s->result.outcome = outcome;
-	if (outcome != SCOPE_DONE && !w->s->result.fail && w->cx->fail->kind != FAIL_NONE) {
-		w->s->result.fail = arena_alloc(w->cx->mem, sizeof(Fail));
-		*w->s->result.fail = *w->cx->fail;
-	}
-}
-
-/* Places elsewhere are read with the scope's own: set_step() cannot fail. */
-static bool
-load_elsewhere(Walk *w)
-{
-	for (size_t i = 0; i < w->s->rows.n; i++) {
-		const Step *step = &w->s->rows.at[i]->step;
-		StepEnv env = w->here;
-
-		if (!step_elsewhere(step))
-			continue;
-		if (!scope_place_step(w->cx, w->home, step, &env))
-			return false;
-		vec_push(
-		    w->cx->mem, &w->there, ((There){ step_elsewhere(step), env.at, env.cluster }));
-	}
-	return true;
-}
-
-static bool
-load_place(Walk *w)
-{
-	if (!scope_place(w->cx, w->home, w->s, &w->here))
-		return false;
-	w->env.at = w->here.at;
-	w->env.cluster = w->here.cluster;
-	w->there.n = 0;
-	return load_elsewhere(w);
-}
-
-static void
-set_place(Walk *w, const char *elsewhere)
-{
-	w->env.at = w->here.at;
-	w->env.cluster = w->here.cluster;
-	for (size_t i = 0; elsewhere && i < w->there.n; i++)
-		if (strcmp(w->there.at[i].name, elsewhere) == 0) {
-			w->env.at = w->there.at[i].at;
-			w->env.cluster = w->there.at[i].cluster;
-		}
-}
-
-static const StepKind *
-set_step(Walk *w, StepRow *row)
-{
-	w->env.step = &row->step;
-	w->env.why = NULL;
-	set_place(w, step_elsewhere(&row->step));
-	return step_kind(row->step.kind);
-}
-
-static void
-mark(const char *kind, const char *when)
-{
-	char name[96];
-
-	snprintf(name, sizeof name, "%s:%s", kind, when);
-	fault_point(name);
-}
-
-static bool
-write_done(Walk *w, StepRow *row)
-{
-	const StepKind *kind = set_step(w, row);
-
-	return (!kind->record || kind->record(w->cx, &w->env)) &&
-	    journal_state(w->cx, w->home, w->s->run, row, STEP_DONE, NULL) &&
-	    journal_event(w->cx, w->home, w->s->run, row, "ok") &&
-	    catalog_serial_bump(w->cx, w->home);
-}
-
-/* The outcomes, each record seen by the next. */
-static bool
-write_outcomes(Walk *w, const StepRow *next)
-{
-	for (size_t i = 0; i < w->done.n; i++) {
-		StepRow *row = w->done.at[i].row;
-		bool last = !next && i + 1 == w->done.n;
-		if (!write_done(w, row) ||
-		    (!last && step_kind(row->step.kind)->record && !load_place(w)))
-			return false;
-	}
-	return true;
-}
-
-static void
-as_before(Walk *w)
-{
-	for (size_t i = 0; w && i < w->done.n; i++)
-		w->done.at[i].row->state = w->done.at[i].was;
-}
-
-static void
-mark_done(Walk *w)
-{
-	for (size_t i = 0; w && i < w->done.n; i++)
-		mark(w->done.at[i].row->step.kind, "done");
-}
-
-/* One catalogue transaction: what the scope before has left, our outcomes, the intent of `next`. */
-static bool
-commit_together(Walk *w, StepRow *next)
-{
-	StepState was = next ? next->state : STEP_WAITING;
-	Walk *before = w->before;
-
-	if (lite_begin(w->cx, w->home->db) && (!before || write_outcomes(before, NULL)) &&
-	    write_outcomes(w, next) && (!next || journal_intent(w->cx, w->home, w->s->run, next)) &&
-	    lite_commit(w->cx, w->home->db)) {
-		if (before)
-			end_as(before, SCOPE_DONE);
-		mark_done(before);
-		mark_done(w);
-		if (next)
-			mark(next->step.kind, "intent");
-		w->before = NULL;
-		w->done.n = 0;
-		return true;
-	}
-	lite_rollback(w->home->db);
-	as_before(before);
-	as_before(w);
-	if (next)
-		next->state = was;
-	return false;
-}
-
-/* One after the other, so that what cannot be recorded is found and the rest stands. */
-static bool
-commit_singly(Walk *w, StepRow *next, StepRow **failed)
-{
-	Done *at = w->done.at;
-	size_t n = w->done.n;
-
-	fail_clear(w->cx);
-	if (w->before) {
-		fail_clear(w->before->cx);
-		scope_settle(w->before);
-		w->before = NULL;
-	}
-	for (size_t i = 0; i < n; i++) {
-		w->done.at = at + i;
-		w->done.n = 1;
-		*failed = at[i].row;
-		if (!load_place(w) || !commit_together(w, NULL))
-			return false;
-	}
-	*failed = NULL;
-	return load_place(w) && (!next || commit_together(w, next));
-}
-
-/* *failed: whose outcome could not be recorded, or NULL. */
-static bool
-commit_rows(Walk *w, StepRow *next, StepRow **failed)
-{
-	*failed = w->done.n ? w->done.at[0].row : NULL;
-	if (commit_together(w, next))
-		return true;
-	return (w->before || w->done.n + (next != NULL) > 1) && commit_singly(w, next, failed);
-}
-
-static void
-add_done(Walk *w, StepRow *row)
-{
-	vec_push(w->cx->mem, &w->done, ((Done){ .row = row, .was = row->state }));
-}
-
-static bool
-commit_state(Walk *w, StepRow *row, StepState state, const char *error)
-{
-	StepState was = row->state;
-
-	if (lite_begin(w->cx, w->home->db) &&
-	    journal_state(w->cx, w->home, w->s->run, row, state, error) &&
-	    (state == STEP_UNDOING ||
-		journal_event(
-		    w->cx, w->home, w->s->run, row, error ? error : step_state_name(state))) &&
-	    lite_commit(w->cx, w->home->db))
-		return true;
-	lite_rollback(w->home->db);
-	row->state = was;
-	return false;
-}
-
 /* --- forward ---------------------------------------------------------------- */
 
 static bool
 guards(Walk *w)
 {
 	for (size_t i = 0; i < w->s->rows.n; i++) {
-		const StepKind *kind = set_step(w, w->s->rows.at[i]);
+		const StepKind *kind = walk_step(w, w->s->rows.at[i]);
 		if (kind->guard && !kind->guard(w->cx, &w->env))
 			return fail_in(w->cx, "checking before \"%s\"", w->env.step->title);
 	}
@@ -287,7 +66,7 @@ typedef enum Looked { LOOKED_DONE, LOOKED_NOT_DONE, LOOKED_UNKNOWN, LOOKED_BLIND
 static Looked
 look(Walk *w, StepRow *row)
 {
-	const StepKind *kind = set_step(w, row);
+	const StepKind *kind = walk_step(w, row);
 	Probe probe;
 
 	if (!kind->act)
@@ -296,7 +75,7 @@ look(Walk *w, StepRow *row)
 		fail_in(w->cx, "looking whether \"%s\" took effect", row->step.title);
 		return LOOKED_BLIND;
 	}
-	mark(row->step.kind, "probed");
+	walk_mark(row->step.kind, "probed");
 	if (probe == PROBE_UNDECIDABLE) {
 		fail(w->cx, FAIL_UNDECIDABLE,
 		    arena_printf(w->cx->mem,
@@ -312,7 +91,7 @@ look(Walk *w, StepRow *row)
 static bool
 act_once(Walk *w, StepRow *row)
 {
-	const StepKind *kind = set_step(w, row);
+	const StepKind *kind = walk_step(w, row);
 
 	log_live("%s: %s", w->s->scope, row->step.title);
 	if (!kind->act)
@@ -345,7 +124,7 @@ act_surely(Walk *w, StepRow *row)
 {
 	for (int attempt = 1;; attempt++) {
 		if (act_once(w, row)) {
-			mark(row->step.kind, "acted");
+			walk_mark(row->step.kind, "acted");
 			return LOOKED_DONE;
 		}
 		if (!is_transient(w->cx->fail->kind))
@@ -384,8 +163,8 @@ commit_looked(Walk *w, StepRow *row)
 {
 	StepRow *failed;
 
-	add_done(w, row);
-	return commit_rows(w, NULL, &failed) && load_place(w);
+	walk_done(w, row);
+	return walk_commit(w, NULL, &failed) && walk_place(w);
 }
 
 /* Before anything new: steps that a killed or cut-off holder left open are looked at. */
@@ -402,12 +181,12 @@ settle(Walk *w)
 				return false;
 			break;
 		case LOOKED_NOT_DONE:
-			if (!commit_state(w, row, STEP_WAITING, NULL))
+			if (!walk_state(w, row, STEP_WAITING, NULL))
 				return false;
 			break;
 		case LOOKED_UNKNOWN:
 		case LOOKED_BLIND:
-			commit_state(w, row, STEP_UNKNOWN, error_name(w));
+			walk_state(w, row, STEP_UNKNOWN, error_name(w));
 			return false;
 		}
 	}
@@ -418,27 +197,10 @@ settle(Walk *w)
 static ScopeOutcome
 stopped_within(Walk *w, StepRow *row)
 {
-	commit_state(w, row, STEP_WAITING, error_name(w));
+	walk_state(w, row, STEP_WAITING, error_name(w));
 	w->cx->fail->hint = arena_printf(
 	    w->cx->mem, "Go on with: copyhold run resume %lld.", (long long)w->s->run);
 	return SCOPE_STOPPED;
-}
-
-/* What a failed step means for its scope, before any undo is tried. */
-static ScopeOutcome
-forward_ends(Walk *w, StepRow *row, Looked seen)
-{
-	FailKind kind = w->cx->fail->kind;
-
-	if (seen == LOOKED_NOT_DONE && kind == FAIL_STOPPED)
-		return stopped_within(w, row);
-	if (seen != LOOKED_NOT_DONE || kind == FAIL_FENCED || /* a newer holder has it */
-	    is_shut(kind)) {
-		commit_state(w, row, STEP_UNKNOWN, error_name(w));
-		return outcome_of(kind, SCOPE_STOPPED);
-	}
-	commit_state(w, row, STEP_FAILED, error_name(w));
-	return scope_past_pivot(w->s) ? SCOPE_STOPPED : SCOPE_UNDONE;
 }
 
 static bool
@@ -456,17 +218,38 @@ commit_ends(Walk *w, StepRow *row)
 	if (is_ours(w->cx->fail->kind) || !row || row->state == STEP_DONE)
 		return scope_begun(w->s) ? SCOPE_STOPPED : SCOPE_FAILED;
 	fail_in(w->cx, "recording \"%s\"", row->step.title);
-	commit_state(
+	walk_state(
 	    w, row, step_kind(row->step.kind)->act ? STEP_FAILED : STEP_ABANDONED, error_name(w));
 	return scope_past_pivot(w->s) ? SCOPE_STOPPED : SCOPE_UNDONE;
 }
 
+/* What a failed step means for its scope, before any undo is tried. */
 static ScopeOutcome
-stop_before(Walk *w, const StepRow *row)
+forward_ends(Walk *w, size_t at, Looked seen)
 {
+	StepRow *row = w->s->rows.at[at], *failed;
+	FailKind kind = w->cx->fail->kind;
+
+	if (!walk_stop(w, at + 1, &failed))
+		return commit_ends(w, failed);
+	if (seen == LOOKED_NOT_DONE && kind == FAIL_STOPPED)
+		return stopped_within(w, row);
+	if (seen != LOOKED_NOT_DONE || kind == FAIL_FENCED || /* a newer holder has it */
+	    is_shut(kind)) {
+		walk_state(w, row, STEP_UNKNOWN, error_name(w));
+		return outcome_of(kind, SCOPE_STOPPED);
+	}
+	walk_state(w, row, STEP_FAILED, error_name(w));
+	return scope_past_pivot(w->s) ? SCOPE_STOPPED : SCOPE_UNDONE;
+}
+
+static ScopeOutcome
+stop_before(Walk *w, size_t at)
+{
+	const StepRow *row = w->s->rows.at[at];
 	StepRow *failed;
 
-	if (w->done.n && !commit_rows(w, NULL, &failed))
+	if (!walk_stop(w, at, &failed))
 		return commit_ends(w, failed);
 	fail(w->cx, FAIL_STOPPED,
 	    arena_printf(w->cx->mem, "Go on with: copyhold run resume %lld.", (long long)w->s->run),
@@ -475,7 +258,8 @@ stop_before(Walk *w, const StepRow *row)
 }
 
 /* Returns SCOPE_UNDONE when the steps done so far are to be undone.  What needs the catalogue alone is
- * recorded with its neighbours; where the lane's next scope begins at once, so are the last ones. */
+ * recorded with its neighbours; where the lane's next scope begins at once, so are the last ones.  What
+ * is early begins without a commit. */
 static ScopeOutcome
 forward(Walk *w, bool may_wait)
 {
@@ -483,16 +267,17 @@ forward(Walk *w, bool may_wait)
 
 	for (size_t i = 0; (row = next_row(w->s, &i)); i++) {
 		if (lane_stopping())
-			return stop_before(w, row);
-		if (step_kind(row->step.kind)->act && !commit_rows(w, row, &failed))
+			return stop_before(w, i);
+		bool early = row->state == STEP_INTENT;
+		if (!early && step_kind(row->step.kind)->act && !walk_commit(w, row, &failed))
 			return commit_ends(w, failed);
 		Looked seen = act_surely(w, row);
 		if (seen != LOOKED_DONE)
-			return forward_ends(w, row, seen);
-		add_done(w, row);
+			return forward_ends(w, i, seen);
+		walk_done(w, row);
 	}
 	w->waits = may_wait && w->done.n;
-	if (w->waits || !w->done.n || commit_rows(w, NULL, &failed))
+	if (w->waits || !w->done.n || walk_commit(w, NULL, &failed))
 		return SCOPE_DONE;
 	return commit_ends(w, failed);
 }
@@ -502,7 +287,7 @@ forward(Walk *w, bool may_wait)
 static bool
 undo_surely(Walk *w, StepRow *row)
 {
-	const StepKind *kind = set_step(w, row);
+	const StepKind *kind = walk_step(w, row);
 
 	for (int attempt = 1;; attempt++) {
 		if (!kind->undo || kind->undo(w->cx, &w->env))
@@ -524,7 +309,7 @@ undo_failed(Walk *w, StepRow *row)
 		return SCOPE_UNREACHABLE; /* stays "undoing": a resume goes on with it */
 	if (is_shut(why.kind))
 		return SCOPE_STOPPED; /* the same */
-	commit_state(w, row, STEP_UNDO_FAILED, error_name(w));
+	walk_state(w, row, STEP_UNDO_FAILED, error_name(w));
 	fail_clear(w->cx);
 	fail(w->cx, FAIL_UNDO,
 	    arena_printf(w->cx->mem,
@@ -542,7 +327,7 @@ settle_pivot(Walk *w, StepRow *row)
 {
 	switch (look(w, row)) {
 	case LOOKED_NOT_DONE:
-		return commit_state(w, row, STEP_WAITING, NULL);
+		return walk_state(w, row, STEP_WAITING, NULL);
 	case LOOKED_DONE:
 		return commit_looked(w, row) &&
 		    fail(w->cx, FAIL_REFUSED,
@@ -553,7 +338,7 @@ settle_pivot(Walk *w, StepRow *row)
 	case LOOKED_BLIND:
 		break;
 	}
-	commit_state(w, row, STEP_UNKNOWN, error_name(w));
+	walk_state(w, row, STEP_UNKNOWN, error_name(w));
 	return false;
 }
 
@@ -568,21 +353,6 @@ settle_pivots(Walk *w)
 			return false;
 	}
 	return true;
-}
-
-static bool
-commit_undone(Walk *w, StepRow *row)
-{
-	const StepKind *kind = set_step(w, row);
-	bool ok = lite_begin(w->cx, w->home->db) &&
-	    (!kind->unrecord || kind->unrecord(w->cx, &w->env)) &&
-	    journal_state(w->cx, w->home, w->s->run, row, STEP_UNDONE, NULL) &&
-	    journal_event(w->cx, w->home, w->s->run, row, "undone") &&
-	    catalog_serial_bump(w->cx, w->home) && lite_commit(w->cx, w->home->db);
-
-	if (!ok)
-		lite_rollback(w->home->db);
-	return ok ? load_place(w) : fail_in(w->cx, "recording the undo of \"%s\"", row->step.title);
 }
 
 static bool
@@ -608,15 +378,15 @@ static ScopeOutcome
 undo_row(Walk *w, StepRow *row)
 {
 	log_live("%s: undo: %s", w->s->scope, row->step.title);
-	if (!commit_state(w, row, STEP_UNDOING, NULL))
+	if (!walk_state(w, row, STEP_UNDOING, NULL))
 		return SCOPE_STOPPED;
-	mark(row->step.kind, "undoing");
+	walk_mark(row->step.kind, "undoing");
 	if (!undo_surely(w, row))
 		return undo_failed(w, row);
-	mark(row->step.kind, "reverted");
-	if (!commit_undone(w, row))
+	walk_mark(row->step.kind, "reverted");
+	if (!walk_undone(w, row))
 		return SCOPE_STOPPED;
-	mark(row->step.kind, "undone");
+	walk_mark(row->step.kind, "undone");
 	return SCOPE_UNDONE;
 }
 
@@ -651,7 +421,7 @@ undo_after(Walk *w)
 	ScopeOutcome ended = backward(w);
 	if (ended == SCOPE_UNDONE)
 		w->s->result.fail = why;
-	end_as(w, ended == SCOPE_UNDONE && !had_done ? SCOPE_FAILED : ended);
+	walk_end(w, ended == SCOPE_UNDONE && !had_done ? SCOPE_FAILED : ended);
 }
 
 /* What could not even begin leaves its steps waiting when a later resume may find it better. */
@@ -662,7 +432,7 @@ guard_ends(Walk *w)
 
 	if (ended != SCOPE_UNREACHABLE)
 		journal_abandon_waiting(w->cx, w->home, w->s->run, w->s->scope);
-	end_as(w, ended);
+	walk_end(w, ended);
 }
 
 static void
@@ -671,7 +441,7 @@ end_forward(Walk *w, ScopeOutcome ended)
 	if (ended == SCOPE_UNDONE)
 		undo_after(w);
 	else if (!w->waits)
-		end_as(w, ended);
+		walk_end(w, ended);
 }
 
 void
@@ -680,7 +450,7 @@ scope_settle(ScopeTail *w)
 	StepRow *failed;
 
 	w->waits = false;
-	end_forward(w, commit_rows(w, NULL, &failed) ? SCOPE_DONE : commit_ends(w, failed));
+	end_forward(w, walk_commit(w, NULL, &failed) ? SCOPE_DONE : commit_ends(w, failed));
 }
 
 static void
@@ -708,8 +478,8 @@ walk_forward(Walk *w, bool may_wait)
 {
 	bool fresh = !scope_begun(w->s);
 
-	if (!load_place(w) || !settle(w)) {
-		end_as(w, outcome_of(w->cx->fail->kind, fresh ? SCOPE_FAILED : SCOPE_STOPPED));
+	if (!walk_place(w) || !settle(w)) {
+		walk_end(w, outcome_of(w->cx->fail->kind, fresh ? SCOPE_FAILED : SCOPE_STOPPED));
 		return;
 	}
 	if (fresh && !guards(w)) {
@@ -746,12 +516,12 @@ scope_walk(Ctx *cx, Home *home, Conns *conns, ScopeRun *s, ScopeTail **tail)
 		settle_before(w);
 	if (!s->backward)
 		walk_forward(w, tail != NULL);
-	else if (!load_place(w))
-		end_as(w, SCOPE_STOPPED);
+	else if (!walk_place(w))
+		walk_end(w, SCOPE_STOPPED);
 	else
-		end_as(w, backward(w));
+		walk_end(w, backward(w));
 	settle_before(w);
-	set_place(w, NULL);
+	walk_at(w, NULL);
 	if (w->env.at && !w->env.at->shared) /* the next tenant is in the same one */
 		conns_drop(conns, w->env.at->cluster, w->env.at->dbname);
 	s->result.scope = s->scope;

@@ -1,6 +1,6 @@
 /*
  * The steps of a switch.  While a tenant is parked each commit of the catalogue
- * counts: what needs no server is recorded with its neighbours.
+ * counts: what needs no server is recorded with its neighbours, and intents are early.
  */
 #include "region/route/switch.h"
 
@@ -633,6 +633,7 @@ const StepKind switch_kinds[] = {
 	    .probe = never_done },
 	{ .name = "switch.fence",
 	    .undo_class = UNDO_COMPENSABLE,
+	    .early = true,
 	    .guard = fence_guard,
 	    .act = fence_act,
 	    .probe = fence_probe,
@@ -644,6 +645,7 @@ const StepKind switch_kinds[] = {
 	    .probe = never_done },
 	{ .name = "switch.follow",
 	    .undo_class = UNDO_REVERSIBLE,
+	    .early = true,
 	    .act = follow_act,
 	    .probe = never_done },
 	{ .name = "switch.promote",
@@ -654,6 +656,7 @@ const StepKind switch_kinds[] = {
 	/* its row in the new side's ledger may stay: it opens nothing, and an undo needs the old side alone */
 	{ .name = "switch.check",
 	    .undo_class = UNDO_COMPENSABLE,
+	    .early = true,
 	    .guard = check_guard,
 	    .act = check_act,
 	    .probe = never_done,

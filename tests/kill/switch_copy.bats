@@ -116,7 +116,7 @@ assert_there() {
 @test "the old or the new server or all workers killed after any phase: the tenant is on one side, with its rows" {
 	local n victim to
 	rows_of "$(side)" acme "INSERT INTO app.note (n) SELECT generate_series(1, 10)"
-	for n in $(grep -n ':done$' "$TEST_DIR/boundaries" | cut -d: -f1); do
+	for n in $(grep -nE ':acted$|^switch\.(park|move|release):done$' "$TEST_DIR/boundaries" | cut -d: -f1); do
 		for victim in old other workers; do
 			echo "$victim killed at $n, $(name_of "$n")"
 			to=$(across "$(side)")
@@ -135,7 +135,7 @@ assert_there() {
 	local at from to
 	rows_of "$(side)" acme "INSERT INTO app.note (n) SELECT generate_series(1, 10)"
 	from=$(side) to=$(across "$from")
-	at=$(grep -n '^switch.fence:done$' "$TEST_DIR/boundaries" | cut -d: -f1)
+	at=$(grep -n '^switch.fence:acted$' "$TEST_DIR/boundaries" | cut -d: -f1)
 	hold_at "$at" held route switch acme --to "$to" --by copy --yes
 	cluster_crash "$to"
 	let_go "$HOLDER"

@@ -54,7 +54,7 @@ follow_again() {
 may_log_in() { su_psql "$1" "SELECT rolcanlogin FROM pg_roles WHERE rolname = '$(role_of acme)'"; }
 recovers() { su_psql "$1" "SELECT pg_is_in_recovery()"; }
 move_boundary() { grep -n '^switch.move:done$' "$TEST_DIR/boundaries" | cut -d: -f1; }
-first_boundary() { grep -n '^switch.fence:intent$' "$TEST_DIR/boundaries" | cut -d: -f1; }
+first_boundary() { grep -n '^switch.drain:acted$' "$TEST_DIR/boundaries" | cut -d: -f1; }
 
 # N SIDE: the tenant is there alone: the other server follows, or keeps it out.
 assert_there() {

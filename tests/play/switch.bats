@@ -204,7 +204,7 @@ nothing to do: 6 as they should be"
 	release_client
 	assert_equal "$(count_of acme)" 0
 	copyhold route switch acme --to old --yes
-	at=$(grep -n "^switch.fence:done$" "$TEST_DIR/boundaries" | cut -d: -f1)
+	at=$(grep -n "^switch.fence:acted$" "$TEST_DIR/boundaries" | cut -d: -f1)
 	hold_at "$at" held route switch acme --to new "${PATIENT[@]}" --yes
 	run psql -X -q -At "$DIRECT_URI" -c "SELECT 1"
 	assert_exit 2
@@ -222,7 +222,7 @@ has_lapsed() { [ "$(date +%s%3N)" -gt "$(parked_until)" ]; }
 	local at
 	COPYHOLD_FAULT=list:$TEST_DIR/boundaries copyhold route switch acme --to new --yes
 	copyhold route switch acme --to old --yes
-	at=$(grep -n "^switch.fence:done$" "$TEST_DIR/boundaries" | cut -d: -f1)
+	at=$(grep -n "^switch.fence:acted$" "$TEST_DIR/boundaries" | cut -d: -f1)
 	hold_at "$at" held route switch acme --to new --drain 2s --max 6s --yes
 	until_true has_lapsed
 	let_go "$HOLDER"
@@ -240,7 +240,7 @@ asked_in_vain() { [ "$(grep -c "no connection to its database" "$TEST_DIR/gatewa
 	local at before client
 	COPYHOLD_FAULT=list:$TEST_DIR/boundaries copyhold route switch acme --to new --yes
 	copyhold route switch acme --to old --yes
-	at=$(grep -n "^switch.fence:done$" "$TEST_DIR/boundaries" | cut -d: -f1)
+	at=$(grep -n "^switch.fence:acted$" "$TEST_DIR/boundaries" | cut -d: -f1)
 	hold_at "$at" held route switch acme --to new --drain 2s --max 6s --yes
 	until_true has_lapsed
 	before=$(grep -c "no connection to its database" "$TEST_DIR/gateway.log") || true

@@ -304,7 +304,7 @@ boundary() {
 
 @test "a copy that is not over in time is taken back, and nothing of it is left" {
 	local at from to
-	at=$(boundary switch.fence:done)
+	at=$(boundary switch.fence:acted)
 	from=$(side) to=$(away)
 	rows_of "$from" acme "INSERT INTO app.note (n) VALUES (1), (2)"
 	hold_at "$at" held route switch acme --to "$to" --by copy --drain 2s --max 6s --yes
@@ -320,7 +320,7 @@ boundary() {
 
 @test "a lock that holds the copy up is not waited for longer than the tenant may be parked" {
 	local at from to holder
-	at=$(boundary switch.fence:done)
+	at=$(boundary switch.fence:acted)
 	from=$(side) to=$(away)
 	rows_of "$from" acme "INSERT INTO app.note (n) VALUES (1), (2)"
 	hold_at "$at" held route switch acme --to "$to" --by copy --drain 2s --max 12s --yes
@@ -344,7 +344,7 @@ boundary() {
 
 @test "rows that come to the old side behind the fence are found by the comparison" {
 	local at from to
-	at=$(boundary switch.copy:done)
+	at=$(boundary switch.copy:acted)
 	from=$(side) to=$(away)
 	rows_of "$from" acme "INSERT INTO app.note (n) VALUES (1), (2)"
 	hold_at "$at" held route switch acme --to "$to" --by copy "${PATIENT[@]}" --yes

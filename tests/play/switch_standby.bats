@@ -38,7 +38,7 @@ may_log_in() { su_psql "$1" "SELECT rolcanlogin FROM pg_roles WHERE rolname = '$
 end_of_fence() {
 	COPYHOLD_FAULT=list:$TEST_DIR/boundaries copyhold route switch acme --to new --yes >"$TEST_DIR/said"
 	copyhold route switch acme --to old --yes >"$TEST_DIR/said"
-	grep -n '^switch.fence:done$' "$TEST_DIR/boundaries" | cut -d: -f1
+	grep -n '^switch.fence:acted$' "$TEST_DIR/boundaries" | cut -d: -f1
 }
 
 @test "a standby is promoted under writers that see no error, and the old server stays closed" {

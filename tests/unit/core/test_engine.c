@@ -319,6 +319,42 @@ the_last_tenant_of_a_lane_is_recorded_with_no_other_behind_it(void **state)
 	assert_string_equal(run_state(r, report.run), "done 0");
 }
 
+/* What was done before it is recorded, what was to come after it has not begun. */
+static void
+a_failure_among_early_intents_leaves_each_step_as_it_is(void **state)
+{
+	static const struct {
+		Harm harm;
+		const char *item;
+		int64_t exit;
+		const char *states;
+	} cases[] = {
+		{ HARM_BLIND, "one", EXIT_UNREACHABLE,
+		    "done unknown waiting waiting waiting waiting waiting" },
+		{ HARM_BLIND, "two", EXIT_UNREACHABLE,
+		    "done done unknown waiting waiting waiting waiting" },
+		{ HARM_FENCED, "three", EXIT_PERSON,
+		    "done done done unknown waiting waiting waiting" },
+		{ HARM_DEFINITE, "two", EXIT_UNDONE,
+		    "undone undone undone abandoned abandoned abandoned abandoned" },
+		{ HARM_LOST_ANSWER, "two", EXIT_DONE, "done done done done done done done" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		RunReport report;
+		void *room;
+		assert_int_equal(setup(&room), 0);
+		Room *r = room;
+		Steps steps = early_tenant(&r->cx, true);
+		harm(cases[i].harm, cases[i].item, 1);
+		ok(&r->cx, start(r, &steps, &report));
+		assert_int_equal(report.exit, cases[i].exit);
+		assert_string_equal(states(r, report.run), cases[i].states);
+		room_teardown(&room);
+	}
+}
+
 static void
 a_fenced_step_is_a_persons(void **state)
 {
@@ -597,6 +633,7 @@ main(void)
 		cmocka_unit_test(
 		    a_record_that_is_refused_beside_that_of_the_tenant_before_harms_its_own_alone),
 		T(the_last_tenant_of_a_lane_is_recorded_with_no_other_behind_it),
+		T(a_failure_among_early_intents_leaves_each_step_as_it_is),
 		T(a_fenced_step_is_a_persons),
 		T(a_full_disk_in_mid_run_stops_it_and_a_resume_repeats_nothing),
 		T(tenants_of_a_cluster_that_failed_are_not_begun),

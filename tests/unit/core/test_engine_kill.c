@@ -31,6 +31,7 @@ child(const char *dir, const char *word)
 	lane_catch_signals();
 	Steps steps = strstr(word, "release") ? releases(&r.cx)
 	    : strstr(word, "quick")           ? quick_chain(&r.cx, pivot)
+	    : strstr(word, "early")           ? early_tenant(&r.cx, pivot)
 					      : chain(&r.cx, pivot);
 	if (strstr(word, "signal"))
 		harm(HARM_SIGNAL, "one", 1);
@@ -113,6 +114,31 @@ killed_before_the_end_of_a_tenant_is_recorded_with_the_next_a_resume_repeats_not
 	kill_everywhere(NULL, "start-quick-pivot", 0, "resume", QUICK_DONE);
 }
 
+#define EARLY_DONE \
+	"tenant/acme after 1\ntenant/acme one 1\ntenant/acme three 1\ntenant/acme two 1\n" \
+	"Note tenant/acme/after\nNote tenant/acme/one\nNote tenant/acme/open\n" \
+	"Note tenant/acme/recorded\nNote tenant/acme/registered\nNote tenant/acme/three\n" \
+	"Note tenant/acme/two\n"
+
+static void
+killed_where_intents_were_early_a_resume_repeats_nothing(void **state)
+{
+	(void)state;
+	kill_everywhere(NULL, "start-early-pivot", 0, "resume", EARLY_DONE);
+	kill_everywhere(NULL, "start-early-fail", 5, "resume-fail", "");
+}
+
+static void
+a_signal_before_an_early_step_takes_its_intent_back(void **state)
+{
+	Room *r = *state;
+
+	assert_int_equal(room_child(r, "start-early-signal-pivot", NULL), EXIT_STOPPED);
+	assert_string_equal(states(r, 1), "done done waiting waiting waiting waiting waiting");
+	assert_int_equal(room_child(r, "resume", NULL), EXIT_DONE);
+	assert_string_equal(world(r, true), EARLY_DONE);
+}
+
 static void
 undo_everywhere(const char *first)
 {
@@ -140,6 +166,7 @@ killed_at_any_boundary_an_undo_leaves_nothing(void **state)
 	(void)state;
 	undo_everywhere("start");
 	undo_everywhere("start-quick");
+	undo_everywhere("start-early");
 }
 
 static void
@@ -256,12 +283,14 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		T(a_signal_stops_between_two_steps_and_a_resume_goes_on),
 		T(a_signal_within_an_act_leaves_its_step_to_a_resume),
+		T(a_signal_before_an_early_step_takes_its_intent_back),
 		T(a_signal_within_an_act_is_no_obstacle_to_an_undo),
 		T(a_run_that_did_nothing_yet_gives_way_to_a_newer_one),
 		T(a_stopped_holder_keeps_its_lease_and_a_dead_one_does_not),
 		cmocka_unit_test(killed_at_any_boundary_a_resume_reaches_the_same_end),
 		cmocka_unit_test(
 		    killed_before_the_end_of_a_tenant_is_recorded_with_the_next_a_resume_repeats_nothing),
+		cmocka_unit_test(killed_where_intents_were_early_a_resume_repeats_nothing),
 		cmocka_unit_test(killed_at_any_boundary_an_undo_leaves_nothing),
 		cmocka_unit_test(an_undo_killed_at_any_boundary_is_finished_by_the_next),
 		cmocka_unit_test(a_rollback_killed_at_any_boundary_is_finished_by_a_resume),

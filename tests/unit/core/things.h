@@ -137,6 +137,8 @@ static const StepKind thing_kinds[] = {
 	{ .name = "t.note", .record = note_record, .unrecord = note_unrecord },
 	{ .name = "t.make", .guard = thing_guard, .act = thing_act, .probe = thing_probe,
 	  .undo = thing_undo, .record = note_record, .unrecord = note_unrecord },
+	{ .name = "t.early", .early = true, .act = thing_act, .probe = thing_probe, .undo = thing_undo,
+	  .record = note_record, .unrecord = note_unrecord },
 	{ .name = "t.join", .act = thing_act, .probe = thing_probe, .undo = thing_undo },
 	{ .name = "t.open", .undo_class = UNDO_IRREVERSIBLE, .pivot = true, .staged = true,
 	  .record = note_record },
@@ -216,6 +218,22 @@ quick_chain(Ctx *cx, bool pivot)
 		if (pivot)
 			step(cx, &steps, scope, "t.open", "open");
 	}
+	return steps;
+}
+
+/* Two steps whose intent stands with that of the one before them. */
+static inline Steps
+early_tenant(Ctx *cx, bool pivot)
+{
+	Steps steps = {0};
+
+	step(cx, &steps, "tenant/acme", "t.note", "registered");
+	step(cx, &steps, "tenant/acme", "t.make", "one");
+	step(cx, &steps, "tenant/acme", "t.early", "two");
+	step(cx, &steps, "tenant/acme", "t.early", "three");
+	step(cx, &steps, "tenant/acme", "t.note", "recorded");
+	step(cx, &steps, "tenant/acme", pivot ? "t.open" : "t.note", "open");
+	step(cx, &steps, "tenant/acme", "t.make", "after");
 	return steps;
 }
 
