@@ -226,7 +226,7 @@ run_switch(void *ptr)
 	SwitchPlan *plan;
 	RunReport report;
 
-	if (!wish_ok(app) || (app->yes && !my_turn(app)) ||
+	if (!wish_ok(app) || (app->yes && !arg.dry_run && !my_turn(app)) ||
 	    !switch_plan(app->cx, app->home, &wish, &plan))
 		return app_fail(app);
 	if (arg.dry_run)

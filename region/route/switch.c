@@ -125,10 +125,23 @@ typedef struct Drain {
 	bool sure;
 } Drain;
 
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Until it is looked again: an eighth of what has been waited already. */
+static void
+wait_since(int64_t begun)
+{
+	lane_sleep(earlier(POLL_MS + (clock_mono_ms() - begun) / 8, POLL_CAP));
+}
+
 static bool
 drained(Ctx *cx, StepEnv *env, int64_t deadline, Drain *d)
 {
-	int64_t pause = POLL_MS;
+	int64_t begun = clock_mono_ms();
 
 	for (;;) {
 		Ctx own = ctx_new(cx->mem);
@@ -141,8 +154,7 @@ drained(Ctx *cx, StepEnv *env, int64_t deadline, Drain *d)
 			return false;
 		if ((d->sure && d->holding == 0) || clock_mono_ms() >= deadline)
 			return true;
-		lane_sleep(pause);
-		pause = pause * 2 > POLL_CAP ? POLL_CAP : pause * 2;
+		wait_since(begun);
 	}
 }
 
@@ -162,12 +174,6 @@ not_drained(Ctx *cx, const StepEnv *env, const Drain *d)
 	    "%lld session%s of tenant \"%s\" did not come to an end of %s transaction in %s",
 	    (long long)d->holding, d->holding == 1 ? "" : "s", tenant,
 	    d->holding == 1 ? "its" : "their", clock_human(cx->mem, span(env, "drain", 0)));
-}
-
-static int64_t
-earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 static bool
@@ -267,8 +273,8 @@ older_now(Ctx *cx, StepEnv *env, Pg *pg, const char **ids)
 static bool
 older_gone(Ctx *cx, StepEnv *env)
 {
+	int64_t left, begun = clock_mono_ms();
 	const char *ids;
-	int64_t left;
 	Pg *pg;
 
 	if (!switch_side(cx, env->conns, env->at, env->at->cluster, &pg) ||
@@ -276,7 +282,7 @@ older_gone(Ctx *cx, StepEnv *env)
 		return false;
 	if (strcmp(ids, "{}") == 0)
 		return true;
-	for (;; lane_sleep(POLL_CAP)) {
+	for (;; wait_since(begun)) {
 		if (!older_left(cx, pg, ids, &left))
 			return false;
 		if (!left)

@@ -1,6 +1,14 @@
 # shellcheck shell=bash
 # wait.bash - for bats files: waiting for a condition, never for a time.
 
+# SECONDS: a short while, and no process for it.  A process substitution in each turn would do, were it not that
+# bash 5.2 remembers their numbers: a command that later has the same one is waited for for ever.
+nap() {
+	local fifo=$BATS_FILE_TMPDIR/never
+	[ -p "$fifo" ] || mkfifo "$fifo" 2>/dev/null || true
+	read -rt "$1" <>"$fifo" || true
+}
+
 # COMMAND...: until it succeeds; gives up after two minutes.
 until_true() {
 	local deadline=$((SECONDS + 120))
@@ -9,7 +17,7 @@ until_true() {
 			echo "waited for two minutes in vain: $*" >&2
 			return 1
 		fi
-		read -rt 0.02 <> <(:) || true
+		nap 0.02
 	done
 }
 

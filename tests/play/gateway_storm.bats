@@ -57,7 +57,7 @@ storm() {
 	pid=$!
 	while [ "$n" -lt 24 ] && kill -0 "$pid" 2>/dev/null; do
 		n=$((n + 1))
-		read -rt 0.1 <> <(:) || true
+		nap 0.1
 		su_psql bj-1 "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity
 			WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 2) a" >/dev/null
 		[ $((n % 8)) != 0 ] || pkill -KILL -o -P "$(gateway_pid gw)" || true
