@@ -53,6 +53,11 @@ assert_there() {
 	done
 }
 
+@test "the intents of fence and check stand before the drain: no commit comes between them" {
+	assert_equal "$(grep -E '^switch\.(drain|fence|check):(intent|acted)$' "$TEST_DIR/boundaries" | tr '\n' ' ')" \
+		"switch.drain:intent switch.fence:intent switch.check:intent switch.drain:acted switch.fence:acted switch.check:acted "
+}
+
 @test "killed at any boundary and resumed, the tenant is on the new side and no write was lost" {
 	local n to
 	begin_writer old
